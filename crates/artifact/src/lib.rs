@@ -1,0 +1,63 @@
+//! The model directory: a Hugging Face sequence classifier with one file of our own beside it.
+//!
+//! `config.json` (architecture and labels), `model.safetensors` (weights under the Hugging Face names),
+//! `tokenizer.json`, and `unspsc.json` ([`Metadata`]), which a classifier made by `transformers` lacks and which has
+//! defaults for that case.
+
+mod config;
+mod error;
+mod metadata;
+mod text;
+mod weights;
+
+use std::path::Path;
+
+pub use config::{Architecture, ModelConfig, RNN_MODEL_TYPE};
+pub use error::ArtifactError;
+pub use metadata::{Metadata, Scores};
+pub use text::{TextEncoder, TokenIds};
+use unspsc_contract::files;
+pub use weights::Weights;
+
+/// A trained classifier's directory, read and checked, without its weights.
+#[derive(Debug)]
+pub struct Artifact {
+    /// Architecture and labels.
+    pub config: ModelConfig,
+    /// Level, pooling, cleaning, titles and provenance.
+    pub metadata: Metadata,
+    /// Text to token ids.
+    pub text: TextEncoder,
+}
+
+impl Artifact {
+    /// Reads everything but the weights from `directory`.
+    ///
+    /// # Errors
+    /// Names the file that is missing, unreadable, unsupported or at odds with another.
+    pub fn load(directory: &Path) -> Result<Self, ArtifactError> {
+        let path = directory.join(files::CONFIG);
+        let config = ModelConfig::read(&path)?;
+        if config.labels.len() < 2 {
+            let reason = "has no `id2label` with two labels or more: this is an encoder, no trained classifier".into();
+            return Err(ArtifactError::Unsupported { path, reason });
+        }
+        let metadata = Metadata::read(&directory.join(files::UNSPSC), &config)?;
+        let text = TextEncoder::load(directory, &config, metadata.max_length, metadata.cleaning_version.is_some())?;
+        Ok(Self { config, metadata, text })
+    }
+}
+
+/// Reads a JSON file.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ArtifactError> {
+    let bytes = std::fs::read(path).map_err(|source| ArtifactError::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| ArtifactError::Json { path: path.to_owned(), source })
+}
+
+/// Writes a JSON file, indented.
+fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), ArtifactError> {
+    let mut bytes =
+        serde_json::to_vec_pretty(value).map_err(|source| ArtifactError::Json { path: path.to_owned(), source })?;
+    bytes.push(b'\n');
+    std::fs::write(path, bytes).map_err(|source| ArtifactError::Io { path: path.to_owned(), source })
+}

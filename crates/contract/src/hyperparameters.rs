@@ -1,0 +1,288 @@
+//! Hyperparameters: typed here, strings on the wire.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use unspsc_taxonomy::Level;
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelKind {
+    /// A pretrained transformer encoder with a classification head.
+    Encoder,
+    /// The recurrent baseline, trained from scratch: there to be compared with, not to be served.
+    Rnn,
+}
+
+/// How token vectors become one vector for the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The first token, as Hugging Face sequence classifiers do.
+    Cls,
+    /// The mean over the tokens, as sentence encoders such as MiniLM were trained.
+    Mean,
+}
+
+macro_rules! words {
+    ($type:ty, $($variant:path => $word:literal),+) => {
+        impl Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $($variant => $word),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($word => Ok($variant),)+
+                    _ => Err(format!("allowed: {}", [$($word),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+words!(ModelKind, ModelKind::Encoder => "encoder", ModelKind::Rnn => "rnn");
+words!(Pooling, Pooling::Cls => "cls", Pooling::Mean => "mean");
+
+/// Everything that a training job can be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hyperparameters {
+    /// `model`: what is trained.
+    pub model: ModelKind,
+    /// `level`: the level of the labels; codes finer than it are cut, coarser ones rejected.
+    pub level: Level,
+    /// `epochs`: passes over the training rows.
+    pub epochs: usize,
+    /// `batch_size`: rows a step.
+    pub batch_size: usize,
+    /// `learning_rate`: AdamW's step size after warm-up.
+    pub learning_rate: f64,
+    /// `adam_epsilon`: AdamW's denominator term.
+    pub adam_epsilon: f64,
+    /// `weight_decay`: decoupled; not applied to biases and LayerNorm.
+    pub weight_decay: f64,
+    /// `warmup_ratio`: share of the steps in which the rate rises from 0; it falls linearly to 0 in the others.
+    pub warmup_ratio: f64,
+    /// `max_length`: tokens (words for `rnn`) that are read of a description.
+    pub max_length: usize,
+    /// `pooling`: how token vectors become one; ignored by `rnn`.
+    pub pooling: Pooling,
+    /// `logit_adjustment`: weight τ of the log class prior added to the logits in the loss (Menon et al. 2021,
+    /// <https://arxiv.org/abs/2007.07314>); 0 trains for accuracy, 1 for balanced accuracy.
+    pub logit_adjustment: f64,
+    /// `seed`: of the split, the initial head, the batch order and dropout.
+    pub seed: u64,
+}
+
+/// A hyperparameter that is not taken, with the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HyperparameterError {
+    /// No such name.
+    #[error("hyperparameter `{name}` is unknown; {hint}")]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The nearest name, or all of them.
+        hint: String,
+    },
+    /// The value is no number or word of the kind wanted, or out of range.
+    #[error("hyperparameter `{name}` is `{value}`, {allowed}")]
+    Value {
+        /// The hyperparameter.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be taken.
+        allowed: String,
+    },
+}
+
+impl Hyperparameters {
+    /// Every name, in the order of the documentation.
+    pub const NAMES: [&'static str; 12] = [
+        "model",
+        "level",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "adam_epsilon",
+        "weight_decay",
+        "warmup_ratio",
+        "max_length",
+        "pooling",
+        "logit_adjustment",
+        "seed",
+    ];
+
+    /// The recommended values for one kind of model.
+    #[must_use]
+    pub fn defaults(model: ModelKind) -> Self {
+        let encoder = Self {
+            model,
+            level: Level::Segment,
+            epochs: 3,
+            batch_size: 32,
+            learning_rate: 1e-4,
+            adam_epsilon: 1e-8,
+            weight_decay: 0.01,
+            warmup_ratio: 0.1,
+            max_length: 64,
+            pooling: Pooling::Mean,
+            logit_adjustment: 1.0,
+            seed: 17,
+        };
+        match model {
+            ModelKind::Encoder => encoder,
+            // The reference project's values for its recurrent network.
+            ModelKind::Rnn => Self { epochs: 200, batch_size: 1024, learning_rate: 1e-3, warmup_ratio: 0.0, ..encoder },
+        }
+    }
+
+    /// Reads the string map of `hyperparameters.json`; what is absent has the default of the model kind.
+    ///
+    /// Values may be bare (`128`, `adamw`) or JSON-quoted (`"\"128\""`), as the SageMaker SDKs send either. Names
+    /// that begin with `sagemaker_` and `_tuning_objective_metric` are the platform's and are ignored.
+    ///
+    /// # Errors
+    /// Names an unknown hyperparameter with the nearest known one, or a bad value with what is allowed.
+    pub fn from_map(map: &BTreeMap<String, String>) -> Result<Self, HyperparameterError> {
+        let ours = |name: &str| !name.starts_with("sagemaker_") && name != "_tuning_objective_metric";
+        let values: BTreeMap<&str, String> =
+            map.iter().filter(|(name, _)| ours(name)).map(|(name, value)| (name.as_str(), unquote(value))).collect();
+        if let Some(name) = values.keys().find(|name| !Self::NAMES.contains(*name)) {
+            return Err(HyperparameterError::Unknown { name: (*name).to_owned(), hint: nearest(name) });
+        }
+        let raw = Raw(values);
+        let default = Self::defaults(raw.word("model", ModelKind::Encoder)?);
+        Ok(Self {
+            model: default.model,
+            level: raw.word("level", default.level)?,
+            epochs: raw.number("epochs", default.epochs, 1, 10_000)?,
+            batch_size: raw.number("batch_size", default.batch_size, 1, 65_536)?,
+            learning_rate: raw.number("learning_rate", default.learning_rate, 1e-8, 1.0)?,
+            adam_epsilon: raw.number("adam_epsilon", default.adam_epsilon, 1e-12, 1e-2)?,
+            weight_decay: raw.number("weight_decay", default.weight_decay, 0.0, 1.0)?,
+            warmup_ratio: raw.number("warmup_ratio", default.warmup_ratio, 0.0, 0.9)?,
+            max_length: raw.number("max_length", default.max_length, 3, 512)?,
+            pooling: raw.word("pooling", default.pooling)?,
+            logit_adjustment: raw.number("logit_adjustment", default.logit_adjustment, 0.0, 4.0)?,
+            seed: raw.number("seed", default.seed, 0, u64::from(u32::MAX))?,
+        })
+    }
+
+    /// The string form of all of them; [`Hyperparameters::from_map`] reads it back unchanged.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let entries: [(&str, String); 12] = [
+            ("model", self.model.to_string()),
+            ("level", self.level.to_string()),
+            ("epochs", self.epochs.to_string()),
+            ("batch_size", self.batch_size.to_string()),
+            ("learning_rate", self.learning_rate.to_string()),
+            ("adam_epsilon", self.adam_epsilon.to_string()),
+            ("weight_decay", self.weight_decay.to_string()),
+            ("warmup_ratio", self.warmup_ratio.to_string()),
+            ("max_length", self.max_length.to_string()),
+            ("pooling", self.pooling.to_string()),
+            ("logit_adjustment", self.logit_adjustment.to_string()),
+            ("seed", self.seed.to_string()),
+        ];
+        entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Values by name, unquoted.
+struct Raw<'a>(BTreeMap<&'a str, String>);
+
+impl Raw<'_> {
+    fn word<T: FromStr<Err: Display>>(&self, name: &'static str, default: T) -> Result<T, HyperparameterError> {
+        let Some(value) = self.0.get(name) else { return Ok(default) };
+        value.parse().map_err(|error: T::Err| HyperparameterError::Value {
+            name,
+            value: value.clone(),
+            allowed: error.to_string(),
+        })
+    }
+
+    fn number<T>(&self, name: &'static str, default: T, low: T, high: T) -> Result<T, HyperparameterError>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let Some(value) = self.0.get(name) else { return Ok(default) };
+        let number = value.parse().ok().filter(|number| (&low..=&high).contains(&number));
+        number.ok_or_else(|| HyperparameterError::Value {
+            name,
+            value: value.clone(),
+            allowed: format!("allowed: {low} to {high}"),
+        })
+    }
+}
+
+/// Undoes the JSON quoting that some SDKs add: `"\"adamw\""` becomes `adamw`; anything else stays as it is.
+fn unquote(value: &str) -> String {
+    serde_json::from_str::<String>(value).unwrap_or_else(|_| value.trim().to_owned())
+}
+
+fn nearest(name: &str) -> String {
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(name, candidate);
+    match Hyperparameters::NAMES.iter().min_by_key(|candidate| distance(candidate)) {
+        Some(best) if distance(best) <= 1 + name.len() / 3 => format!("did you mean `{best}`?"),
+        _ => format!("known are {}", Hyperparameters::NAMES.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn round_trip() {
+        for model in [ModelKind::Encoder, ModelKind::Rnn] {
+            let hyperparameters = Hyperparameters { seed: 3, weight_decay: 0.25, ..Hyperparameters::defaults(model) };
+            assert_eq!(Hyperparameters::from_map(&hyperparameters.to_map()), Ok(hyperparameters.clone()));
+            assert_eq!(hyperparameters.to_map().len(), Hyperparameters::NAMES.len());
+        }
+    }
+
+    #[test]
+    fn bare_and_quoted_values_and_the_platforms_own_names() {
+        let read = Hyperparameters::from_map(&map(&[
+            ("epochs", "\"7\""),
+            ("learning_rate", "3e-5"),
+            ("model", "\"encoder\""),
+            ("sagemaker_program", "\"x.py\""),
+            ("_tuning_objective_metric", "validation:accuracy"),
+        ]));
+        let read = read.unwrap();
+        assert_eq!((read.epochs, read.learning_rate, read.model), (7, 3e-5, ModelKind::Encoder));
+    }
+
+    #[test]
+    fn the_model_kind_chooses_the_defaults() {
+        let rnn = Hyperparameters::from_map(&map(&[("model", "rnn")])).unwrap();
+        assert_eq!((rnn.epochs, rnn.batch_size, rnn.max_length), (200, 1024, 64));
+    }
+
+    #[test]
+    fn errors_show_the_way_out() {
+        for (name, value, message) in [
+            ("epoch", "1", "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
+            ("zzzzzzzzzz", "1", "hyperparameter `zzzzzzzzzz` is unknown; known are model, level, epochs"),
+            ("epochs", "0", "hyperparameter `epochs` is `0`, allowed: 1 to 10000"),
+            ("learning_rate", "nan", "hyperparameter `learning_rate` is `nan`, allowed: 0.00000001 to 1"),
+            ("pooling", "max", "hyperparameter `pooling` is `max`, allowed: cls, mean"),
+            ("level", "genus", "`genus` is no UNSPSC level"),
+        ] {
+            let error = Hyperparameters::from_map(&map(&[(name, value)])).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

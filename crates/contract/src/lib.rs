@@ -1,0 +1,20 @@
+//! What training, serving and orchestration must agree on.
+//!
+//! Paths under `/opt/ml`, hyperparameters and their string form, metric lines and the regular expressions that find
+//! them, file names, the report that training leaves behind, and the bodies of `/invocations`.
+
+pub mod files;
+mod hyperparameters;
+pub mod invocation;
+pub mod metrics;
+mod paths;
+mod report;
+
+pub use hyperparameters::{HyperparameterError, Hyperparameters, ModelKind, Pooling};
+pub use paths::{Channel, InputDataConfig, OptMl, ResourceConfig};
+pub use report::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
+
+/// SageMaker keeps this many characters of a failure file as the job's `FailureReason`.
+///
+/// Source: <https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html>.
+pub const MAX_FAILURE_CHARS: usize = 1024;

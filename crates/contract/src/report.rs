@@ -1,0 +1,89 @@
+//! The training report that `train` writes and the orchestrator shows.
+
+use serde::{Deserialize, Serialize};
+use unspsc_taxonomy::Level;
+
+/// `metrics.json`: what was trained, on what, and how well it does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingReport {
+    /// Program and version, such as `train 0.1.0`.
+    pub trained_by: String,
+    /// `encoder` or `rnn`.
+    pub model: String,
+    /// The level of the labels.
+    pub level: Level,
+    /// The hyperparameters in their string form, all of them.
+    pub hyperparameters: std::collections::BTreeMap<String, String>,
+    /// What was trained on.
+    pub data: DataSummary,
+    /// One entry an epoch.
+    pub epochs: Vec<EpochReport>,
+    /// On the validation split, with the weights that were kept.
+    pub validation: Evaluation,
+    /// On the test split, with the weights that were kept; asked once.
+    pub test: Evaluation,
+    /// Wall-clock seconds from start to the last evaluation.
+    pub seconds: f64,
+}
+
+/// Size and identity of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// SHA-256 over the cleaned texts and labels of the three splits.
+    pub fingerprint: String,
+    /// Rows trained on.
+    pub train_rows: usize,
+    /// Rows that chose the epoch.
+    pub validation_rows: usize,
+    /// Rows that judged the result.
+    pub test_rows: usize,
+    /// Rows that could not be used.
+    pub rejected_rows: usize,
+    /// Distinct labels in training.
+    pub classes: usize,
+}
+
+/// One pass over the training rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean loss over the epoch's rows.
+    pub train_loss: f64,
+    /// Mean loss over the validation split.
+    pub validation_loss: f64,
+    /// Accuracy on the validation split.
+    pub validation_accuracy: f64,
+    /// Balanced accuracy on the validation split.
+    pub validation_balanced_accuracy: f64,
+    /// Wall-clock seconds of the epoch, evaluation included.
+    pub seconds: f64,
+}
+
+/// How well a model does on one split.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Rows judged.
+    pub rows: usize,
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Share of rows whose label is found.
+    pub accuracy: f64,
+    /// Mean recall over the classes that occur in the split (scikit-learn's `balanced_accuracy_score`).
+    pub balanced_accuracy: f64,
+    /// Recall by class, ascending by label.
+    pub classes: Vec<ClassRecall>,
+}
+
+/// Recall of one class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassRecall {
+    /// The label, an eight-digit code.
+    pub label: String,
+    /// Its title, where known.
+    pub title: Option<String>,
+    /// Rows of this class.
+    pub rows: usize,
+    /// Share of them that is found.
+    pub recall: f64,
+}

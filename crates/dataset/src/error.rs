@@ -1,0 +1,85 @@
+//! What can be wrong with a data file or folder.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A data set that cannot be read, used or written; each message is one sentence that names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// Nothing is there.
+    #[error("{} does not exist", path.display())]
+    Missing {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// The file or folder is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A folder without data files.
+    #[error("{} holds no file that ends in .csv, .tsv, .txt or .csv.gz", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Bytes that no text holds.
+    #[error("{} is a binary file; a CSV or tab-separated text is needed", path.display())]
+    Binary {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No byte, or nothing but white space.
+    #[error("{} is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing below the header.
+    #[error("{} holds a header but no rows", path.display())]
+    HeaderOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The header fits no known layout.
+    #[error("{}: no column `{column}` among {found}", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that would complete the nearest layout.
+        column: &'static str,
+        /// The columns that are there, each in backquotes.
+        found: String,
+    },
+    /// The CSV reader gave up.
+    #[error("{}, line {line}: {source}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: u64,
+        /// The reader's reason.
+        source: csv::Error,
+    },
+    /// Rows are there, but too few of them can be used to train anything.
+    #[error("{usable} of {rows} rows can be used, and a training set needs two labels with a row each ({reasons})")]
+    Unusable {
+        /// Rows with a readable code and description.
+        usable: usize,
+        /// Rows read.
+        rows: usize,
+        /// What became of the others, most frequent first.
+        reasons: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}

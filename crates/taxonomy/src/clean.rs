@@ -1,0 +1,99 @@
+//! The text-cleaning function that training and serving share.
+
+use html_escape::decode_html_entities;
+
+/// Version of [`clean`]; an artifact records it, and a change of the function's output raises it.
+pub const CLEANING_VERSION: u32 = 1;
+
+/// Longest run of characters between `<` and `>` that is still taken for a tag: longer ones are comparisons in prose.
+const MAX_TAG_CHARS: usize = 200;
+
+/// Brings a description into the form that models are trained on and asked with.
+///
+/// Entities are decoded, HTML tags become a space, letters lose accents and case, other scripts are transliterated,
+/// `&` becomes "and", control characters and runs of white space become one space. The output holds only printable
+/// ASCII without `&`, `<`, `>` and upper-case letters, which makes the function idempotent.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let decoded = decode_html_entities(text);
+    let ascii = deunicode::deunicode_with_tofu(&strip_tags(&decoded), " ");
+    let mut out = String::with_capacity(ascii.len());
+    for character in ascii.chars() {
+        match character {
+            '&' => push_word(&mut out, "and"),
+            '<' | '>' => push_space(&mut out),
+            c if c.is_ascii_graphic() => out.push(c.to_ascii_lowercase()),
+            _ => push_space(&mut out),
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+fn push_space(out: &mut String) {
+    if !out.is_empty() && !out.ends_with(' ') {
+        out.push(' ');
+    }
+}
+
+fn push_word(out: &mut String, word: &str) {
+    push_space(out);
+    out.push_str(word);
+    out.push(' ');
+}
+
+/// Replaces `<tag …>`, `</tag>` and `<!-- … -->` by a space and leaves other uses of `<`, as in "< 5 mm".
+fn strip_tags(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('<') {
+        let (before, tail) = rest.split_at(open);
+        out.push_str(before);
+        let begins_tag = tail[1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!'));
+        let close = tail.char_indices().take(MAX_TAG_CHARS).find(|(_, c)| *c == '>');
+        match close {
+            Some((close, _)) if begins_tag => {
+                out.push(' ');
+                rest = &tail[close + 1..];
+            }
+            _ => {
+                out.push('<');
+                rest = &tail[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden() {
+        for (text, expected) in [
+            ("Toner Cartridge, MAGENTA", "toner cartridge, magenta"),
+            ("  bread\r\n\r\n<br/>biscuits\t", "bread biscuits"),
+            ("Crème brûlée &amp; café", "creme brulee and cafe"),
+            ("<p>Nuts&nbsp;&lt;M8</p>", "nuts m8"),
+            ("hose < 5 mm > 2 mm", "hose 5 mm 2 mm"),
+            ("R&D", "r and d"),
+            ("Straße № 5 – 10µm", "strasse no 5 - 10um"),
+            ("\u{0}\u{7}", ""),
+            ("", ""),
+        ] {
+            assert_eq!(clean(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cleaning_twice_changes_nothing() {
+        for text in ["&amp;amp;lt;b&gt;", "<<b>i>", "&#60;script&#62;", "a & b &", "你好 <x", "&", "é<!--", "ﬁ½™"]
+        {
+            let once = clean(text);
+            assert_eq!(clean(&once), once, "{text:?}");
+            assert!(once.bytes().all(|b| (b' '..=b'~').contains(&b) && !b.is_ascii_uppercase()), "{once:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Eight-digit codes and the four levels they are read at.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A level of the UNSPSC hierarchy, coarse to fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Two digits: `43000000`.
+    Segment,
+    /// Four digits: `43210000`.
+    Family,
+    /// Six digits: `43211500`.
+    Class,
+    /// All eight digits: `43211503`.
+    Commodity,
+}
+
+impl Level {
+    /// All levels, coarse to fine.
+    pub const ALL: [Level; 4] = [Level::Segment, Level::Family, Level::Class, Level::Commodity];
+
+    /// How many leading digits identify a code at this level: 2, 4, 6 or 8.
+    #[must_use]
+    pub fn digits(self) -> u32 {
+        match self {
+            Level::Segment => 2,
+            Level::Family => 4,
+            Level::Class => 6,
+            Level::Commodity => 8,
+        }
+    }
+
+    /// The level's name as it is written in options and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Segment => "segment",
+            Level::Family => "family",
+            Level::Class => "class",
+            Level::Commodity => "commodity",
+        }
+    }
+
+    /// Codes of one level are multiples of this number.
+    fn unit(self) -> u32 {
+        10_u32.pow(8 - self.digits())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that names no level.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no UNSPSC level; use segment, family, class or commodity")]
+pub struct ParseLevelError(String);
+
+impl FromStr for Level {
+    type Err = ParseLevelError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.trim();
+        let level = Level::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(name));
+        level.ok_or_else(|| ParseLevelError(name.to_owned()))
+    }
+}
+
+/// An eight-digit UNSPSC code; a code above commodity level ends in zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Code(u32);
+
+/// A text that is no UNSPSC code, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseCodeError {
+    /// Nothing but white space.
+    #[error("the code is empty")]
+    Empty,
+    /// Something other than digits, apart from a trailing `.0` as spreadsheets write it.
+    #[error("`{0}` is not a number of 8 digits")]
+    NotDigits(String),
+    /// Not 2, 4, 6 or 8 digits.
+    #[error("`{0}` has {1} digits; a UNSPSC code has 8, or 2, 4 or 6 when its trailing zeros are left out")]
+    Length(String, usize),
+    /// Eight digits that name no place in the hierarchy, such as `00001234` or `43001500`.
+    #[error("`{0}` skips a level: a code is segment, family, class and commodity, two digits each")]
+    Gap(String),
+}
+
+impl Code {
+    /// This code's ancestor at `level`; the code itself where it ends at or above that level.
+    #[must_use]
+    pub fn at(self, level: Level) -> Code {
+        Code(self.0 / level.unit() * level.unit())
+    }
+
+    /// The finest level that this code names.
+    #[must_use]
+    pub fn level(self) -> Level {
+        let exact = Level::ALL.into_iter().find(|level| self.0 % level.unit() == 0);
+        exact.unwrap_or(Level::Commodity)
+    }
+
+    /// Whether this code is fine enough to be labelled at `level`.
+    #[must_use]
+    pub fn reaches(self, level: Level) -> bool {
+        self.level() >= level
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08}", self.0)
+    }
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> String {
+        code.to_string()
+    }
+}
+
+impl TryFrom<String> for Code {
+    type Error = ParseCodeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl FromStr for Code {
+    type Err = ParseCodeError;
+
+    /// Reads `43211503`, `43211503.0` (a spreadsheet's float) and `4321` (trailing zeros left out).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let trimmed = text.trim();
+        let digits = trimmed.split_once('.').map_or(trimmed, |(whole, fraction)| {
+            if fraction.bytes().all(|byte| byte == b'0') { whole } else { trimmed }
+        });
+        if digits.is_empty() {
+            return Err(ParseCodeError::Empty);
+        }
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ParseCodeError::NotDigits(trimmed.to_owned()));
+        }
+        if !matches!(digits.len(), 2 | 4 | 6 | 8) {
+            return Err(ParseCodeError::Length(trimmed.to_owned(), digits.len()));
+        }
+        let number: u32 = format!("{digits:0<8}").parse().map_err(|_| ParseCodeError::NotDigits(trimmed.to_owned()))?;
+        let pairs = [number / 1_000_000, number / 10_000 % 100, number / 100 % 100, number % 100];
+        let depth = pairs.iter().take_while(|pair| **pair != 0).count();
+        if depth == 0 || pairs[depth..].iter().any(|pair| *pair != 0) {
+            return Err(ParseCodeError::Gap(trimmed.to_owned()));
+        }
+        Ok(Code(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Code {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn reads_what_files_hold() {
+        for text in ["43211503", " 43211503 ", "43211503.0", "43211503.00"] {
+            assert_eq!(code(text).to_string(), "43211503");
+        }
+        assert_eq!(code("4321").to_string(), "43210000");
+        assert_eq!(code("43").level(), Level::Segment);
+    }
+
+    #[test]
+    fn refuses_what_is_no_code() {
+        for (text, part) in [
+            ("", "empty"),
+            ("4321150", "7 digits"),
+            ("43211503.5", "not a number"),
+            ("laptop", "not a number"),
+            ("00000000", "skips a level"),
+            ("43001500", "skips a level"),
+            ("４３", "not a number"),
+        ] {
+            let error = text.parse::<Code>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn ancestors_are_prefixes() {
+        let commodity = code("43211503");
+        let path: Vec<String> = Level::ALL.iter().map(|level| commodity.at(*level).to_string()).collect();
+        assert_eq!(path, ["43000000", "43210000", "43211500", "43211503"]);
+        assert!(commodity.reaches(Level::Commodity));
+        assert!(!code("43210000").reaches(Level::Class));
+    }
+}

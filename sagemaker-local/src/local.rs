@@ -1,0 +1,147 @@
+//! The handle on a running local SageMaker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::folder::{FolderError, StateFolder};
+use crate::platform::Platform;
+use crate::process::Spawner;
+use crate::settings::Settings;
+use crate::storage::{Storage, StorageError};
+use crate::store::{Store, StoreError};
+use crate::{leftovers, server};
+
+/// How long requests under way may take to end once nothing runs behind them any more.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A running local SageMaker.
+///
+/// [`LocalSageMaker::stop`] ends it in order. Dropping it asks jobs and endpoints to stop and does not wait; when the
+/// process ends, however it ends, the kernel kills what is left.
+#[derive(Debug)]
+pub struct LocalSageMaker {
+    platform: Arc<Platform>,
+    address: SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+/// Why a local SageMaker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be made or another server holds it.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The records cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder of buckets cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any free one")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A setting is of no use.
+    #[error("cannot use {}: {source}", path.display())]
+    Path {
+        /// The path of the setting.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The HTTP client or the thread that starts children cannot be made.
+    #[error("cannot set up {what}: {source}")]
+    SetUp {
+        /// What was being made.
+        what: &'static str,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LocalSageMaker {
+    /// Opens the state folder, clears up after a server that was killed, and serves.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let settings = absolute(settings)?;
+        let folder = StateFolder::open(&settings.state)?;
+        leftovers::kill(folder.root());
+        let store = Store::open(folder.records())?;
+        store.update(|state| {
+            state.recover();
+            Ok::<_, StoreError>(())
+        })?;
+        let listener = TcpListener::bind(settings.bind).await;
+        let bind_error = |source| StartError::Bind { address: settings.bind, source };
+        let listener = listener.map_err(bind_error)?;
+        let address = listener.local_addr().map_err(bind_error)?;
+        let platform = Arc::new(Platform {
+            storage: Storage::open(folder.buckets())?,
+            spawner: Spawner::start(folder.root())
+                .map_err(|source| StartError::SetUp { what: "the thread that starts children", source: source.into() })?,
+            http: http_client()
+                .map_err(|source| StartError::SetUp { what: "the HTTP client", source: source.into() })?,
+            tasks: crate::tasks::Tasks::default(),
+            routes: crate::hosting::Routes::default(),
+            store,
+            folder,
+            settings,
+        });
+        let (shutdown, stopped) = oneshot::channel();
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&platform), async move {
+            // A dropped sender means the same as a sent word.
+            let _ = stopped.await;
+        }));
+        tracing::info!(%address, state = %platform.folder.root().display(), "serving");
+        Ok(Self { platform, address, shutdown, server })
+    }
+
+    /// The one URL of every service, such as `http://127.0.0.1:4570`.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The file that the standard output and error of the training job `name` go to.
+    #[must_use]
+    pub fn job_log(&self, name: &str) -> PathBuf {
+        self.platform.folder.job(name).log()
+    }
+
+    /// Stops serving, ends every job and endpoint, and returns when no child is left.
+    pub async fn stop(self) {
+        self.platform.tasks.stop_all().await;
+        let _ = self.shutdown.send(());
+        let mut server = self.server;
+        if tokio::time::timeout(DRAIN_LIMIT, &mut server).await.is_err() {
+            server.abort();
+        }
+        leftovers::kill(self.platform.folder.root());
+    }
+}
+
+fn absolute(mut settings: Settings) -> Result<Settings, StartError> {
+    for path in [&mut settings.state, &mut settings.train, &mut settings.serve] {
+        *path = std::path::absolute(&*path).map_err(|source| StartError::Path { path: path.clone(), source })?;
+    }
+    Ok(settings)
+}
+
+fn http_client() -> reqwest::Result<reqwest::Client> {
+    // Instances listen on loopback: a proxy of the user's environment has no business there.
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}

@@ -1,0 +1,49 @@
+//! What every operation works on.
+
+use std::time::Duration;
+
+use crate::folder::StateFolder;
+use crate::hosting::Routes;
+use crate::process::Spawner;
+use crate::settings::Settings;
+use crate::storage::Storage;
+use crate::store::Store;
+use crate::tasks::Tasks;
+
+/// What every operation works on; one a server, shared by reference.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    /// What the server was started with; paths are absolute.
+    pub(crate) settings: Settings,
+    /// Where things lie.
+    pub(crate) folder: StateFolder,
+    /// The records of all resources.
+    pub(crate) store: Store,
+    /// The buckets.
+    pub(crate) storage: Storage,
+    /// Starts children.
+    pub(crate) spawner: Spawner,
+    /// Reaches the instances of endpoints.
+    pub(crate) http: reqwest::Client,
+    /// Running jobs and endpoints.
+    pub(crate) tasks: Tasks,
+    /// Endpoints in service.
+    pub(crate) routes: Routes,
+}
+
+impl Platform {
+    /// SageMaker gives an instance 30 seconds between SIGTERM and SIGKILL.
+    const INSTANCE_GRACE: Duration = Duration::from_secs(30);
+    /// Whoever stops the whole platform waits for it at a terminal, so children get less time.
+    const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+    /// Time between SIGTERM and SIGKILL for an instance of an endpoint.
+    pub(crate) fn instance_grace(&self) -> Duration {
+        self.settings.stop_grace.min(Self::INSTANCE_GRACE)
+    }
+
+    /// Time between SIGTERM and SIGKILL for any child when the platform stops.
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        self.settings.stop_grace.min(Self::SHUTDOWN_GRACE)
+    }
+}

@@ -1,0 +1,46 @@
+//! What a local SageMaker is started with.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a local SageMaker is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Folder that keeps buckets, jobs, endpoints and records; made if missing. One server at a time holds it.
+    pub state: PathBuf,
+    /// Program that a training job runs, with the one argument `train`.
+    pub train: PathBuf,
+    /// Program that an instance of an endpoint runs, with the one argument `serve`.
+    pub serve: PathBuf,
+    /// Address to listen on; port 0 takes any free port.
+    pub bind: SocketAddr,
+    /// Time between SIGTERM and SIGKILL for a job that is stopped.
+    pub stop_grace: Duration,
+    /// Time within which a new endpoint must answer `/ping`.
+    pub ping_limit: Duration,
+}
+
+impl Settings {
+    /// SageMaker gives a stopped job 120 seconds.
+    pub const STOP_GRACE: Duration = Duration::from_secs(120);
+    /// SageMaker gives a new endpoint 8 minutes to answer `/ping`.
+    pub const PING_LIMIT: Duration = Duration::from_secs(480);
+
+    /// The usual settings: programs beside the running one, any free port on loopback, SageMaker's times.
+    ///
+    /// # Errors
+    /// When the system does not tell where the running program lies.
+    pub fn new(state: impl Into<PathBuf>) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        Ok(Self {
+            state: state.into(),
+            train: program.with_file_name("train"),
+            serve: program.with_file_name("serve"),
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            stop_grace: Self::STOP_GRACE,
+            ping_limit: Self::PING_LIMIT,
+        })
+    }
+}
