@@ -50,9 +50,10 @@ fn strip_tags(text: &str) -> String {
         let (before, tail) = rest.split_at(open);
         out.push_str(before);
         let begins_tag = tail[1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!'));
-        let close = tail.char_indices().take(MAX_TAG_CHARS).find(|(_, c)| *c == '>');
-        match close {
-            Some((close, _)) if begins_tag => {
+        // A tag holds no further `<`: "<M8</p>" is a thread size before a closing tag.
+        let end = tail.char_indices().skip(1).take(MAX_TAG_CHARS).find(|(_, c)| matches!(c, '<' | '>'));
+        match end {
+            Some((close, '>')) if begins_tag => {
                 out.push(' ');
                 rest = &tail[close + 1..];
             }

@@ -104,7 +104,7 @@ impl Code {
     /// The finest level that this code names.
     #[must_use]
     pub fn level(self) -> Level {
-        let exact = Level::ALL.into_iter().find(|level| self.0 % level.unit() == 0);
+        let exact = Level::ALL.into_iter().find(|level| self.0.is_multiple_of(level.unit()));
         exact.unwrap_or(Level::Commodity)
     }
 
