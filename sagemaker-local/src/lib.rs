@@ -7,12 +7,12 @@
 //!
 //! | request | goes to |
 //! |---|---|
-//! | `X-Amz-Target: SageMaker.…` | [`training`], [`hosting`] |
-//! | `X-Amz-Target: AnyScaleFrontendService.…` | [`scaling`] |
-//! | `POST /endpoints/NAME/invocations` | [`hosting::invoke`] |
-//! | everything else | [`storage`] (the `s3s` and `s3s-fs` crates) |
+//! | `X-Amz-Target: SageMaker.…` | `training`, `hosting` |
+//! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
+//! | `POST /endpoints/NAME/invocations` | `hosting::invoke` |
+//! | everything else | `storage` (the `s3s` and `s3s-fs` crates) |
 //!
-//! Everything is kept in one folder, which one server at a time holds. No child outlives the server: see [`process`].
+//! Everything is kept in one folder, which one server at a time holds. No child outlives the server: see `process`.
 
 mod api;
 mod archive;

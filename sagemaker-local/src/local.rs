@@ -79,7 +79,7 @@ impl LocalSageMaker {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let settings = absolute(settings)?;
         let folder = StateFolder::open(&settings.state)?;
-        leftovers::kill(folder.root());
+        leftovers::kill_all(folder.root());
         let store = Store::open(folder.records())?;
         store.update(|state| {
             state.recover();
@@ -91,8 +91,10 @@ impl LocalSageMaker {
         let address = listener.local_addr().map_err(bind_error)?;
         let platform = Arc::new(Platform {
             storage: Storage::open(folder.buckets())?,
-            spawner: Spawner::start(folder.root())
-                .map_err(|source| StartError::SetUp { what: "the thread that starts children", source: source.into() })?,
+            spawner: Spawner::start(folder.root()).map_err(|source| StartError::SetUp {
+                what: "the thread that starts children",
+                source: source.into(),
+            })?,
             http: http_client()
                 .map_err(|source| StartError::SetUp { what: "the HTTP client", source: source.into() })?,
             tasks: crate::tasks::Tasks::default(),
@@ -124,13 +126,20 @@ impl LocalSageMaker {
 
     /// Stops serving, ends every job and endpoint, and returns when no child is left.
     pub async fn stop(self) {
-        self.platform.tasks.stop_all().await;
+        // A server that is gone already hears nothing.
         let _ = self.shutdown.send(());
+        self.platform.tasks.stop_all().await;
         let mut server = self.server;
         if tokio::time::timeout(DRAIN_LIMIT, &mut server).await.is_err() {
             server.abort();
         }
-        leftovers::kill(self.platform.folder.root());
+        // What a request under way has started meanwhile.
+        self.platform.tasks.stop_all().await;
+        leftovers::kill_all(self.platform.folder.root());
+        // A request that hangs may hold the platform beyond this point; the folder is free all the same.
+        if let Err(error) = self.platform.folder.release() {
+            tracing::warn!(%error, "cannot release the state folder");
+        }
     }
 }
 

@@ -1,0 +1,132 @@
+//! The state folder: where things lie in it, and the lock that keeps a second server out.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The state folder, held until dropped or released.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    root: PathBuf,
+    /// The lock goes when the file is closed, even by a kill; children do not inherit it.
+    lock: File,
+}
+
+/// Why the state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// A folder or the lock file cannot be made.
+    #[error("cannot use the state folder {}: {source}", path.display())]
+    Io {
+        /// What was being made.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another server holds the folder.
+    #[error("another sagemaker-local uses the state folder {}; stop it or choose another folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl StateFolder {
+    /// Makes what is missing of the folder at `path`, and locks it.
+    pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
+        let io_error = |source| FolderError::Io { path: path.to_path_buf(), source };
+        for part in ["s3", "jobs", "endpoints"] {
+            fs::create_dir_all(path.join(part)).map_err(io_error)?;
+        }
+        // Left-over children are known by this path, so it must be the same whichever way the folder is named.
+        let root = fs::canonicalize(path).map_err(io_error)?;
+        let lock = File::create(root.join("lock")).map_err(io_error)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root, lock }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::Locked { path: root }),
+            Err(TryLockError::Error(source)) => Err(io_error(source)),
+        }
+    }
+
+    /// Lets the next server in although this value still lives.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        self.lock.unlock()
+    }
+
+    /// The folder itself, without symbolic links in its path.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of records.
+    pub(crate) fn records(&self) -> PathBuf {
+        self.root.join("state.json")
+    }
+
+    /// The folder whose folders are buckets.
+    pub(crate) fn buckets(&self) -> PathBuf {
+        self.root.join("s3")
+    }
+
+    /// The folder of the training job `name`.
+    pub(crate) fn job(&self, name: &str) -> JobFolder {
+        JobFolder(self.root.join("jobs").join(name))
+    }
+
+    /// The folder of the endpoint `name`.
+    pub(crate) fn endpoint(&self, name: &str) -> EndpointFolder {
+        EndpointFolder(self.root.join("endpoints").join(name))
+    }
+}
+
+/// The folder of one training job.
+#[derive(Debug, Clone)]
+pub(crate) struct JobFolder(PathBuf);
+
+impl JobFolder {
+    /// What the job sees as `/opt/ml`.
+    pub(crate) fn opt_ml(&self) -> PathBuf {
+        self.0.join("opt-ml")
+    }
+
+    /// What the job writes to standard output and error.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("job.log")
+    }
+
+    /// Where an archive lies until it is in its bucket.
+    pub(crate) fn archive(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// The folder of one endpoint, which its instances see as `/opt/ml`.
+#[derive(Debug, Clone)]
+pub(crate) struct EndpointFolder(PathBuf);
+
+impl EndpointFolder {
+    /// What the instances see as `/opt/ml`.
+    pub(crate) fn opt_ml(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the instances write to standard output and error.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("endpoint.log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = StateFolder::open(folder.path()).unwrap();
+        let error = StateFolder::open(folder.path()).unwrap_err();
+        assert!(error.to_string().starts_with("another sagemaker-local uses the state folder"), "{error}");
+        drop(held);
+        StateFolder::open(folder.path()).unwrap();
+    }
+}

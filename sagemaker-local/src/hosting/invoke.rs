@@ -1,0 +1,151 @@
+//! `InvokeEndpoint`: an invocation goes to an instance, its answer back to the caller.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use serde_json::json;
+
+use crate::error::{ApiError, ERROR_TYPE, REQUEST_ID};
+use crate::names::{ACCOUNT, REGION};
+use crate::platform::Platform;
+
+/// SageMaker's limit for the body of a request and of an answer.
+///
+/// Source: <https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html>.
+pub(crate) const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
+/// SageMaker gives an invocation 60 seconds.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// SageMaker's limit for the part of a container's error that a caller gets to see.
+const MAX_ORIGINAL_CHARS: usize = 2048;
+
+const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+const INVOKED_VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
+
+/// The headers of a request that a container gets; SageMaker strips all others.
+const FORWARDED: [HeaderName; 6] = [
+    CONTENT_TYPE,
+    ACCEPT,
+    CUSTOM_ATTRIBUTES,
+    HeaderName::from_static("x-amzn-sagemaker-target-model"),
+    HeaderName::from_static("x-amzn-sagemaker-inference-id"),
+    HeaderName::from_static("x-amzn-sagemaker-session-id"),
+];
+/// The headers of a container's answer that a caller gets.
+const RETURNED: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    CUSTOM_ATTRIBUTES,
+    HeaderName::from_static("x-amzn-sagemaker-new-session-id"),
+    HeaderName::from_static("x-amzn-sagemaker-closed-session-id"),
+];
+
+/// A container's answer within the limits, or what SageMaker makes of anything else.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// An invocation that the container did not answer well: `ModelError`.
+struct ModelError {
+    /// 0 where the container gave no answer at all.
+    status: u16,
+    message: String,
+}
+
+/// Sends `body` to an instance of the endpoint `name`.
+pub(crate) async fn invoke(platform: &Platform, name: &str, headers: &HeaderMap, body: Bytes) -> Response {
+    let Some(lease) = platform.routes.lease(name) else {
+        let message = format!("Endpoint {name} of account {ACCOUNT} not found.");
+        return ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message).into_response();
+    };
+    let url = format!("http://127.0.0.1:{}/invocations", lease.port());
+    let request = platform.http.post(url).headers(select(headers, &FORWARDED)).body(body);
+    let answer = tokio::time::timeout(TIME_LIMIT, exchange(request)).await;
+    let timed_out = || ModelError {
+        status: 0,
+        message: "Your invocation timed out while waiting for a response from container primary.".to_owned(),
+    };
+    match answer.unwrap_or_else(|_| Err(timed_out())) {
+        Ok(Answer { status, headers, body }) => {
+            let mut response = (status, select(&headers, &RETURNED), body).into_response();
+            if let Ok(variant) = HeaderValue::from_str(&lease.variant) {
+                response.headers_mut().insert(INVOKED_VARIANT, variant);
+            }
+            if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            response
+        }
+        Err(error) => model_error(platform, name, &error),
+    }
+}
+
+/// One request to a container and its answer, read to the end.
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, ModelError> {
+    let broken = |error: reqwest::Error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        ModelError { status: 0, message: format!("The container gave no whole answer: {error}{cause}") }
+    };
+    let mut response = request.send().await.map_err(broken)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            let message = format!("The container's answer is larger than {MAX_BODY_BYTES} bytes.");
+            return Err(ModelError { status: response.status().as_u16(), message });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let message = String::from_utf8_lossy(&body).chars().take(MAX_ORIGINAL_CHARS).collect();
+        return Err(ModelError { status: status.as_u16(), message });
+    }
+    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body: body.freeze() })
+}
+
+/// The answer of SageMaker to a caller whose container failed: whatever its status, 424.
+fn model_error(platform: &Platform, name: &str, error: &ModelError) -> Response {
+    let ModelError { status, message } = error;
+    let side = if (400..500).contains(status) { "client" } else { "server" };
+    let log = platform.folder.endpoint(name).log();
+    let text = format!(
+        "Received {side} error ({status}) from primary with message \"{message}\". See {} for more information.",
+        log.display()
+    );
+    let body = json!({
+        "Message": text,
+        "OriginalStatusCode": status,
+        "OriginalMessage": message,
+        "LogStreamArn": format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{name}"),
+    });
+    let headers = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (ERROR_TYPE, "ModelError".to_owned()),
+        (REQUEST_ID, uuid::Uuid::new_v4().to_string()),
+    ];
+    (StatusCode::FAILED_DEPENDENCY, headers, body.to_string()).into_response()
+}
+
+fn select(headers: &HeaderMap, wanted: &[HeaderName]) -> HeaderMap {
+    wanted.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_sagemaker_forwards_is_forwarded() {
+        let mut headers = HeaderMap::new();
+        for name in ["content-type", "authorization", "x-amzn-sagemaker-custom-attributes", "retry-after"] {
+            headers.insert(name, HeaderValue::from_static("x"));
+        }
+        let forwarded = select(&headers, &FORWARDED);
+        assert_eq!(forwarded.len(), 2);
+        assert!(forwarded.contains_key(CONTENT_TYPE) && forwarded.contains_key(CUSTOM_ATTRIBUTES));
+    }
+}

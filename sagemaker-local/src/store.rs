@@ -1,0 +1,207 @@
+//! The records of all resources: in memory, and in one file that is replaced at every change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::hosting::{Endpoint, EndpointConfig, EndpointStatus, Model};
+use crate::scaling::{ScalableTarget, ScalingPolicy};
+use crate::time::Time;
+use crate::training::TrainingJob;
+
+/// What a job's record says when its server ended before it did.
+pub(crate) const JOB_STOPPED: &str = "InternalServerError: the local platform was stopped while the job ran";
+/// The same for an endpoint.
+pub(crate) const ENDPOINT_STOPPED: &str = "InternalServerError: the local platform was stopped while the endpoint ran";
+
+/// A record as a `Describe…` operation answers it.
+pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
+    let mut description = serde_json::to_value(record)?;
+    if let Some(members) = description.as_object_mut() {
+        // Tags have an operation of their own.
+        members.remove("Tags");
+    }
+    Ok(description)
+}
+
+/// All records, by name; scaling records by the id of the resource that they scale.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct State {
+    pub(crate) training_jobs: BTreeMap<String, TrainingJob>,
+    pub(crate) models: BTreeMap<String, Model>,
+    pub(crate) endpoint_configs: BTreeMap<String, EndpointConfig>,
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+    pub(crate) scalable_targets: BTreeMap<String, ScalableTarget>,
+    pub(crate) scaling_policies: Vec<ScalingPolicy>,
+}
+
+impl State {
+    /// Ends what a server that was killed has left running on paper.
+    pub(crate) fn recover(&mut self) {
+        let now = Time::now();
+        for job in self.training_jobs.values_mut().filter(|job| !job.is_over()) {
+            job.fail(JOB_STOPPED, now);
+        }
+        let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
+        let gone: Vec<String> =
+            self.endpoints.iter().filter(|(_, endpoint)| deleting(endpoint)).map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            self.remove_endpoint(&name);
+        }
+        for endpoint in self.endpoints.values_mut() {
+            if endpoint.endpoint_status != EndpointStatus::Failed {
+                endpoint.fail(ENDPOINT_STOPPED, now);
+            }
+        }
+    }
+
+    /// Takes the endpoint away, and with it what scales its variants.
+    pub(crate) fn remove_endpoint(&mut self, name: &str) {
+        self.endpoints.remove(name);
+        let prefix = format!("endpoint/{name}/");
+        self.scalable_targets.retain(|resource, _| !resource.starts_with(&prefix));
+        self.scaling_policies.retain(|policy| !policy.resource_id.starts_with(&prefix));
+    }
+}
+
+/// Why the records cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be read or replaced.
+    #[error("cannot keep records in {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not what this version writes.
+    #[error("cannot read the records in {}: {source}; move the file away to start with none", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// The records, shared.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Store {
+    /// Reads the records at `path`; none if there is no file.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let state = match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|source| StoreError::Format { path: path.clone(), source })?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
+            Err(source) => return Err(StoreError::Io { path, source }),
+        };
+        Ok(Self { path, state: Mutex::new(state) })
+    }
+
+    /// Looks at the records.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the records in memory and on disk; neither changes if `change` or the writing fails.
+    pub(crate) fn update<T, E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = state.clone();
+        let outcome = change(&mut next)?;
+        self.write(&next)?;
+        *state = next;
+        Ok(outcome)
+    }
+
+    /// Writes beside the file and renames, so that a kill leaves the old records or the new ones, never half of them.
+    fn write(&self, state: &State) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(state)
+            .map_err(|source| StoreError::Format { path: self.path.clone(), source })?;
+        let fresh = self.path.with_extension("json.new");
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &self.path))
+            .map_err(|source| StoreError::Io { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn job(name: &str, status: &str) -> TrainingJob {
+        let mut job = crate::training::example(name);
+        job.training_job_status = serde_json::from_value(json!(status)).unwrap();
+        job
+    }
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let store = Store::open(path.clone()).unwrap();
+        store
+            .update(|state| {
+                state.training_jobs.insert("one".to_owned(), job("one", "InProgress"));
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let again = Store::open(path).unwrap();
+        let text = |store: &Store| store.read(|state| serde_json::to_value(state).unwrap());
+        assert_eq!(text(&store), text(&again));
+        assert_eq!(text(&again)["training_jobs"]["one"]["Tags"], json!([{ "Key": "k", "Value": "v" }]));
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("state.json")).unwrap();
+        let outcome: Result<(), ApiError> = store.update(|state| {
+            state.training_jobs.insert("one".to_owned(), job("one", "InProgress"));
+            Err(ApiError::validation("no"))
+        });
+        assert!(outcome.is_err());
+        assert!(store.read(|state| state.training_jobs.is_empty()));
+        assert!(!folder.path().join("state.json").exists());
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        fs::write(&path, "[").unwrap();
+        assert!(Store::open(path).unwrap_err().to_string().contains("state.json"));
+    }
+
+    #[test]
+    fn what_ran_when_the_server_died_has_failed_and_what_was_over_stays() {
+        let mut state = State::default();
+        for (name, status) in [("ran", "InProgress"), ("stopping", "Stopping"), ("done", "Completed")] {
+            state.training_jobs.insert(name.to_owned(), job(name, status));
+        }
+        state.recover();
+        for name in ["ran", "stopping"] {
+            let job = serde_json::to_value(&state.training_jobs[name]).unwrap();
+            assert_eq!(job["TrainingJobStatus"], "Failed");
+            assert_eq!(job["FailureReason"], JOB_STOPPED);
+        }
+        assert_eq!(serde_json::to_value(&state.training_jobs["done"]).unwrap()["TrainingJobStatus"], "Completed");
+    }
+}

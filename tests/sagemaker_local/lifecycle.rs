@@ -1,0 +1,80 @@
+//! The server's own life: nothing outlives it, and what it has finished is still there when it comes back.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::server::{Place, Server, gone, pid, runs};
+
+/// Ends at once for jobs called `quick`, else runs until it is killed, with a child of its own.
+const TRAIN: &str = r#"
+[ "$TRAINING_JOB_NAME" = quick ] && exit 0
+sleep 600 &
+echo $! > "$SAGEMAKER_BASE_DIR/grandchild"
+echo $$ > "$SAGEMAKER_BASE_DIR/pid"
+wait"#;
+const SERVE: &str = "echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\nexec sleep 600";
+
+async fn with_everything_running(place: &Place) -> (Server, [i32; 3]) {
+    let server = place.start();
+    server.start_job("quick", json!({})).await;
+    server.finished_job("quick").await;
+    server.start_job("long", json!({})).await;
+    let container = json!({ "Image": "serve:latest" });
+    server.sagemaker("CreateModel", json!({ "ModelName": "m", "PrimaryContainer": container })).await;
+    let variant = json!({ "VariantName": "v", "ModelName": "m" });
+    server
+        .sagemaker("CreateEndpointConfig", json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }))
+        .await;
+    server.sagemaker("CreateEndpoint", json!({ "EndpointName": "e", "EndpointConfigName": "c" })).await;
+    let state = place.state();
+    let job = pid(&state.join("jobs/long/opt-ml/pid")).await;
+    let grandchild = pid(&state.join("jobs/long/opt-ml/grandchild")).await;
+    (server, [job, grandchild, pid(&state.join("endpoints/e/pid")).await])
+}
+
+async fn check_restart(place: &Place) {
+    let server = place.start();
+    assert_eq!(server.finished_job("quick").await["TrainingJobStatus"], "Completed");
+    let job = server.finished_job("long").await;
+    assert_eq!(job["TrainingJobStatus"], "Failed");
+    assert_eq!(job["FailureReason"], "InternalServerError: the local platform was stopped while the job ran");
+    let endpoint = server.endpoint_when_made("e").await;
+    assert_eq!(endpoint["EndpointStatus"], "Failed");
+    assert!(endpoint["FailureReason"].as_str().unwrap().contains("the local platform was stopped"));
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_takes_its_children_along_and_remembers_what_was_over() {
+    let place = Place::new(TRAIN, SERVE);
+    let (server, [job, grandchild, instance]) = with_everything_running(&place).await;
+    server.kill();
+    gone(job).await;
+    gone(instance).await;
+    check_restart(&place).await;
+    // The kernel kills children and not their children; the next server does.
+    gone(grandchild).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_stop_leaves_no_process() {
+    let place = Place::new(TRAIN, SERVE);
+    let (server, children) = with_everything_running(&place).await;
+    server.terminate().await;
+    for child in children {
+        assert!(!runs(child), "{child} is still there");
+    }
+    check_restart(&place).await;
+}
+
+#[tokio::test]
+async fn two_servers_never_share_a_folder() {
+    let place = Place::new("", "");
+    let server = place.start();
+    let second = place.command(1).stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
+    assert!(!second.status.success());
+    let words = String::from_utf8(second.stderr).unwrap();
+    assert!(words.contains("another sagemaker-local uses the state folder"), "{words}");
+    server.terminate().await;
+}
