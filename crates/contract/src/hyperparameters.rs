@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use unspsc_taxonomy::Level;
@@ -161,16 +162,16 @@ impl Hyperparameters {
         Ok(Self {
             model: default.model,
             level: raw.word("level", default.level)?,
-            epochs: raw.number("epochs", default.epochs, 1, 10_000)?,
-            batch_size: raw.number("batch_size", default.batch_size, 1, 65_536)?,
-            learning_rate: raw.number("learning_rate", default.learning_rate, 1e-8, 1.0)?,
-            adam_epsilon: raw.number("adam_epsilon", default.adam_epsilon, 1e-12, 1e-2)?,
-            weight_decay: raw.number("weight_decay", default.weight_decay, 0.0, 1.0)?,
-            warmup_ratio: raw.number("warmup_ratio", default.warmup_ratio, 0.0, 0.9)?,
-            max_length: raw.number("max_length", default.max_length, 3, 512)?,
+            epochs: raw.number("epochs", default.epochs, 1..=10_000)?,
+            batch_size: raw.number("batch_size", default.batch_size, 1..=65_536)?,
+            learning_rate: raw.number("learning_rate", default.learning_rate, 1e-8..=1.0)?,
+            adam_epsilon: raw.number("adam_epsilon", default.adam_epsilon, 1e-12..=1e-2)?,
+            weight_decay: raw.number("weight_decay", default.weight_decay, 0.0..=1.0)?,
+            warmup_ratio: raw.number("warmup_ratio", default.warmup_ratio, 0.0..=0.9)?,
+            max_length: raw.number("max_length", default.max_length, 3..=512)?,
             pooling: raw.word("pooling", default.pooling)?,
-            logit_adjustment: raw.number("logit_adjustment", default.logit_adjustment, 0.0, 4.0)?,
-            seed: raw.number("seed", default.seed, 0, u64::from(u32::MAX))?,
+            logit_adjustment: raw.number("logit_adjustment", default.logit_adjustment, 0.0..=4.0)?,
+            seed: raw.number("seed", default.seed, 0..=u64::from(u32::MAX))?,
         })
     }
 
@@ -208,11 +209,12 @@ impl Raw<'_> {
         })
     }
 
-    fn number<T>(&self, name: &'static str, default: T, low: T, high: T) -> Result<T, HyperparameterError>
+    fn number<T>(&self, name: &'static str, default: T, allowed: RangeInclusive<T>) -> Result<T, HyperparameterError>
     where
         T: FromStr + PartialOrd + Display,
     {
         let Some(value) = self.0.get(name) else { return Ok(default) };
+        let (low, high) = allowed.into_inner();
         let number = value.parse().ok().filter(|number| (&low..=&high).contains(&number));
         number.ok_or_else(|| HyperparameterError::Value {
             name,

@@ -1,0 +1,329 @@
+//! The real `train` under a root of its own, as SageMaker lays it out.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a panic is the report")]
+
+#[path = "support/tiny_encoder.rs"]
+mod tiny_encoder;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use regex::Regex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use train_container::TrainedClassifier;
+use unspsc_artifact::{Architecture, Artifact, ModelConfig, Weights};
+use unspsc_contract::{MAX_FAILURE_CHARS, TrainingReport, metrics};
+
+/// Three segments, one of them with two families, and what is bought of each.
+const GOODS: [(&str, [&str; 3]); 4] = [
+    ("31161500", ["bolt", "nut", "hex"]),
+    ("50121500", ["fish", "pork", "frozen"]),
+    ("31211500", ["paint", "white", "paint"]),
+    ("43211503", ["laptop", "laptop", "laptop"]),
+];
+
+/// A `/opt/ml` tree with an encoder beside it.
+struct Job {
+    root: TempDir,
+}
+
+impl Job {
+    /// A tree with hyperparameters and an encoder, and no data yet.
+    fn new(architecture: Architecture, hyperparameters: &Value) -> Self {
+        let job = Self { root: tempfile::tempdir().unwrap() };
+        tiny_encoder::write(&job.path("encoder"), architecture, 1);
+        job.write("ml/input/config/hyperparameters.json", &hyperparameters.to_string());
+        job
+    }
+
+    /// The same with 160 rows that a small model can learn.
+    fn with_rows(architecture: Architecture, hyperparameters: &Value) -> Self {
+        let job = Self::new(architecture, hyperparameters);
+        job.write("ml/input/data/training/rows.csv", &rows());
+        job
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn model(&self) -> PathBuf {
+        self.path("ml/model")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// `train train`, with no other environment than what a container is given.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        command.arg("train").env_clear();
+        command.env("SAGEMAKER_BASE_DIR", self.path("ml")).env("UNSPSC_ENCODER", self.path("encoder"));
+        command
+    }
+
+    fn run(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    /// Runs the job, which has to succeed, and returns its log.
+    fn succeed(&self) -> String {
+        let output = self.run();
+        let log = text(&output);
+        assert!(output.status.success(), "{log}");
+        assert!(!self.path("ml/output/failure").exists());
+        log
+    }
+
+    /// Runs the job, which has to fail with `code`, and returns what it left in the failure file.
+    fn fail(&self, code: i32) -> String {
+        let output = self.run();
+        let log = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{log}");
+        assert!(!self.model().join("model.safetensors").exists());
+        let failure = fs::read_to_string(self.path("ml/output/failure")).unwrap();
+        assert!(failure.len() <= MAX_FAILURE_CHARS && !failure.contains('\n'), "one sentence: {failure}");
+        assert!(log.contains(&failure), "the log says what the file says: {log}");
+        failure
+    }
+
+    fn report(&self) -> TrainingReport {
+        serde_json::from_slice(&fs::read(self.path("ml/output/data/metrics.json")).unwrap()).unwrap()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// 160 descriptions, each of its own.
+fn rows() -> String {
+    let mut csv = String::from("description,unspsc\n");
+    for (code, words) in GOODS {
+        for number in 0..40 {
+            let (first, second) = (words[number % 3], words[(number / 3) % 3]);
+            writeln!(csv, "\"{first} {second}, steel no {number} of {}\",{code}", number * 7).unwrap();
+        }
+    }
+    csv
+}
+
+fn settings() -> Value {
+    json!({ "epochs": "6", "batch_size": "\"8\"", "learning_rate": "0.003", "sagemaker_region": "\"us-east-1\"" })
+}
+
+fn with(changes: &Value) -> Value {
+    let mut settings = settings();
+    settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    settings
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn trains_evaluates_and_leaves_a_complete_artifact() {
+    for (architecture, pooling) in [(Architecture::Bert, "mean"), (Architecture::DistilBert, "cls")] {
+        let job = Job::with_rows(architecture, &with(&json!({ "pooling": pooling })));
+        let log = job.succeed();
+        assert_eq!(names(&job.model()), ["config.json", "model.safetensors", "tokenizer.json", "unspsc.json"]);
+        assert_eq!(names(&job.path("ml/output/data")), ["metrics.json", "report.html"]);
+
+        let report = job.report();
+        let data = &report.data;
+        assert_eq!([data.train_rows, data.validation_rows, data.test_rows, data.classes], [128, 16, 16, 3]);
+        assert!(report.test.balanced_accuracy > 0.9, "{architecture:?} learned too little: {:?}", report.test);
+        assert_eq!(report.epochs.len(), 6);
+
+        // The objective comes once an epoch, and every metric is found by the expression that the platform is given.
+        let objective = Regex::new(&metrics::regex(metrics::OBJECTIVE)).unwrap();
+        assert_eq!(objective.captures_iter(&log).count(), 6, "{log}");
+        assert!(metrics::ALL.iter().all(|metric| Regex::new(&metrics::regex(metric)).unwrap().is_match(&log)), "{log}");
+        assert!(!log.contains('\u{1b}'), "no terminal, no colours");
+
+        let artifact = Artifact::load(&job.model()).unwrap();
+        assert_eq!(artifact.config.labels, ["31000000", "43000000", "50000000"]);
+        assert_eq!(artifact.metadata.pooling.to_string(), pooling);
+        assert_eq!(artifact.metadata.test.unwrap().accuracy, report.test.accuracy);
+        let loaded = TrainedClassifier::load(&job.model()).unwrap();
+        let logits = loaded.logits(&["Frozen FISH &amp; pork, 10 kg", "laptop, steel"]).unwrap();
+        let best = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+        assert_eq!([best(&logits[0]), best(&logits[1])], [2, 1], "{logits:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_and_another_seed_others() {
+    let weights = |seed: &str| {
+        let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "2", "seed": seed })));
+        job.succeed();
+        fs::read(job.model().join("model.safetensors")).unwrap()
+    };
+    let first = weights("1");
+    assert!(first == weights("1"));
+    assert!(first != weights("2"));
+}
+
+#[test]
+fn channels_of_their_own_are_used_and_the_platforms_files_read() {
+    let job = Job::new(Architecture::Bert, &with(&json!({ "epochs": "1" })));
+    job.write(
+        "ml/input/config/inputdataconfig.json",
+        &json!({ "train": {}, "validation": {}, "test": {} }).to_string(),
+    );
+    let resources = json!({ "current_host": "algo-1", "hosts": ["algo-1"], "topology": null });
+    job.write("ml/input/config/resourceconfig.json", &resources.to_string());
+    job.write("ml/input/config/init-config.json", "not JSON, and not ours to read");
+    job.write("ml/input/data/train/one.csv", &rows());
+    job.write("ml/input/data/train/two.csv", "description,unspsc\nwhite paint,31211500\nnonsense,abc\n");
+    job.write("ml/input/data/validation/rows.csv", "description,unspsc\nfrozen pork,50121500\n");
+    // A text that is trained on as well, and a class that is not.
+    job.write("ml/input/data/test/rows.csv", "description,unspsc\nwhite paint,31211500\nlive fish,10121500\n");
+    let log = job.succeed();
+    let data = job.report().data;
+    assert_eq!([data.train_rows, data.validation_rows, data.test_rows, data.rejected_rows], [160, 1, 2, 2], "{log}");
+    let test = job.report().test;
+    assert_eq!(test.classes.len(), 2);
+    assert_eq!(
+        (test.classes[0].label.as_str(), test.classes[0].recall),
+        ("10000000", 0.0),
+        "an unseen class is missed"
+    );
+}
+
+#[test]
+fn the_recurrent_baseline_learns_and_is_not_servable() {
+    let job = Job::with_rows(Architecture::Bert, &json!({ "model": "rnn", "epochs": "60", "batch_size": "32" }));
+    job.succeed();
+    let report = job.report();
+    assert!(report.test.balanced_accuracy > 0.9, "{:?}", report.test);
+    assert_eq!((report.model.as_str(), report.epochs.len()), ("rnn", 60));
+    assert_eq!(names(&job.model()), ["config.json", "model.safetensors", "vocab.txt"]);
+    let error = ModelConfig::read(&job.model().join("config.json")).unwrap_err().to_string();
+    assert!(error.contains("RNN baseline"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_the_input_is_one_sentence_and_exit_code_1() {
+    const ROWS: &str = "ml/input/data/training/rows.csv";
+    let two_rows = "description,unspsc\nbolt,31161500\nfish,50121500\n";
+    for (settings, file, message) in [
+        (settings(), None, "there is no channel `training` (or `train`)"),
+        (settings(), Some((ROWS, "")), "rows.csv is empty"),
+        (settings(), Some((ROWS, "description,unspsc\n")), "rows.csv holds a header but no rows"),
+        (settings(), Some((ROWS, "text,price\nbolt,3\n")), "rows.csv: no column"),
+        (settings(), Some((ROWS, "description,unspsc\nbolt,n/a\n")), "line 2: `n/a` is not a number of 8 digits"),
+        (settings(), Some((ROWS, two_rows)), "too few rows"),
+        (with(&json!({ "epoch": "3" })), Some((ROWS, two_rows)), "did you mean `epochs`?"),
+        (with(&json!({ "batch_size": "0" })), Some((ROWS, two_rows)), "`batch_size` is `0`, allowed: 1 to 65536"),
+    ] {
+        let job = Job::new(Architecture::Bert, &settings);
+        if let Some((name, text)) = file {
+            job.write(name, text);
+        }
+        let failure = job.fail(1);
+        assert!(failure.contains(message), "{failure}");
+    }
+}
+
+#[test]
+fn an_encoder_that_cannot_be_used_is_named() {
+    let job = Job::with_rows(Architecture::Bert, &settings());
+    let weights = job.path("encoder/model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let failure = job.fail(1);
+    assert!(failure.contains("model.safetensors is damaged or no safetensors file"), "{failure}");
+
+    fs::write(&weights, &bytes).unwrap();
+    fs::remove_file(job.path("encoder/tokenizer.json")).unwrap();
+    assert!(job.fail(1).contains("encoder/tokenizer.json"));
+
+    // A channel goes before the variable.
+    tiny_encoder::write(&job.path("ml/input/data/model"), Architecture::DistilBert, 1);
+    fs::remove_file(job.path("ml/output/failure")).unwrap();
+    job.succeed();
+    assert!(Weights::read(&job.model().join("model.safetensors")).unwrap().contains("pre_classifier.weight"));
+}
+
+#[test]
+fn training_that_diverges_is_recognised() {
+    let job = Job::with_rows(Architecture::Bert, &settings());
+    tiny_encoder::edit(&job.path("encoder"), |tensors| {
+        let (_, values) = tensors.get_mut("embeddings.LayerNorm.weight").unwrap();
+        *values = 1e30_f32.to_le_bytes().repeat(values.len() / 4);
+    });
+    let failure = job.fail(1);
+    assert!(failure.contains("diverged in epoch 1, step 1") && failure.contains("learning_rate"), "{failure}");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_an_internal_fault_and_no_second_failure() {
+    let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "1" })));
+    job.write("ml/model", "a file where the folder belongs");
+    let failure = job.fail(3);
+    assert!(failure.starts_with("cannot write") && failure.contains("ml/model"), "{failure}");
+
+    // Neither can the failure file be written: the exit code still tells.
+    fs::remove_dir_all(job.path("ml/output")).unwrap();
+    job.write("ml/output", "a file");
+    let output = job.run();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("ml/output"));
+}
+
+#[test]
+fn sigterm_keeps_the_best_weights_and_exits_with_0() {
+    let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "10000" })));
+    let child = job.command().stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Ended(child);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.by_ref().find(|line| line.contains(metrics::OBJECTIVE));
+    assert!(first.is_some(), "no epoch was finished");
+    let stopped = Instant::now();
+    kill(Pid::from_raw(child.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(child.0.wait().unwrap().success(), "{rest:?}");
+    assert!(stopped.elapsed() < Duration::from_secs(30));
+    assert!(rest.iter().any(|line| line.contains("SIGTERM")), "{rest:?}");
+    let report = job.report();
+    assert!(!report.epochs.is_empty() && report.test.rows == 0);
+    assert_eq!(TrainedClassifier::load(&job.model()).unwrap().logits(&["bolt"]).unwrap()[0].len(), 3);
+    assert!(!job.path("ml/output/failure").exists());
+}
+
+/// A child that does not outlive the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_train")).arg("--help").env_clear().output().unwrap();
+    let help = text(&output);
+    assert!(output.status.success());
+    for part in ["Exit codes:", "SAGEMAKER_BASE_DIR", "UNSPSC_ENCODER", "output/failure"] {
+        assert!(help.contains(part), "{help}");
+    }
+    let wrong = Command::new(env!("CARGO_BIN_EXE_train")).arg("--nonsense").env_clear().output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+}

@@ -1,0 +1,95 @@
+//! Accuracy and recall from counted pairs of true and predicted class.
+
+use std::collections::BTreeMap;
+
+/// How often which class was taken for which; classes are indices.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Confusion {
+    /// By true class: predicted class to rows. Sparse, because a commodity-level model has thousands of classes.
+    rows: BTreeMap<usize, BTreeMap<usize, usize>>,
+}
+
+/// Rows of one class and how many of them were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) class: usize,
+    pub(crate) rows: usize,
+    pub(crate) hits: usize,
+}
+
+impl Found {
+    /// Share of the rows that was found.
+    pub(crate) fn recall(self) -> f64 {
+        self.hits as f64 / self.rows as f64
+    }
+}
+
+impl Confusion {
+    /// Counts one row of class `truth` that was taken for `predicted`.
+    pub(crate) fn count(&mut self, truth: usize, predicted: usize) {
+        *self.rows.entry(truth).or_default().entry(predicted).or_default() += 1;
+    }
+
+    /// Every class that occurs, ascending.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found> + '_ {
+        self.rows.iter().map(|(class, predicted)| Found {
+            class: *class,
+            rows: predicted.values().sum(),
+            hits: predicted.get(class).copied().unwrap_or(0),
+        })
+    }
+
+    /// All rows.
+    pub(crate) fn total(&self) -> usize {
+        self.found().map(|found| found.rows).sum()
+    }
+
+    /// Share of rows whose class was found; 0 without rows.
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.found().map(|found| found.hits).sum::<usize>() as f64 / self.total().max(1) as f64
+    }
+
+    /// Mean recall over the classes that occur, as scikit-learn's `balanced_accuracy_score`; 0 without rows.
+    pub(crate) fn balanced_accuracy(&self) -> f64 {
+        self.found().map(Found::recall).sum::<f64>() / self.rows.len().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows are true classes, columns predicted ones.
+    fn matrix<const N: usize>(counts: [[usize; N]; N]) -> Confusion {
+        let mut confusion = Confusion::default();
+        for (truth, row) in counts.iter().enumerate() {
+            for (predicted, count) in row.iter().enumerate() {
+                (0..*count).for_each(|_| confusion.count(truth, predicted));
+            }
+        }
+        confusion
+    }
+
+    #[test]
+    fn by_hand() {
+        let confusion = matrix([[8, 2, 0], [1, 1, 0], [0, 3, 1]]);
+        assert_eq!(confusion.total(), 16);
+        assert_eq!(confusion.accuracy(), 10.0 / 16.0);
+        assert!((confusion.balanced_accuracy() - (0.8 + 0.5 + 0.25) / 3.0).abs() < 1e-12);
+        assert_eq!(confusion.found().last(), Some(Found { class: 2, rows: 4, hits: 1 }));
+    }
+
+    #[test]
+    fn a_class_that_is_only_predicted_does_not_count() {
+        // scikit-learn: balanced_accuracy_score([0, 0, 1], [0, 2, 1]) == 0.75.
+        let confusion = matrix([[1, 0, 1], [0, 1, 0], [0, 0, 0]]);
+        assert_eq!(confusion.balanced_accuracy(), 0.75);
+    }
+
+    #[test]
+    fn a_class_that_is_never_found_counts_as_zero_and_no_rows_are_no_division() {
+        assert_eq!(matrix([[5, 0], [5, 0]]).balanced_accuracy(), 0.5);
+        assert_eq!(Confusion::default().accuracy(), 0.0);
+        assert_eq!(Confusion::default().balanced_accuracy(), 0.0);
+    }
+}

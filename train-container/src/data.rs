@@ -1,0 +1,184 @@
+//! Channels to splits: loading, labelling, and cutting off what is held out where no channel brings it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use unspsc_contract::DataSummary;
+use unspsc_dataset::{Example, Labelled, Splits, fingerprint, label, load, split};
+use unspsc_taxonomy::{Code, Level};
+
+use crate::TrainError;
+use crate::environment::Environment;
+
+/// The rows of a job.
+#[derive(Debug)]
+pub(crate) struct Data {
+    /// Rows by purpose; no text stands in two of them.
+    pub(crate) splits: Splits,
+    /// The labels that occur in training, ascending: the classes that a model is trained for.
+    pub(crate) labels: Vec<Code>,
+    /// Labels that occur in validation or test alone, ascending: no model can find them, and they count as missed.
+    pub(crate) unseen: Vec<Code>,
+    /// Size and identity.
+    pub(crate) summary: DataSummary,
+}
+
+impl Data {
+    /// Reads the channels of `environment`.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or says that too few rows or labels remain.
+    pub(crate) fn load(environment: &Environment) -> Result<Self, TrainError> {
+        let (level, seed) = (environment.hyperparameters.level, environment.hyperparameters.seed);
+        let (training, mut rejected_rows) = channel("training", &environment.training, level)?;
+        let mut held_out = |name: &'static str, folder: Option<&Path>| -> Result<Option<Vec<Example>>, TrainError> {
+            let Some(folder) = folder else { return Ok(None) };
+            let (examples, rejected) = channel(name, folder, level)?;
+            rejected_rows += rejected;
+            Ok(Some(examples))
+        };
+        let validation = held_out("validation", environment.validation.as_deref())?;
+        let test = held_out("test", environment.test.as_deref())?;
+        let (splits, leaks) = assemble(training, validation, test, seed);
+        if leaks > 0 {
+            tracing::warn!("{leaks} rows dropped because their text stands in a split that is held out as well");
+        }
+        Self::checked(splits, rejected_rows + leaks)
+    }
+
+    /// Sums up `splits`, where they suffice.
+    pub(crate) fn checked(splits: Splits, rejected_rows: usize) -> Result<Self, TrainError> {
+        let distinct = |rows: &[Example]| rows.iter().map(|row| row.label).collect::<BTreeSet<Code>>();
+        let labels = distinct(&splits.train);
+        let held_out = &distinct(&splits.validation) | &distinct(&splits.test);
+        let unseen: Vec<Code> = held_out.difference(&labels).copied().collect();
+        let sizes = [splits.train.len(), splits.validation.len(), splits.test.len()];
+        if labels.len() < 2 || sizes.contains(&0) {
+            let [train, validation, test] = sizes;
+            return Err(TrainError::Data(format!(
+                "too few rows: {train} to train on with {} labels, {validation} for validation, {test} for test; needed \
+                 are two labels or more and rows in each split (at least 3 rows of a label where one channel is split)",
+                labels.len()
+            )));
+        }
+        let summary = DataSummary {
+            fingerprint: fingerprint(&splits),
+            train_rows: splits.train.len(),
+            validation_rows: splits.validation.len(),
+            test_rows: splits.test.len(),
+            rejected_rows,
+            classes: labels.len(),
+        };
+        Ok(Self { splits, labels: labels.into_iter().collect(), unseen, summary })
+    }
+}
+
+/// The labelled rows of one channel, and how many of its rows cannot be used.
+fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Vec<Example>, usize), TrainError> {
+    let loaded = load(folder).map_err(|source| TrainError::Channel { channel: name, source })?;
+    let (rows, rejects) = (loaded.rows.len() + loaded.rejects.len(), loaded.rejects.len());
+    let first = loaded.rejects.first().map(|r| format!("{}, line {}: {}", r.path.display(), r.line, r.reason));
+    let Labelled { examples, counts } = label(loaded.rows, level);
+    tracing::info!(
+        "channel {name}: {rows} rows, {} used; {rejects} unreadable, {} coarser than {level}, {} duplicates, {} \
+         contradictory",
+        examples.len(),
+        counts.too_coarse,
+        counts.duplicates,
+        counts.contradictions
+    );
+    if let Some(first) = &first {
+        tracing::warn!("first unreadable row of channel {name}: {first}");
+    }
+    if examples.is_empty() {
+        let reason = first.unwrap_or_else(|| format!("{} codes are coarser than {level} level", counts.too_coarse));
+        return Err(TrainError::Data(format!("channel `{name}`: none of {rows} rows can be used; {reason}")));
+    }
+    Ok((examples, rejects + counts.too_coarse + counts.contradictions))
+}
+
+/// Splits `training` for whatever is not given, and drops rows whose text is held out: from training those of
+/// validation and test, from validation those of test. Returns how many were dropped.
+fn assemble(
+    training: Vec<Example>,
+    validation: Option<Vec<Example>>,
+    test: Option<Vec<Example>>,
+    seed: u64,
+) -> (Splits, usize) {
+    let (given_validation, given_test) = (validation.is_some(), test.is_some());
+    let mut splits = if given_validation && given_test {
+        Splits { train: training, ..Splits::default() }
+    } else {
+        split(training, seed)
+    };
+    if let Some(rows) = validation {
+        splits.train.append(&mut splits.validation);
+        splits.validation = rows;
+    }
+    if let Some(rows) = test {
+        splits.train.append(&mut splits.test);
+        splits.test = rows;
+    }
+    let leaks = drop_known(&mut splits.validation, &splits.test)
+        + drop_known(&mut splits.train, &splits.test)
+        + drop_known(&mut splits.train, &splits.validation);
+    (splits, leaks)
+}
+
+fn drop_known(rows: &mut Vec<Example>, held_out: &[Example]) -> usize {
+    let known: HashSet<&str> = held_out.iter().map(|row| row.description.as_str()).collect();
+    let before = rows.len();
+    rows.retain(|row| !known.contains(row.description.as_str()));
+    before - rows.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(texts: impl IntoIterator<Item = (String, &'static str)>) -> Vec<Example> {
+        let example = |(description, label): (String, &str)| {
+            let code: Code = label.parse().unwrap();
+            Example { description, code, label: code, origin: String::new() }
+        };
+        texts.into_iter().map(example).collect()
+    }
+
+    fn two_classes(rows: usize) -> Vec<Example> {
+        examples((0..rows).map(|i| (format!("text {i}"), if i % 2 == 0 { "10000000" } else { "20000000" })))
+    }
+
+    #[test]
+    fn what_is_not_given_is_cut_from_training() {
+        let (splits, leaks) = assemble(two_classes(40), None, None, 1);
+        assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len(), leaks], [32, 4, 4, 0]);
+        let own = examples([("own".into(), "10000000")]);
+        let (splits, _) = assemble(two_classes(40), Some(own.clone()), None, 1);
+        assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len()], [36, 1, 4]);
+        let (splits, _) = assemble(two_classes(40), Some(own.clone()), Some(own), 1);
+        // The one text is in test already.
+        assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len()], [40, 0, 1]);
+    }
+
+    #[test]
+    fn a_text_that_is_held_out_is_not_trained_on() {
+        let test = examples([("text 3".into(), "20000000")]);
+        let validation = examples([("text 4".into(), "10000000"), ("text 3".into(), "20000000")]);
+        let (splits, leaks) = assemble(two_classes(10), Some(validation), Some(test), 1);
+        assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len(), leaks], [8, 1, 1, 3]);
+    }
+
+    #[test]
+    fn labels_are_those_of_training_and_too_few_are_refused() {
+        let held_out = examples([("a".into(), "30000000"), ("b".into(), "20000000")]);
+        let splits = Splits { train: two_classes(4), validation: held_out.clone(), test: held_out };
+        let data = Data::checked(splits.clone(), 0).unwrap();
+        assert_eq!((data.labels.len(), data.unseen.len(), data.summary.classes), (2, 1, 2));
+        let no_test = Splits { test: Vec::new(), ..splits.clone() };
+        let one_label = Splits { train: examples([("c".into(), "10000000")]), ..splits };
+        for splits in [no_test, one_label] {
+            let error = Data::checked(splits, 0).unwrap_err();
+            assert!(error.to_string().starts_with("too few rows"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The SageMaker training container: settings, data, model, loop, evaluation, results.
+//!
+//! A library beside the binary `train` so that tests can compare the network with other implementations of it.
+
+mod adamw;
+mod batches;
+mod classifier;
+mod confusion;
+mod criterion;
+mod data;
+mod environment;
+mod error;
+mod evaluation;
+mod failure;
+mod network;
+mod openmp;
+mod options;
+mod outputs;
+mod progress;
+mod report;
+mod schedule;
+mod stop;
+mod texts;
+mod training;
+mod words;
+
+#[cfg(test)]
+#[path = "../../tests/support/tiny_encoder.rs"]
+mod tiny_encoder;
+
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use tch::Device;
+use unspsc_contract::{OptMl, metrics};
+use unspsc_taxonomy::Code;
+
+use criterion::Criterion;
+use data::Data;
+use environment::{Environment, Lookup};
+use evaluation::{Evaluated, evaluate};
+use outputs::{Machine, Results};
+use stop::Stop;
+
+pub use classifier::TrainedClassifier;
+pub use error::TrainError;
+pub use openmp::wait_asleep;
+pub use options::Options;
+
+/// Program and version, for what it writes.
+const TRAINED_BY: &str = concat!("train ", env!("CARGO_PKG_VERSION"));
+
+/// Runs the job that the files under `options.base_dir` and `variables` describe. Called before the process has a
+/// second thread.
+///
+/// # Errors
+/// Says in one sentence why there is no model; the same stands in `output/failure`.
+pub fn run(options: &Options, variables: Lookup<'_>) -> Result<(), TrainError> {
+    let result = failure::catch(|| job(options, variables, &Stop::at_sigterm()?));
+    if let Err(error) = &result {
+        failure::record(&OptMl::new(&options.base_dir).failure(), error);
+    }
+    result
+}
+
+fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), TrainError> {
+    let started = Instant::now();
+    // Settings.
+    let environment = Environment::resolve(options, variables)?;
+    let settings = &environment.hyperparameters;
+    let machine = set_up(settings.seed);
+    tracing::info!("{TRAINED_BY} on {machine}: {}", outputs::one_line(&settings.to_map()));
+
+    // Data and model.
+    let data = Data::load(&environment)?;
+    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device)?;
+    let classes = data.labels.len();
+    let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings.logit_adjustment, machine.device)?;
+
+    // Training, then the one look at the test split.
+    let trained = training::train(classifier.as_ref(), &texts, classes, &criterion, settings, stop)?;
+    let test = evaluate(classifier.as_ref(), &criterion, &texts.test, classes, stop)?;
+    log_test(test.as_ref());
+
+    // Results.
+    let labels: Vec<Code> = data.labels.iter().chain(&data.unseen).copied().collect();
+    let results = Results {
+        environment: &environment,
+        machine: &machine,
+        data: &data.summary,
+        labels: &labels,
+        trained: &trained,
+        test: test.as_ref(),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    results.write(classifier.as_ref())?;
+    tracing::info!("model in {}, {:.0} s in all", environment.model_dir.display(), started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Seeds libtorch and chooses device and threads.
+fn set_up(seed: u64) -> Machine {
+    tch::manual_seed(seed.cast_signed());
+    // OpenMP counts the machine's processors; a container may be allowed fewer.
+    let threads = available_parallelism().map_or(1, |threads| i32::try_from(threads.get()).unwrap_or(i32::MAX));
+    tch::set_num_threads(threads);
+    Machine { device: Device::cuda_if_available(), threads }
+}
+
+/// Training rows by class.
+fn class_sizes(texts: &texts::Texts, classes: usize) -> Vec<usize> {
+    let mut sizes = vec![0; classes];
+    for text in &texts.0 {
+        if let Some(size) = sizes.get_mut(text.class) {
+            *size += 1;
+        }
+    }
+    sizes
+}
+
+fn log_test(test: Option<&Evaluated>) {
+    let Some(test) = test else { return tracing::warn!("stopped: the test split was not looked at") };
+    let line = metrics::line(&[
+        (metrics::TEST_LOSS, test.loss),
+        (metrics::TEST_ACCURACY, test.confusion.accuracy()),
+        (metrics::TEST_BALANCED_ACCURACY, test.confusion.balanced_accuracy()),
+    ]);
+    tracing::info!("test, {} rows: {line}", test.confusion.total());
+}

@@ -1,0 +1,107 @@
+//! What a job leaves: the model directory, and the report for machines and for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use tch::Device;
+use unspsc_artifact::Scores;
+use unspsc_contract::{DataSummary, Evaluation, TrainingReport, files};
+use unspsc_taxonomy::{Code, Titles};
+
+use crate::classifier::{Classifier, Provenance};
+use crate::environment::Environment;
+use crate::evaluation::Evaluated;
+use crate::report::{self, Circumstances};
+use crate::training::Trained;
+use crate::{TRAINED_BY, TrainError};
+
+/// What the job ran on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    pub(crate) device: Device,
+    /// Threads of libtorch on the CPU.
+    pub(crate) threads: i32,
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.device {
+            Device::Cuda(index) => write!(f, "GPU {index}"),
+            _ => write!(f, "CPU, {} threads", self.threads),
+        }
+    }
+}
+
+/// Everything that is worth keeping.
+#[derive(Debug)]
+pub(crate) struct Results<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) machine: &'a Machine,
+    pub(crate) data: &'a DataSummary,
+    /// Codes by class index, those that no model can find last.
+    pub(crate) labels: &'a [Code],
+    pub(crate) trained: &'a Trained,
+    /// None where the job was stopped first.
+    pub(crate) test: Option<&'a Evaluated>,
+    pub(crate) seconds: f64,
+}
+
+impl Results<'_> {
+    /// Writes the reports, then the model, whose weights come last: where they are, all is there.
+    pub(crate) fn write(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
+        let report = self.report();
+        let folder = &self.environment.output_data_dir;
+        create(folder)?;
+        let json = serde_json::to_string_pretty(&report)
+            .map_err(|error| TrainError::System(format!("to write the report as JSON: {error}")))?;
+        write(&folder.join(files::METRICS), &(json + "\n"))?;
+        let circumstances = Circumstances {
+            machine: self.machine.to_string(),
+            encoder: self.environment.encoder.as_ref().map(|folder| folder.display().to_string()),
+            best_epoch: self.trained.best.as_ref().map(|best| best.epoch),
+            stopped: self.trained.stopped,
+        };
+        write(&folder.join(files::REPORT), &report::page(&report, &circumstances))?;
+
+        create(&self.environment.model_dir)?;
+        let scores = |test: &Evaluated| Scores {
+            rows: test.confusion.total(),
+            accuracy: test.confusion.accuracy(),
+            balanced_accuracy: test.confusion.balanced_accuracy(),
+        };
+        let provenance = Provenance { data: self.data.clone(), test: self.test.map(scores) };
+        classifier.write(&self.environment.model_dir, &provenance)
+    }
+
+    fn report(&self) -> TrainingReport {
+        let titles = Titles::embedded().unwrap_or_default();
+        let evaluation = |evaluated: &Evaluated| evaluated.report(self.labels, &titles);
+        let settings = &self.environment.hyperparameters;
+        TrainingReport {
+            trained_by: TRAINED_BY.into(),
+            model: settings.model.to_string(),
+            level: settings.level,
+            hyperparameters: settings.to_map(),
+            data: self.data.clone(),
+            epochs: self.trained.epochs.clone(),
+            validation: self.trained.best.as_ref().map_or_else(Evaluation::default, |b| evaluation(&b.validation)),
+            test: self.test.map_or_else(Evaluation::default, evaluation),
+            seconds: self.seconds,
+        }
+    }
+}
+
+/// Hyperparameters on one line, as `epochs=3 seed=17`.
+pub(crate) fn one_line(values: &BTreeMap<String, String>) -> String {
+    values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn create(folder: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(folder).map_err(|source| TrainError::Write { path: folder.to_owned(), source })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), TrainError> {
+    fs::write(path, text).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+}

@@ -1,0 +1,172 @@
+//! `report.html`: the outcome of a job on one page that needs nothing beside it, on screen and on paper.
+
+mod chart;
+
+use std::fmt::Write as _;
+
+use html_escape::encode_text;
+use unspsc_contract::{Evaluation, TrainingReport};
+
+use chart::{Line, bars, lines};
+
+/// The page's style: two colour schemes, and rules that keep a figure on one sheet.
+const STYLE: &str = include_str!("style.css");
+
+/// Classes that the page shows, weakest first; at commodity level there are thousands.
+const MAX_CLASSES: usize = 120;
+
+/// The libtorch that this version of tch is made for, and refuses to be built without.
+const LIBTORCH: &str = "2.11.0, by way of tch 0.24";
+
+/// What the report for machines has no field for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Circumstances {
+    pub(crate) machine: String,
+    /// The pretrained encoder's folder.
+    pub(crate) encoder: Option<String>,
+    /// Counted from 1; none where no epoch was finished.
+    pub(crate) best_epoch: Option<usize>,
+    /// Whether SIGTERM ended the job early.
+    pub(crate) stopped: bool,
+}
+
+/// The whole page.
+pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> String {
+    let title = format!("{} at {} level", model_name(report), report.level);
+    let sections =
+        [verdict(report, circumstances), curves(report, circumstances), recall(report), facts(report, circumstances)];
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Training report: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header><p class=\"kicker\">Training report</p><h1>{title}</h1></header>\n{}\n</body>\n</html>\n",
+        sections.concat()
+    )
+}
+
+fn model_name(report: &TrainingReport) -> &'static str {
+    if report.model == "rnn" { "RNN baseline" } else { "Transformer classifier" }
+}
+
+/// The numbers that one looks for first, and what they mean in a sentence.
+fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
+    let (split, name) = judged(report);
+    let tiles = [
+        (percent(split.balanced_accuracy), format!("balanced accuracy, {name}")),
+        (percent(split.accuracy), format!("accuracy, {name}")),
+        (split.rows.to_string(), format!("{name} rows in {} classes", split.classes.len())),
+        (duration(report.seconds), "from start to report".to_owned()),
+    ];
+    let mut html = String::from("<section class=\"tiles\">\n");
+    for (value, label) in tiles {
+        let _ = writeln!(html, "<div><strong>{value}</strong><span>{label}</span></div>");
+    }
+    html.push_str("</section>\n<p class=\"lead\">");
+    let hits = split.accuracy * split.rows as f64;
+    let _ = write!(
+        html,
+        "Of {} {name} texts that the model was not trained on, {hits:.0} get the right {}. Balanced accuracy is the \
+         mean of the recalls below, so that every class counts the same, however rare.",
+        split.rows, report.level
+    );
+    if circumstances.stopped {
+        html.push_str(" <b>The job was stopped by SIGTERM: these are the best weights so far.</b>");
+    }
+    html.push_str("</p>\n");
+    html
+}
+
+/// The split to judge by: test, or validation where the job was stopped before it looked at test.
+fn judged(report: &TrainingReport) -> (&Evaluation, &'static str) {
+    if report.test.rows > 0 { (&report.test, "test") } else { (&report.validation, "validation") }
+}
+
+/// Loss and accuracy by epoch.
+fn curves(report: &TrainingReport, circumstances: &Circumstances) -> String {
+    if report.epochs.is_empty() {
+        return "<section><h2>By epoch</h2><p>No epoch was finished.</p></section>\n".into();
+    }
+    let values = |value: fn(&unspsc_contract::EpochReport) -> f64| report.epochs.iter().map(value).collect();
+    let loss = lines(
+        "Loss",
+        &[
+            Line { name: "training", class: "a", values: values(|epoch| epoch.train_loss) },
+            Line { name: "validation", class: "b", values: values(|epoch| epoch.validation_loss) },
+        ],
+        circumstances.best_epoch,
+        |value| format!("{value:.2}"),
+    );
+    let accuracy = lines(
+        "Validation",
+        &[
+            Line { name: "accuracy", class: "a", values: values(|epoch| epoch.validation_accuracy) },
+            Line { name: "balanced", class: "b", values: values(|epoch| epoch.validation_balanced_accuracy) },
+        ],
+        circumstances.best_epoch,
+        |value| format!("{:.0} %", 100.0 * value),
+    );
+    let note = circumstances.best_epoch.map_or_else(String::new, |epoch| {
+        format!("<p class=\"note\">The weights of epoch {epoch} (dotted) were kept: best balanced accuracy.</p>\n")
+    });
+    format!("<section><h2>By epoch</h2>\n<div class=\"charts\">{loss}{accuracy}</div>\n{note}</section>\n")
+}
+
+/// One bar a class, weakest first.
+fn recall(report: &TrainingReport) -> String {
+    let (split, name) = judged(report);
+    let mut classes: Vec<_> = split.classes.iter().collect();
+    classes.sort_by(|a, b| a.recall.total_cmp(&b.recall).then_with(|| b.rows.cmp(&a.rows)));
+    let shown = classes.len().min(MAX_CLASSES);
+    let cut = if shown < classes.len() { format!(", the weakest {shown} of {}", classes.len()) } else { String::new() };
+    format!(
+        "<section><h2>Recall by class</h2>\n<p class=\"note\">Share of each class's {name} rows that is found; weakest \
+         first{cut}.</p>\n{}</section>\n",
+        bars(classes.into_iter().take(shown))
+    )
+}
+
+/// What it was trained on, how, and by what.
+fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
+    let data = &report.data;
+    let rows = [
+        ("training rows", data.train_rows.to_string()),
+        ("validation rows", data.validation_rows.to_string()),
+        ("test rows", data.test_rows.to_string()),
+        ("rows that could not be used", data.rejected_rows.to_string()),
+        ("classes", data.classes.to_string()),
+        ("fingerprint (SHA-256)", data.fingerprint.clone()),
+    ];
+    let settings = report.hyperparameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let run = [
+        ("program", report.trained_by.clone()),
+        ("machine", circumstances.machine.clone()),
+        ("encoder", circumstances.encoder.clone().unwrap_or_else(|| "none: trained from scratch".into())),
+        ("libtorch", LIBTORCH.into()),
+    ];
+    format!(
+        "<section class=\"facts\">{}{}{}</section>\n",
+        table("Data", rows.into_iter()),
+        table("Hyperparameters", settings),
+        table("Run", run.into_iter())
+    )
+}
+
+fn table<'a>(title: &str, rows: impl Iterator<Item = (&'a str, String)>) -> String {
+    let mut html = format!("<div><h2>{title}</h2>\n<table>\n");
+    for (name, value) in rows {
+        let _ = writeln!(html, "<tr><th>{}</th><td>{}</td></tr>", encode_text(name), encode_text(&value));
+    }
+    html.push_str("</table></div>\n");
+    html
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
+
+use unspsc_contract::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
+use unspsc_taxonomy::Level;
+
+use super::{Circumstances, page};
+
+fn report() -> TrainingReport {
+    let class = |label: &str, title: &str, recall| ClassRecall {
+        label: label.into(),
+        title: Some(title.into()),
+        rows: 8,
+        recall,
+    };
+    let epoch = |epoch: usize| EpochReport {
+        epoch,
+        train_loss: 4.0 / epoch as f64,
+        validation_loss: 3.0 / epoch as f64,
+        validation_accuracy: 0.2 * epoch as f64,
+        validation_balanced_accuracy: 0.19 * epoch as f64,
+        seconds: 1.0,
+    };
+    TrainingReport {
+        trained_by: "train 9.9.9".into(),
+        model: "encoder".into(),
+        level: Level::Segment,
+        hyperparameters: [("learning_rate".to_owned(), "0.0001".to_owned())].into(),
+        data: DataSummary {
+            fingerprint: "abc".into(),
+            train_rows: 80,
+            validation_rows: 10,
+            test_rows: 16,
+            rejected_rows: 3,
+            classes: 2,
+        },
+        epochs: vec![epoch(1), epoch(2), epoch(3)],
+        validation: Evaluation { rows: 10, accuracy: 0.6, balanced_accuracy: 0.55, ..Evaluation::default() },
+        test: Evaluation {
+            rows: 16,
+            loss: 1.0,
+            accuracy: 0.75,
+            balanced_accuracy: 0.712,
+            classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
+        },
+        seconds: 75.4,
+    }
+}
+
+#[test]
+fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
+    let page = page(&report(), &Circumstances { best_epoch: Some(2), ..Circumstances::default() });
+    let order = ["71.2 %", "75.0 %", "75 s", "12 get the right segment", "<svg", "epoch 2", "Food", "Animals"];
+    let places: Vec<usize> = order.iter().map(|text| page.find(text).unwrap_or_else(|| panic!("{text}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(page.contains("Animals &amp; &lt;plants&gt;") && !page.contains("<plants>"));
+    for part in ["<script", "http://", "https://", "src=", "@import"] {
+        assert!(!page.contains(part), "{part}: the page has to stand alone");
+    }
+}
+
+#[test]
+fn a_job_that_was_stopped_says_so_and_shows_validation() {
+    let mut report = report();
+    report.test = Evaluation::default();
+    let circumstances = Circumstances { stopped: true, ..Circumstances::default() };
+    let shown = page(&report, &circumstances);
+    assert!(shown.contains("stopped by SIGTERM") && shown.contains("balanced accuracy, validation"));
+    report.epochs.clear();
+    report.validation = Evaluation::default();
+    assert!(page(&report, &circumstances).contains("No epoch was finished"));
+}
