@@ -141,3 +141,81 @@ fn embedded_titles(labels: &[String]) -> BTreeMap<String, String> {
     let title = |label: &String| Some((label.clone(), titles.nearest(label.parse::<Code>().ok()?)?.to_owned()));
     labels.iter().filter_map(title).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Architecture;
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::Bert,
+            vocab_size: 300,
+            hidden_size: 32,
+            layers: 2,
+            heads: 4,
+            intermediate_size: 64,
+            max_positions: 64,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            dropout: 0.1,
+            pad_token_id: 0,
+            labels: vec!["10000000".into(), "44103103".into(), "something else".into()],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("unspsc.json");
+        let mut metadata = Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40);
+        metadata.test = Some(Scores { rows: 7, accuracy: 0.1 + 0.2, balanced_accuracy: 1.0 / 3.0 });
+        metadata.write(&path).unwrap();
+        assert_eq!(Metadata::read(&path, &config()).unwrap(), metadata);
+    }
+
+    #[test]
+    fn a_model_from_elsewhere_has_defaults() {
+        let metadata = Metadata::read(Path::new("/nowhere/unspsc.json"), &config()).unwrap();
+        assert_eq!((metadata.level, metadata.cleaning_version, metadata.pooling), (None, None, Pooling::Cls));
+        assert_eq!((metadata.max_length, metadata.temperature), (64, 1.0));
+        let segment = metadata.titles.get("10000000").map(String::as_str);
+        assert_eq!(segment, Some("Live Plant and Animal Material and Accessories and Supplies"));
+        assert!(metadata.titles.contains_key("44103103"), "a commodity has its family's title");
+        assert!(!metadata.titles.contains_key("something else"));
+        let long = ModelConfig { max_positions: 4096, ..config() };
+        assert_eq!(Metadata::foreign(&long).max_length, 512);
+    }
+
+    #[test]
+    fn a_text_never_outgrows_the_positions() {
+        assert_eq!(Metadata::trained(&config(), Level::Family, Pooling::Cls, 1000).max_length, 64);
+    }
+
+    #[test]
+    fn what_is_at_odds_with_the_model_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("unspsc.json");
+        Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
+        let good: Value = read_json(&path).unwrap();
+        for (key, value, message) in [
+            ("format_version", json!(2), "format_version 2; this program reads 1"),
+            ("cleaning_version", json!(0), "another cleaning version"),
+            ("max_length", json!(65), "max_length 65; allowed are 3 to 64"),
+            ("max_length", json!(2), "max_length 2; allowed are 3 to 64"),
+            ("temperature", json!(0.0), "temperature 0; it must be above 0"),
+            ("temperature", json!(-1.5), "temperature -1.5"),
+            ("pooling", json!("max"), "max"),
+            ("level", json!("brand"), "brand"),
+            ("titles", Value::Null, "invalid type"),
+        ] {
+            let mut bad = good.clone();
+            bad[key] = value;
+            write_json(&path, &bad).unwrap();
+            let error = Metadata::read(&path, &config()).unwrap_err().to_string();
+            assert!(error.contains(message) && error.contains("unspsc.json"), "{key}: {error}");
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! `model.safetensors`: tensors by name.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
 
@@ -56,5 +58,98 @@ impl Weights {
             return Err(wrong("holds a value that is not finite: the file is damaged or training diverged".into()));
         }
         Ok(values)
+    }
+
+    /// Writes float32 tensors, each a shape and its values as little-endian bytes, to `path`. The file appears whole or
+    /// not at all: it is written beside `path` and renamed.
+    ///
+    /// # Errors
+    /// If a shape and its values disagree, or the file cannot be written.
+    pub fn write(path: &Path, tensors: &BTreeMap<&str, (Vec<usize>, Vec<u8>)>) -> Result<(), ArtifactError> {
+        let failed = |error| match error {
+            SafeTensorError::IoError(source) => ArtifactError::Io { path: path.to_owned(), source },
+            source => ArtifactError::Weights { path: path.to_owned(), source },
+        };
+        let mut views = Vec::with_capacity(tensors.len());
+        for (name, (shape, bytes)) in tensors {
+            views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
+        }
+        // `transformers` refuses a file that does not say which library's layout it has.
+        let layout = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let partial = path.with_extension("partial");
+        safetensors::serialize_to_file(views, Some(layout), &partial).map_err(failed)?;
+        std::fs::rename(&partial, path).map_err(|source| ArtifactError::Io { path: path.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let values = [1.5_f32, -2.0, 0.25, 8.0];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let tensors = BTreeMap::from([("a.weight", (vec![2, 2], bytes.clone())), ("a.bias", (vec![4], bytes))]);
+        Weights::write(&path, &tensors).unwrap();
+        let weights = Weights::read(&path).unwrap();
+        assert_eq!(weights.take("a.weight", &[2, 2]).unwrap(), values);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the file itself");
+        let error = Weights::write(&path, &BTreeMap::from([("a", (vec![3], vec![0; 4]))])).unwrap_err();
+        assert!(error.to_string().contains("model.safetensors"), "{error}");
+        assert!(weights.take("a.bias", &[2]).unwrap_err().to_string().contains("`a.bias` has shape [4]"));
+    }
+
+    /// A safetensors file with one float32 tensor `a`.
+    fn file(values: &[f32]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Weights::write(&path, &BTreeMap::from([("a", (vec![values.len()], bytes))])).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_wherever_it_is_cut() {
+        let (_folder, path) = file(&[1.0, 2.0, 3.0]);
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = Weights::read(&path).unwrap_err().to_string();
+            assert!(error.contains("model.safetensors is damaged"), "{length} bytes: {error}");
+        }
+        let mut lying = whole.clone();
+        lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        std::fs::write(&path, lying).unwrap();
+        assert!(Weights::read(&path).unwrap_err().to_string().contains("is damaged"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(Weights::read(&path).unwrap_err().to_string().contains("model.safetensors: No such file"));
+    }
+
+    #[test]
+    fn a_tensor_that_cannot_be_used_is_named() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let (_folder, path) = file(&[1.0, value]);
+            let weights = Weights::read(&path).unwrap();
+            let error = weights.take("a", &[2]).unwrap_err().to_string();
+            assert!(error.contains("tensor `a` holds a value that is not finite"), "{error}");
+            let error = weights.take("b", &[2]).unwrap_err().to_string();
+            assert!(error.contains("tensor `b` is missing"), "{error}");
+            let error = weights.take("a", &[1, 2]).unwrap_err().to_string();
+            assert!(error.contains("tensor `a` has shape [2]; the configuration asks for [1, 2]"), "{error}");
+            assert!(weights.contains("a") && !weights.contains("b"));
+        }
+    }
+
+    #[test]
+    fn half_precision_is_refused_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
+        safetensors::serialize_to_file([("a", view)], None, &path).unwrap();
+        let error = Weights::read(&path).unwrap().take("a", &[2]).unwrap_err().to_string();
+        assert!(error.contains("tensor `a` is F16; save the model in float32"), "{error}");
     }
 }

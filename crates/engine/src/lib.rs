@@ -1,1 +1,23 @@
-//! Stub.
+//! Transformer inference on the CPU, without libtorch: BERT and DistilBERT sequence classifiers.
+//!
+//! The texts of a batch lie end to end in one matrix of token vectors, `[tokens, hidden]`, so that nothing is padded:
+//! a dense layer is one matrix product for the whole batch, and only attention looks at one text at a time. A batch
+//! therefore gives the same answers as its texts one by one.
+//!
+//! Everything is float32. The `linear` module is the seam for other arithmetic: it owns a dense layer's weights in the
+//! form that its kernel wants, and nothing outside it sees them.
+
+mod attention;
+mod batch;
+mod encoder;
+mod engine;
+mod error;
+mod head;
+mod kernels;
+mod layer;
+mod linear;
+mod loader;
+
+pub use engine::{Engine, Logits};
+pub use error::EngineError;
+pub use kernels::InstructionSet;

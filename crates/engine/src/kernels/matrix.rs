@@ -1,0 +1,150 @@
+//! Matrix products in float32 by the `gemm` crate, behind views whose bounds are checked.
+
+use gemm::Parallelism;
+
+/// A read-only view of a matrix in a slice: element `(r, c)` stands at `r * row_stride + c * column_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` values, `row_stride` apart.
+    ///
+    /// # Panics
+    /// If the last element would lie outside `values`: the caller's arithmetic is wrong.
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert_fits(values.len(), rows, columns, row_stride);
+        Self { values, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            values: self.values,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+}
+
+/// A writable view of a matrix: rows of consecutive values that do not overlap.
+pub(crate) struct MatrixMut<'a> {
+    values: &'a mut [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Rows of `columns` values, `row_stride` apart.
+    ///
+    /// # Panics
+    /// If rows overlap or the last element would lie outside `values`: the caller's arithmetic is wrong.
+    pub(crate) fn new(values: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert_fits(values.len(), rows, columns, row_stride);
+        assert!(row_stride >= columns, "rows of {columns} values overlap at a stride of {row_stride}");
+        Self { values, rows, columns, row_stride }
+    }
+}
+
+fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
+    let needed = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns };
+    assert!(needed <= len, "a {rows}x{columns} matrix of stride {row_stride} needs {needed} values, there are {len}");
+}
+
+/// `out = scale * left · right`, or with `add` what is in `out` plus that, on the threads of the current rayon pool.
+///
+/// Small products stay on the calling thread: `gemm` knows from which size on sharing pays.
+///
+/// # Panics
+/// If the shapes do not fit together: the caller's arithmetic is wrong.
+pub(crate) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>, scale: f32, add: bool) {
+    assert_eq!((left.rows, left.columns, right.columns), (out.rows, right.rows, out.columns), "shapes of a product");
+    let parallelism = if rayon::current_num_threads() > 1 { Parallelism::Rayon(0) } else { Parallelism::None };
+    let stride = |stride: usize| isize::try_from(stride).unwrap_or(isize::MAX);
+    // SAFETY: the views' constructors checked that every element that their strides reach lies inside their slices, so
+    // also that a stride fits an isize wherever it is used; `out` is borrowed exclusively and its rows do not overlap,
+    // so that no two threads write the same element; the three shapes were compared above.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.columns,
+            left.columns,
+            out.values.as_mut_ptr(),
+            1,
+            stride(out.row_stride),
+            add,
+            left.values.as_ptr(),
+            stride(left.column_stride),
+            stride(left.row_stride),
+            right.values.as_ptr(),
+            stride(right.column_stride),
+            stride(right.row_stride),
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Deterministic values without a pattern that could hide exchanged indices.
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5).collect()
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        for (rows, inner, columns) in [(1, 1, 1), (1, 32, 8), (8, 32, 8), (3, 17, 65), (40, 384, 57), (70, 64, 130)] {
+            let (left, right) = (values(rows * inner, 1), values(inner * columns, 2));
+            let before = values(rows * (columns + 3), 3);
+            for add in [false, true] {
+                let mut out = before.clone();
+                let mut view = MatrixMut::new(&mut out, rows, columns, columns + 3);
+                let right_view = Matrix::new(&right, columns, inner, inner).transposed();
+                multiply(&mut view, Matrix::new(&left, rows, inner, inner), right_view, 0.5, add);
+                for (at, got) in out.iter().enumerate() {
+                    let (r, c) = (at / (columns + 3), at % (columns + 3));
+                    let product: f64 = (0..inner)
+                        .map(|k| {
+                            f64::from(left[r * inner + k]) * f64::from(right.get(c * inner + k).map_or(0.0, |v| *v))
+                        })
+                        .sum();
+                    let start = f64::from(before[at]);
+                    let expected = match (c < columns, add) {
+                        (false, _) => start,
+                        (true, false) => 0.5 * product,
+                        (true, true) => start + 0.5 * product,
+                    };
+                    assert!((f64::from(*got) - expected).abs() < 5e-5, "{rows}x{inner}x{columns} at {r},{c}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "needs 12 values, there are 11")]
+    fn a_view_outside_its_slice_is_refused() {
+        let _ = Matrix::new(&[0.0; 11], 3, 4, 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "overlap")]
+    fn overlapping_rows_cannot_be_written() {
+        let _ = MatrixMut::new(&mut [0.0; 12], 3, 4, 3);
+    }
+}

@@ -1,0 +1,98 @@
+//! Tensors under the names that `transformers` gives them.
+
+use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Weights};
+
+use crate::linear::Linear;
+
+/// Names of one layer's parts, after the layer's number.
+pub(crate) struct LayerNames {
+    pub(crate) query: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) attended: &'static str,
+    pub(crate) attention_norm: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
+    pub(crate) output_norm: &'static str,
+}
+
+const BERT: LayerNames = LayerNames {
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attended: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    up: "intermediate.dense",
+    down: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+const DISTILBERT: LayerNames = LayerNames {
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attended: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    up: "ffn.lin1",
+    down: "ffn.lin2",
+    output_norm: "output_layer_norm",
+};
+
+/// Weight and bias of a LayerNorm.
+pub(crate) struct NormTensors {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Takes tensors out of a weights file by name and shape.
+pub(crate) struct Loader<'a> {
+    weights: &'a Weights,
+    /// What stands before the encoder's names: `bert.` or `distilbert.`, or nothing where a bare encoder was saved.
+    prefix: &'static str,
+    /// What stands before a layer's number.
+    layers: &'static str,
+    /// The parts of a layer.
+    pub(crate) names: LayerNames,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(config: &ModelConfig, weights: &'a Weights) -> Self {
+        let (prefix, layers, names) = match config.architecture {
+            Architecture::Bert => ("bert.", "encoder.layer", BERT),
+            Architecture::DistilBert => ("distilbert.", "transformer.layer", DISTILBERT),
+        };
+        let prefixed = weights.contains(&format!("{prefix}embeddings.word_embeddings.weight"));
+        Self { weights, prefix: if prefixed { prefix } else { "" }, layers, names }
+    }
+
+    /// The full name of a part of the encoder.
+    pub(crate) fn encoder(&self, part: &str) -> String {
+        format!("{}{part}", self.prefix)
+    }
+
+    /// The full name of a part of a layer.
+    pub(crate) fn layer(&self, layer: usize, part: &str) -> String {
+        format!("{}{}.{layer}.{part}", self.prefix, self.layers)
+    }
+
+    /// The embedding table `name`, `[rows, width]`.
+    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>, ArtifactError> {
+        self.weights.take(&format!("{name}.weight"), &[rows, width])
+    }
+
+    /// The LayerNorm `name`, `[width]`.
+    pub(crate) fn norm(&self, name: &str, width: usize) -> Result<NormTensors, ArtifactError> {
+        let tensor = |part: &str| self.weights.take(&format!("{name}.{part}"), &[width]);
+        Ok(NormTensors { weight: tensor("weight")?, bias: tensor("bias")? })
+    }
+
+    /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side.
+    pub(crate) fn linear(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Linear, ArtifactError> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for name in names {
+            weight.extend(self.weights.take(&format!("{name}.weight"), &[outputs, inputs])?);
+            bias.extend(self.weights.take(&format!("{name}.bias"), &[outputs])?);
+        }
+        Ok(Linear::new(&weight, bias))
+    }
+}

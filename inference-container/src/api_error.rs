@@ -1,0 +1,111 @@
+//! Every answer that is not a success: its status, its code and its body.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use unspsc_contract::invocation::{ErrorBody, ErrorDetail};
+
+/// Why a request, or one instance of a batch, has no prediction. The message is what the caller reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The body is no JSON.
+    #[error("the body is no valid JSON: {0}")]
+    MalformedJson(String),
+    /// The body is JSON of another form than asked for; the text names the field and the fix.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// A description holds nothing to classify.
+    #[error("`description` has no words in it; send the text of a purchase line")]
+    EmptyDescription,
+    /// The body could not be read to its end.
+    #[error("the body could not be read to its end; send it again")]
+    UnreadableBody,
+    /// The path is none of ours.
+    #[error("there is nothing at {0}; use GET /ping or POST /invocations")]
+    NotFound(String),
+    /// The path is ours, the method is not.
+    #[error("{0} cannot be used here; use GET /ping or POST /invocations")]
+    MethodNotAllowed(String),
+    /// The body is longer than allowed.
+    #[error("the body is longer than {0} bytes; send fewer instances at a time")]
+    TooLarge(usize),
+    /// The body is declared as something other than JSON.
+    #[error("the content type `{0}` is not supported; send application/json")]
+    UnsupportedMediaType(String),
+    /// As many requests wait as may.
+    #[error("too many requests are waiting; try again in a second")]
+    Overloaded,
+    /// The model is not loaded yet.
+    #[error("the model is still being loaded; wait until /ping answers 200")]
+    NotReady,
+    /// A fault of ours. The detail is for the log alone.
+    #[error("an internal error occurred; the log has it under this request id")]
+    Internal(String),
+}
+
+impl ApiError {
+    /// The one table of statuses and codes.
+    fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::EmptyDescription => (StatusCode::BAD_REQUEST, "empty_description"),
+            Self::UnreadableBody => (StatusCode::BAD_REQUEST, "unreadable_body"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// Seconds after which trying again makes sense; none where it never does.
+    fn retry_after(&self) -> Option<u64> {
+        matches!(self, Self::Overloaded | Self::NotReady).then_some(1)
+    }
+
+    /// The body of this error; an instance of a batch has no request id of its own.
+    pub(crate) fn body(&self, request_id: Option<String>) -> ErrorBody {
+        let (_, code) = self.row();
+        let (message, retry_after) = (self.to_string(), self.retry_after());
+        ErrorBody { error: ErrorDetail { code: code.to_owned(), message, retry_after, request_id } }
+    }
+}
+
+/// The status alone: the middleware of [`crate::app`] finds the error in the extensions and writes the body.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.row().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let text = || String::from("x");
+        for (error, status, code, retry_after) in [
+            (ApiError::MalformedJson(text()), 400, "malformed_json", None),
+            (ApiError::InvalidRequest(text()), 400, "invalid_request", None),
+            (ApiError::EmptyDescription, 400, "empty_description", None),
+            (ApiError::UnreadableBody, 400, "unreadable_body", None),
+            (ApiError::NotFound(text()), 404, "not_found", None),
+            (ApiError::MethodNotAllowed(text()), 405, "method_not_allowed", None),
+            (ApiError::TooLarge(1), 413, "payload_too_large", None),
+            (ApiError::UnsupportedMediaType(text()), 415, "unsupported_media_type", None),
+            (ApiError::Overloaded, 503, "overloaded", Some(1)),
+            (ApiError::NotReady, 503, "not_ready", Some(1)),
+            (ApiError::Internal("the secret".into()), 500, "internal", None),
+        ] {
+            let detail = error.body(Some("id".into())).error;
+            assert_eq!(error.row().0.as_u16(), status);
+            assert_eq!((detail.code.as_str(), detail.retry_after), (code, retry_after));
+            assert!(!detail.message.contains("secret"), "details of a fault are for the log");
+        }
+    }
+}

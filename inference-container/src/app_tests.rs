@@ -1,0 +1,341 @@
+//! The router with models that can be slow, full or broken at will; and with a real one from `tests/golden`.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use http_body_util::BodyExt as _;
+use tokio::sync::oneshot;
+use tower::ServiceExt as _;
+use unspsc_artifact::{Artifact, Weights};
+use unspsc_contract::files;
+use unspsc_contract::invocation::{ErrorBody, Prediction};
+use unspsc_engine::{Engine, EngineError, Logits};
+
+use super::*;
+use crate::run::ServeError;
+use crate::worker::{self, Model, WorkerLimits};
+
+const LIMITS: RequestLimits = RequestLimits { max_body_bytes: 4096, max_top_k: 20 };
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert")
+}
+
+/// A model that does what a function says.
+struct Fake<F>(F);
+
+impl<F: FnMut(&[TokenIds]) -> Logits> Model for Fake<F> {
+    fn classify(&mut self, batch: &[TokenIds]) -> Result<Logits, EngineError> {
+        Ok((self.0)(batch))
+    }
+}
+
+/// Twelve logits a text, as the classifier in `tests/golden` has.
+fn twelve(batch: &[TokenIds]) -> Logits {
+    Logits::new(batch.iter().flat_map(|_| (0..12).map(|class| class as f32)).collect(), 12)
+}
+
+/// A service whose model is the function `classify`, ready to answer.
+async fn fake(classify: impl FnMut(&[TokenIds]) -> Logits + Send + 'static, capacity: usize) -> Service {
+    let limits = WorkerLimits { queue_capacity: capacity.try_into().unwrap(), max_batch_tokens: 40 };
+    let load = || Ok((Classifier::new(Artifact::load(&directory())?), Fake(classify)));
+    let (service, failure) = worker::start(load, limits).unwrap();
+    assert!(failure.await.is_err(), "loading failed");
+    assert!(service.is_ready());
+    service
+}
+
+async fn real() -> Service {
+    let limits = WorkerLimits { queue_capacity: 8.try_into().unwrap(), max_batch_tokens: 64 };
+    let load = || {
+        let artifact = Artifact::load(&directory())?;
+        let weights = Weights::read(&directory().join(files::WEIGHTS))?;
+        let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, 1)?;
+        Ok((Classifier::new(artifact), engine))
+    };
+    let (service, failure) = worker::start(load, limits).unwrap();
+    assert!(failure.await.is_err(), "loading failed");
+    service
+}
+
+fn request(method: &str, path: &str, body: impl Into<Body>) -> Request {
+    Request::builder().method(method).uri(path).body(body.into()).unwrap()
+}
+
+async fn ask(service: &Service, request: Request) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let response = app(service.clone(), LIMITS).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status, parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+async fn invoke<T: serde::de::DeserializeOwned>(service: &Service, body: &str) -> (u16, T) {
+    let (status, _, body) = ask(service, request("POST", "/invocations", body.to_owned())).await;
+    let text = String::from_utf8_lossy(&body);
+    (status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+async fn ping(service: &Service) -> u16 {
+    let (status, _, body) = ask(service, request("GET", "/ping", Body::empty())).await;
+    assert!(body.is_empty());
+    status.as_u16()
+}
+
+/// Waits until `condition` holds, and fails after ten seconds.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+#[tokio::test]
+async fn a_description_is_classified() {
+    let service = real().await;
+    let (status, prediction): (_, Prediction) =
+        invoke(&service, r#"{"description": "toner cartridge", "top_k": 3}"#).await;
+    assert_eq!((status, prediction.top_k.len(), prediction.truncated), (200, 3, false));
+    assert_eq!((&prediction.label, prediction.probability), {
+        let first = &prediction.top_k[0];
+        (&first.label, first.probability)
+    });
+    assert!(prediction.top_k.windows(2).all(|pair| pair[0].probability >= pair[1].probability));
+    assert!(prediction.title.is_some(), "the label is a segment, and those have titles");
+    let (_, all): (_, Prediction) = invoke(&service, r#"{"description": "toner cartridge", "top_k": 20}"#).await;
+    let total: f64 = all.top_k.iter().map(|candidate| candidate.probability).sum();
+    assert!(all.top_k.len() == 12 && (total - 1.0).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn a_batch_equals_its_items_and_keeps_bad_ones_apart() {
+    let service = real().await;
+    let long = "steel ".repeat(100);
+    let body = serde_json::json!({"instances": ["bolt", {"description": "bread"}, 7, " ", {"text": "x"}, long, "nut"]});
+    let (status, response): (_, BatchResponse) = invoke(&service, &body.to_string()).await;
+    assert_eq!((status, response.predictions.len()), (200, 7));
+    for (place, text) in [(0, "bolt"), (1, "bread"), (5, long.as_str()), (6, "nut")] {
+        let body = serde_json::json!({"description": text}).to_string();
+        let (_, alone): (_, Prediction) = invoke(&service, &body).await;
+        let Outcome::Prediction(prediction) = &response.predictions[place] else { panic!("{text} failed") };
+        assert_eq!((&prediction.label, prediction.truncated), (&alone.label, text.len() > 100));
+        assert!((prediction.probability - alone.probability).abs() < 1e-5);
+    }
+    for (place, code) in [(2, "invalid_request"), (3, "empty_description"), (4, "invalid_request")] {
+        let Outcome::Error(body) = &response.predictions[place] else { panic!("item {place} was classified") };
+        assert_eq!((body.error.code.as_str(), &body.error.request_id), (code, &None));
+    }
+    let (status, response): (_, BatchResponse) = invoke(&service, r#"{"instances": [""]}"#).await;
+    assert!(status == 200 && matches!(response.predictions[..], [Outcome::Error(_)]));
+}
+
+#[tokio::test]
+async fn every_refusal_has_the_same_body() {
+    let service = fake(twelve, 8).await;
+    let long = format!(r#"{{"description": "{}"}}"#, "a".repeat(5000));
+    for (method, path, body, status, code) in [
+        ("GET", "/", "", 404, "not_found"),
+        ("GET", "/invocations", "", 405, "method_not_allowed"),
+        ("POST", "/ping", "", 405, "method_not_allowed"),
+        ("POST", "/invocations", "", 400, "malformed_json"),
+        ("POST", "/invocations", "{", 400, "malformed_json"),
+        ("POST", "/invocations", "{}", 400, "invalid_request"),
+        ("POST", "/invocations", r#"{"description": "\t\n"}"#, 400, "empty_description"),
+        ("POST", "/invocations", r#"{"description": "a", "top_k": 21}"#, 400, "invalid_request"),
+        ("POST", "/invocations", long.as_str(), 413, "payload_too_large"),
+    ] {
+        let (got, headers, answer) = ask(&service, request(method, path, body.to_owned())).await;
+        let answer: ErrorBody = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((got.as_u16(), answer.error.code.as_str()), (status, code), "{method} {path} {body}");
+        assert!(answer.error.request_id.is_some_and(|id| id.len() == 36));
+        assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+        assert_eq!(headers.contains_key(header::ALLOW), status == 405);
+    }
+}
+
+#[tokio::test]
+async fn json_is_the_only_content_type() {
+    let service = fake(twelve, 8).await;
+    for (kind, status) in [
+        ("application/json", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("text/csv", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ] {
+        let mut request = request("POST", "/invocations", r#"{"description": "toner"}"#);
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        assert_eq!(ask(&service, request).await.0.as_u16(), status, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn custom_attributes_go_back() {
+    let service = fake(twelve, 8).await;
+    for (value, body, echoed) in [
+        ("trace=1; a", r#"{"description": "toner"}"#, true),
+        ("trace=2", "nonsense", true),
+        (&"x".repeat(1024), "{}", true),
+        (&"x".repeat(1025), "{}", false),
+        ("\u{e9}", "{}", false),
+    ] {
+        let mut request = request("POST", "/invocations", body);
+        request.headers_mut().insert(CUSTOM_ATTRIBUTES, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        let (_, headers, _) = ask(&service, request).await;
+        assert_eq!(headers.get(CUSTOM_ATTRIBUTES).is_some_and(|got| got == value), echoed, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn ping_succeeds_only_between_warm_up_and_stop() {
+    let (go, wait) = channel::<()>();
+    let limits = WorkerLimits { queue_capacity: 1.try_into().unwrap(), max_batch_tokens: 40 };
+    let load = move || {
+        wait.recv().unwrap();
+        Ok((Classifier::new(Artifact::load(&directory())?), Fake(twelve)))
+    };
+    let (service, failure) = worker::start(load, limits).unwrap();
+    assert_eq!(ping(&service).await, 503);
+    let (status, body): (_, ErrorBody) = invoke(&service, r#"{"description": "toner"}"#).await;
+    assert_eq!((status, body.error.code.as_str(), body.error.retry_after), (503, "not_ready", Some(1)));
+    go.send(()).unwrap();
+    assert!(failure.await.is_err());
+    assert_eq!(ping(&service).await, 200);
+    service.stop();
+    assert_eq!(ping(&service).await, 503);
+    let (status, _): (_, Prediction) = invoke(&service, r#"{"description": "toner"}"#).await;
+    assert_eq!(status, 200, "what has arrived is answered");
+}
+
+#[tokio::test]
+async fn a_model_that_fails_its_warm_up_is_never_ready() {
+    let limits = WorkerLimits { queue_capacity: 1.try_into().unwrap(), max_batch_tokens: 40 };
+    for (wrong, part) in [
+        ((|_| panic!("no such kernel")) as fn(&[TokenIds]) -> Logits, "the model panicked: no such kernel"),
+        (|_| Logits::new(vec![0.0; 7], 7), "logits of another number"),
+    ] {
+        let load = move || Ok((Classifier::new(Artifact::load(&directory())?), Fake(wrong)));
+        let (service, failure) = worker::start(load, limits).unwrap();
+        let error: ServeError = failure.await.unwrap();
+        assert!(error.to_string().contains(part), "{error}");
+        assert_eq!(ping(&service).await, 503);
+    }
+}
+
+/// Panics on any batch with a text of more than twenty tokens, and for good once `broken` is set.
+fn fragile(broken: Arc<Mutex<bool>>) -> impl FnMut(&[TokenIds]) -> Logits + Send {
+    move |batch| {
+        assert!(!*broken.lock().unwrap(), "broken for good");
+        assert!(batch.iter().all(|text| text.ids.len() <= 20), "a secret detail");
+        twelve(batch)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_kept_from_others_and_ends_health_only_if_it_persists() {
+    let broken = Arc::new(Mutex::new(false));
+    let service = fake(fragile(Arc::clone(&broken)), 8).await;
+    let bad = format!(r#"{{"description": "{}"}}"#, "a b c d e f g h i j k ".repeat(3));
+    let good = r#"{"description": "toner"}"#;
+    let (first, second, third) = tokio::join!(
+        invoke::<Prediction>(&service, good),
+        invoke::<ErrorBody>(&service, &bad),
+        invoke::<Prediction>(&service, good)
+    );
+    assert_eq!((first.0, second.0, third.0), (200, 500, 200));
+    assert_eq!(second.1.error.code, "internal");
+    assert!(!second.1.error.message.contains("secret"));
+    assert_eq!(ping(&service).await, 200, "it answers again");
+
+    *broken.lock().unwrap() = true;
+    let (status, _): (_, ErrorBody) = invoke(&service, good).await;
+    assert_eq!(status, 500);
+    eventually("a failing ping", async || ping(&service).await == 503).await;
+    let (status, _): (_, ErrorBody) = invoke(&service, good).await;
+    assert_eq!(status, 500);
+}
+
+/// A model that says when it starts a run and with how many texts, and waits for leave to end it.
+struct Gate {
+    started: Receiver<Vec<usize>>,
+    leave: Sender<()>,
+}
+
+impl Gate {
+    /// The warm-up passes by itself.
+    async fn new(capacity: usize) -> (Service, Self) {
+        let (say, started) = channel();
+        let (leave, wait) = channel();
+        let mut warm = false;
+        let classify = move |batch: &[TokenIds]| {
+            if std::mem::replace(&mut warm, true) {
+                say.send(batch.iter().map(|text| text.ids.len()).collect()).unwrap();
+                wait.recv().unwrap();
+            }
+            twelve(batch)
+        };
+        (fake(classify, capacity).await, Self { started, leave })
+    }
+
+    /// Token counts of the texts of the run that has started.
+    async fn started(&self) -> Vec<usize> {
+        let mut run = None;
+        eventually("a run", async || {
+            run = self.started.try_recv().ok();
+            run.is_some()
+        })
+        .await;
+        run.unwrap()
+    }
+}
+
+/// Sends a description in the background.
+fn send(service: &Service, description: &str) -> tokio::task::JoinHandle<StatusCode> {
+    let (service, body) = (service.clone(), format!(r#"{{"description": "{description}"}}"#));
+    tokio::spawn(async move { ask(&service, request("POST", "/invocations", body)).await.0 })
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once_and_who_left_costs_nothing() {
+    let (service, gate) = Gate::new(2).await;
+    let running = send(&service, "a");
+    assert_eq!(gate.started().await.len(), 1);
+    // The model is busy: two may wait, the third is refused while the model still runs.
+    let (leaving, waiting) = (send(&service, "a a a a a"), send(&service, "a a"));
+    let refused = async || invoke::<ErrorBody>(&service, r#"{"description": "b"}"#).await;
+    eventually("a full queue", async || service.free_places() == 0).await;
+    let (status, body) = refused().await;
+    assert_eq!((status, body.error.code.as_str(), body.error.retry_after), (503, "overloaded", Some(1)));
+    leaving.abort();
+    assert!(leaving.await.is_err());
+    gate.leave.send(()).unwrap();
+    assert_eq!(running.await.unwrap(), 200);
+    assert_eq!(gate.started().await, [4], "the text of the caller who left is not run");
+    gate.leave.send(()).unwrap();
+    assert_eq!(waiting.await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_long_list_leaves_others_their_turn() {
+    let (service, gate) = Gate::new(4).await;
+    let texts = vec!["a a a a a a a a"; 10]; // ten tokens each, forty a run
+    let list = serde_json::json!({ "instances": texts }).to_string();
+    let (whole, done) = oneshot::channel();
+    let asked = service.clone();
+    tokio::spawn(async move { whole.send(invoke::<BatchResponse>(&asked, &list).await) });
+    assert_eq!(gate.started().await, [10; 4]);
+    let between = send(&service, "a");
+    eventually("a waiting request", async || service.free_places() == 3).await;
+    for expected in [vec![3], vec![10; 4], vec![10; 2]] {
+        gate.leave.send(()).unwrap();
+        assert_eq!(gate.started().await, expected);
+    }
+    gate.leave.send(()).unwrap();
+    assert_eq!(between.await.unwrap(), 200);
+    let (status, response) = done.await.unwrap();
+    assert_eq!((status, response.predictions.len()), (200, 10));
+    assert!(response.predictions.iter().all(|outcome| matches!(outcome, Outcome::Prediction(_))));
+}

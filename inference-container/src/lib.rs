@@ -1,0 +1,16 @@
+//! The SageMaker inference container: `/ping` and `/invocations` over HTTP, one thread that owns the model.
+//!
+//! A request is read and tokenised where it arrives and handed to the model's thread as a [`job`](queue); what the
+//! model runs next is decided by a pure function over the jobs that wait.
+
+mod api_error;
+mod app;
+mod classifier;
+mod options;
+mod queue;
+mod request;
+mod run;
+mod worker;
+
+pub use options::Options;
+pub use run::{ServeError, run};

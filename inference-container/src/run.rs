@@ -1,0 +1,134 @@
+//! The life of the server: listen, load, serve, drain.
+
+use std::future::IntoFuture as _;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use unspsc_artifact::{Artifact, ArtifactError, Weights};
+use unspsc_contract::{OptMl, files};
+use unspsc_engine::{Engine, EngineError};
+
+use crate::Options;
+use crate::api_error::ApiError;
+use crate::app::app;
+use crate::classifier::Classifier;
+use crate::request::RequestLimits;
+use crate::worker::{self, WorkerLimits};
+
+/// SageMaker kills a container 30 seconds after SIGTERM; what is still running then is cut off a little earlier.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Why `serve` cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The model directory cannot be used.
+    #[error("cannot load the model: {0}")]
+    Artifact(#[from] ArtifactError),
+    /// The weights cannot be used.
+    #[error("cannot load the model: {0}")]
+    Engine(#[from] EngineError),
+    /// The model is loaded but does not work.
+    #[error("the model failed its warm-up: {0}")]
+    WarmUp(String),
+    /// The port is taken or not ours to take.
+    #[error("cannot listen on {address}: {source}; choose another port with SAGEMAKER_BIND_TO_PORT")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The system refuses what a server needs.
+    #[error("cannot run the server: {0}")]
+    Server(std::io::Error),
+}
+
+impl From<ApiError> for ServeError {
+    fn from(error: ApiError) -> Self {
+        let reason = if let ApiError::Internal(detail) = error { detail } else { error.to_string() };
+        Self::WarmUp(reason)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what it has begun.
+///
+/// # Errors
+/// If the model cannot be loaded or the port not be listened on.
+pub fn run(options: &Options) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Thread)?;
+    let outcome = runtime.block_on(serve(options));
+    // A request that is still being tokenised after the time to drain must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(options: &Options) -> Result<(), ServeError> {
+    let address = SocketAddr::new(options.host, options.port);
+    let listen = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(ServeError::Server)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(ServeError::Server)?;
+
+    let limits = WorkerLimits { queue_capacity: options.queue_capacity, max_batch_tokens: options.max_batch_tokens };
+    let (base, threads) = (options.base_dir.clone(), options.threads());
+    let (service, failure) = worker::start(move || load(&OptMl::new(base), threads), limits)?;
+    let app = app(service.clone(), request_limits(options));
+    tracing::info!("listening on http://{address}");
+
+    let (drain, draining) = oneshot::channel::<()>();
+    let listener = listener.tap_io(|stream| {
+        // Answers are small and sent at once. Where the option cannot be set, they are only a little later.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(draining.await) });
+    let mut server = pin!(server.into_future());
+    let failure = async { if let Ok(error) = failure.await { error } else { std::future::pending().await } };
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Server),
+        error = failure => return Err(error),
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    tracing::info!("stopping: no further requests are taken, those in flight are answered");
+    service.stop();
+    drop(drain);
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(ended) => ended.map_err(ServeError::Server),
+        Err(_) => {
+            tracing::warn!("stopped with requests in flight after {} seconds", DRAIN.as_secs());
+            Ok(())
+        }
+    }
+}
+
+fn request_limits(options: &Options) -> RequestLimits {
+    RequestLimits { max_body_bytes: options.max_body_bytes, max_top_k: options.max_top_k }
+}
+
+fn load(tree: &OptMl, threads: usize) -> Result<(Classifier, Engine), ServeError> {
+    let started = Instant::now();
+    let directory = tree.model();
+    let artifact = Artifact::load(&directory)?;
+    let weights = Weights::read(&directory.join(files::WEIGHTS))?;
+    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, threads)?;
+    tracing::info!(
+        model = %directory.display(),
+        architecture = ?artifact.config.architecture,
+        labels = artifact.config.labels.len(),
+        level = artifact.metadata.level.map_or("unknown", |level| level.as_str()),
+        instructions = %engine.instruction_set(),
+        threads,
+        load_ms = started.elapsed().as_millis(),
+        "model loaded"
+    );
+    Ok((Classifier::new(artifact), engine))
+}

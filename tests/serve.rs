@@ -1,0 +1,235 @@
+//! The real `serve` on the small model in `tests/golden`, as SageMaker sees it.
+
+// Helpers of tests state what they expect, as tests do; the lint exempts only the tests themselves.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What `serve` may take to start, to stop or to answer, with much to spare on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn golden(model: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(model)
+}
+
+/// A base directory with a copy of a model in it.
+fn base(model: &str) -> TempDir {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir(base.path().join("model")).unwrap();
+    for file in fs::read_dir(golden(model)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), base.path().join("model").join(file.file_name())).unwrap();
+    }
+    base
+}
+
+fn serve(base: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
+    command.arg("serve").env_clear().env("SAGEMAKER_BASE_DIR", base).env("SAGEMAKER_BIND_TO_PORT", "0");
+    command.args(["--host", "127.0.0.1"]).stderr(Stdio::piped());
+    command
+}
+
+/// A running `serve`, killed when dropped.
+struct Server {
+    process: Child,
+    log: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already where the test waited for that.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(base: &Path) -> Self {
+        let mut process = serve(base).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening on http://") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "serve ended before it listened");
+        }
+        let address = line.split("listening on ").nth(1).unwrap().trim().to_owned();
+        Self { process, log, address }
+    }
+
+    async fn ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ping().await != StatusCode::OK {
+            assert!(Instant::now() < deadline, "/ping does not succeed");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn ping(&self) -> StatusCode {
+        let response = reqwest::get(format!("{}/ping", self.address)).await.unwrap();
+        let status = response.status();
+        assert!(response.bytes().await.unwrap().is_empty());
+        status
+    }
+
+    async fn invoke(&self, body: Value) -> (u16, Value) {
+        let request = reqwest::Client::new().post(format!("{}/invocations", self.address)).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Sends `signal` and waits for the end: the exit code, and what was logged since the start.
+    fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
+        let started = Instant::now();
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+        let status = self.process.wait().unwrap();
+        assert!(started.elapsed() < PATIENCE, "SageMaker would have killed it");
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).unwrap();
+        (status.code(), log)
+    }
+}
+
+#[tokio::test]
+async fn answers_as_the_contract_says() {
+    let base = base("bert");
+    let server = Server::start(base.path());
+    server.ready().await;
+    let (status, answer) = server.invoke(json!({"description": "toner cartridge, black", "top_k": 2})).await;
+    assert_eq!(status, 200);
+    assert_eq!(answer["top_k"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["label"], answer["top_k"][0]["label"]);
+    assert!(answer["title"].is_string() && answer["probability"].as_f64().unwrap() > 0.0);
+    let (status, answer) = server.invoke(json!({"instances": ["toner", {"description": "bread"}, 1]})).await;
+    assert_eq!(status, 200);
+    assert!(answer["predictions"][0]["label"].is_string() && answer["predictions"][1]["label"].is_string());
+    assert_eq!(answer["predictions"][2]["error"]["code"], "invalid_request");
+    let (status, answer) = server.invoke(json!({"text": "secret words"})).await;
+    assert_eq!((status, answer["error"]["code"].as_str().unwrap()), (400, "invalid_request"));
+    let (code, log) = server.stop(Signal::SIGTERM);
+    assert_eq!(code, Some(0));
+    for part in ["model loaded", "labels=12", "load_ms=", "instructions=", "ready"] {
+        assert!(log.contains(part), "{part} is not in the log: {log}");
+    }
+    assert!(!log.contains("toner") && !log.contains("secret"), "a text is in the log: {log}");
+}
+
+/// Probabilities are those of the logits that `transformers` computed for the same texts.
+#[tokio::test]
+async fn probabilities_are_those_of_transformers() {
+    for model in ["bert", "distilbert"] {
+        let read = |file: String| -> Value { serde_json::from_slice(&fs::read(golden(&file)).unwrap()).unwrap() };
+        let (texts, cases) = (read("texts.json".into()), read(format!("{model}-cls.json")));
+        let base = base(model);
+        let server = Server::start(base.path());
+        server.ready().await;
+        let (status, answer) = server.invoke(json!({"instances": texts, "top_k": 12})).await;
+        assert_eq!(status, 200);
+        let mut compared = 0;
+        for (case, prediction) in cases.as_array().unwrap().iter().zip(answer["predictions"].as_array().unwrap()) {
+            let Some(candidates) = prediction["top_k"].as_array() else { continue };
+            let logits: Vec<f64> = case["logits"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+            let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+            for candidate in candidates {
+                // The labels of the golden models are 10000000, 11000000, …
+                let class = candidate["label"].as_str().unwrap()[..2].parse::<usize>().unwrap() - 10;
+                let difference = candidate["probability"].as_f64().unwrap() - logits[class].exp() / total;
+                assert!(difference.abs() < 1e-4, "{prediction}");
+            }
+            compared += 1;
+        }
+        assert!(compared >= 95, "{model}: {compared} texts were classified");
+        assert_eq!(server.stop(Signal::SIGINT).0, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_survives_sigterm() {
+    let base = base("bert");
+    let server = Server::start(base.path());
+    server.ready().await;
+    // Tens of milliseconds of work at the least, so that the signal comes while it runs.
+    let texts = vec!["stainless steel ball valve, threaded, with handle and seals"; 5000];
+    let body = json!({"instances": texts});
+    let address = server.address.clone();
+    let (sent, begun) = tokio::sync::oneshot::channel();
+    let asking = tokio::spawn(async move {
+        let request = reqwest::Client::new().post(format!("{address}/invocations")).json(&body);
+        sent.send(()).unwrap();
+        let response = request.send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    });
+    begun.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stopping = tokio::task::spawn_blocking(move || server.stop(Signal::SIGTERM));
+    let (status, answer) = asking.await.unwrap();
+    assert_eq!((status, answer["predictions"].as_array().unwrap().len()), (StatusCode::OK, 5000));
+    assert!(answer["predictions"].as_array().unwrap().iter().all(|item| item["label"].is_string()));
+    assert_eq!(stopping.await.unwrap().0, Some(0));
+}
+
+/// Runs `serve` to its end, which must be a failure with one line of log after the first: that line.
+fn failure(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> =
+        log.lines().filter(|line| !line.contains("listening on") && !line.contains(" INFO ")).collect();
+    let [line] = lines[..] else { panic!("not one line: {log}") };
+    line.to_owned()
+}
+
+#[test]
+fn a_model_that_cannot_be_served_is_one_sentence_and_exit_code_1() {
+    let config = |change: fn(&mut Value)| {
+        move |folder: &Path| {
+            let path = folder.join("config.json");
+            let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            change(&mut config);
+            fs::write(path, config.to_string()).unwrap();
+        }
+    };
+    let truncate = |folder: &Path| {
+        let path = folder.join("model.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let cases: [(Damage<'_>, &str, &str); 8] = [
+        (&|folder| fs::remove_dir_all(folder).unwrap(), "config.json", "No such file"),
+        (&|folder| fs::remove_file(folder.join("tokenizer.json")).unwrap(), "tokenizer.json", "No such file"),
+        (&|folder| fs::write(folder.join("unspsc.json"), "{}").unwrap(), "unspsc.json", "missing field"),
+        (&truncate, "model.safetensors", "is damaged"),
+        (&|folder| fs::write(folder.join("model.safetensors"), "nonsense").unwrap(), "model.safetensors", "is damaged"),
+        (&config(|config| config["model_type"] = json!("unspsc-rnn")), "config.json", "RNN baseline"),
+        (&config(|config| config["architectures"] = json!(["BertModel"])), "config.json", "no trained classifier"),
+        (&config(|config| config["intermediate_size"] = json!(96)), "model.safetensors", "shape [64, 32]"),
+    ];
+    for (damage, file, reason) in cases {
+        let base = base("bert");
+        damage(&base.path().join("model"));
+        let line = failure(&mut serve(base.path()));
+        assert!(line.contains(file) && line.contains(reason) && line.contains("cannot load the model"), "{line}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_sentence() {
+    let base = base("bert");
+    let taken = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let line = failure(serve(base.path()).args(["--port", &port.to_string()]));
+    assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("SAGEMAKER_BIND_TO_PORT"), "{line}");
+}
