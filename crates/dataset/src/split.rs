@@ -44,6 +44,11 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
         *place += 1;
         side.push(example);
     }
+    // The first of each label were held out, so that what is left begins with small labels: each side gets an order
+    // of its own.
+    for side in [&mut splits.train, &mut splits.validation, &mut splits.test] {
+        *side = shuffled(std::mem::take(side), !seed);
+    }
     splits
 }
 
@@ -51,7 +56,7 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
 #[must_use]
 pub fn cap(examples: Vec<Example>, max_per_class: usize, seed: u64) -> Vec<Example> {
     let mut kept = BTreeMap::<Code, usize>::new();
-    let mut examples = shuffled(examples, seed);
+    let mut examples = shuffled(examples, !seed);
     examples.retain(|example| {
         let count = kept.entry(example.label).or_default();
         *count += 1;

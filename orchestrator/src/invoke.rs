@@ -1,0 +1,117 @@
+//! `unspsc invoke`: descriptions in, codes out.
+
+use anyhow::{Context as _, bail};
+use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
+use aws_sdk_sagemakerruntime::primitives::Blob;
+use unspsc_contract::invocation::{BatchRequest, BatchResponse, ErrorBody, Outcome};
+use unspsc_taxonomy::Titles;
+
+use crate::aws::failed;
+use crate::options::InvokeArgs;
+use crate::progress::print;
+use crate::session::Session;
+use crate::tables::{align_numbers, table};
+
+/// Asks an endpoint and prints its answer.
+pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<()> {
+    let answer = ask(session, &args.endpoint, &args.texts).await?;
+    if args.json {
+        print(&serde_json::to_string_pretty(&answer)?)?;
+    } else {
+        print(&describe(&args.texts, &answer)?)?;
+    }
+    let failures = answer.predictions.iter().filter(|outcome| matches!(outcome, Outcome::Error(_))).count();
+    if failures > 0 {
+        bail!("{failures} of {} descriptions could not be classified", args.texts.len());
+    }
+    Ok(())
+}
+
+/// Asks the endpoint about `texts`, all at once; the answer has one outcome for each.
+pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> anyhow::Result<BatchResponse> {
+    let body = serde_json::to_vec(&BatchRequest { instances: texts.to_vec(), top_k: None })?;
+    let request = session.clients.runtime.invoke_endpoint().endpoint_name(endpoint);
+    let request = request.content_type("application/json").accept("application/json").body(Blob::new(body));
+    let answer = request.send().await.map_err(|error| {
+        let model_error = error.as_service_error().and_then(|error| match error {
+            InvokeEndpointError::ModelError(error) => error.original_message(),
+            _ => None,
+        });
+        model_error.map(refusal).unwrap_or_else(|| failed("InvokeEndpoint")(error).into())
+    })?;
+    let body = answer.body().map(Blob::as_ref).unwrap_or_default();
+    let answer: BatchResponse = serde_json::from_slice(body)
+        .with_context(|| format!("endpoint {endpoint} answered something else than predictions"))?;
+    if answer.predictions.len() != texts.len() {
+        bail!("endpoint {endpoint} answered {} of {} descriptions", answer.predictions.len(), texts.len());
+    }
+    Ok(answer)
+}
+
+/// The container's own words, which SageMaker passes on within its error.
+fn refusal(message: &str) -> anyhow::Error {
+    match serde_json::from_str::<ErrorBody>(message) {
+        Ok(ErrorBody { error }) => {
+            anyhow::anyhow!("the endpoint refused the request: {} ({})", error.message, error.code)
+        }
+        Err(_) => anyhow::anyhow!("the endpoint's container failed: {message}"),
+    }
+}
+
+/// Text, code, title and probability of each.
+pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Result<String> {
+    let titles = Titles::embedded()?;
+    let mut rows = table(["description", "code", "title", "probability"]);
+    for (text, outcome) in texts.iter().zip(&answer.predictions) {
+        match outcome {
+            Outcome::Prediction(prediction) => {
+                let known = prediction.label.parse().ok().and_then(|code| titles.nearest(code));
+                let title = prediction.title.as_deref().or(known).unwrap_or("–");
+                rows.add_row([text, &prediction.label, title, &format!("{:.3}", prediction.probability)]);
+            }
+            Outcome::Error(ErrorBody { error }) => {
+                rows.add_row([text.as_str(), "–", &error.message, "–"]);
+            }
+        }
+    }
+    align_numbers(&mut rows, [3]);
+    Ok(rows.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use unspsc_contract::invocation::{ErrorDetail, Prediction};
+
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_title_for_every_code_and_shows_what_failed() {
+        let prediction = Prediction {
+            label: "50000000".to_owned(),
+            title: None,
+            level: None,
+            probability: 0.98765,
+            truncated: false,
+            top_k: Vec::new(),
+        };
+        let detail = ErrorDetail {
+            code: "invalid_request".to_owned(),
+            message: "it is empty".to_owned(),
+            retry_after: None,
+            request_id: None,
+        };
+        let predictions = vec![Outcome::Prediction(prediction), Outcome::Error(ErrorBody { error: detail })];
+        let shown = describe(&["rice".to_owned(), " ".to_owned()], &BatchResponse { predictions }).unwrap();
+        for part in ["rice", "50000000", "Food Beverage and Tobacco Products", "0.988", "it is empty"] {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn the_containers_own_words_are_shown() {
+        let body = r#"{"error":{"code":"invalid_request","message":"field `description` is missing"}}"#;
+        let shown = refusal(body).to_string();
+        assert_eq!(shown, "the endpoint refused the request: field `description` is missing (invalid_request)");
+        assert!(refusal("oops").to_string().ends_with("failed: oops"));
+    }
+}

@@ -1,0 +1,286 @@
+//! The command line; the field comments are the help texts.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use unspsc_contract::ModelKind;
+use unspsc_taxonomy::Level;
+
+/// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
+/// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "unspsc",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  unspsc run --local                              train, deploy, ask and take down, all on this machine
+  unspsc data prepare --data purchases.csv        see what becomes of your rows
+  unspsc train --local --data purchases.csv --hyperparameter epochs=5
+  unspsc invoke --endpoint NAME \"toner cartridge magenta\""
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Which of the program's own log events to show, such as `debug` or `sagemaker_local=info`
+    #[arg(long, global = true, env = "UNSPSC_LOG", value_name = "FILTER", default_value = "warn")]
+    pub(crate) log: String,
+}
+
+/// Where SageMaker is found, and as whom to speak to it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Platform")]
+pub(crate) struct PlatformArgs {
+    /// Use this machine: start sagemaker-local within this process and stop it at the end
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// Folder that sagemaker-local keeps buckets, jobs and logs in
+    #[arg(long, env = "UNSPSC_STATE", value_name = "DIR", default_value = ".unspsc-local")]
+    pub(crate) state: PathBuf,
+    /// Address of a running sagemaker-local, or of another stand-in for AWS
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// AWS region [default: that of the AWS profile]
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// ARN of the role that jobs and endpoints run as; needed on AWS
+    #[arg(long, env = "UNSPSC_ROLE", value_name = "ARN")]
+    pub(crate) role: Option<String>,
+    /// Bucket for data, models and reports, in the same region; needed on AWS
+    #[arg(long, env = "UNSPSC_BUCKET", value_name = "NAME")]
+    pub(crate) bucket: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at and prepare training data
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Prepare data, upload it, train a model and show how good it is
+    #[command(after_help = "\
+Examples:
+  unspsc train --local                            the starter set, on this machine
+  unspsc train --local --model rnn                the recurrent baseline, to compare with
+  unspsc train --data purchases.csv --role ARN --bucket NAME --train-image URI
+
+The exit code is 0 only when the job has completed. Ctrl-C stops the job.")]
+    Train(TrainArgs),
+    /// Put a trained model behind an endpoint that scales from 1 to 4 instances
+    #[command(after_help = "\
+Examples:
+  unspsc deploy --job NAME --endpoint-url http://127.0.0.1:4570
+  unspsc deploy --artifact s3://bucket/path/model.tar.gz --endpoint catalogue --role ARN --serve-image URI")]
+    Deploy(DeployArgs),
+    /// Ask an endpoint for the codes of one or more descriptions
+    #[command(after_help = "\
+Examples:
+  unspsc invoke --endpoint NAME \"toner cartridge magenta\" \"office cleaning, monthly\"
+  unspsc invoke --endpoint NAME --json \"edible sandwiches, coffee, tea\"")]
+    Invoke(InvokeArgs),
+    /// Take down an endpoint with its scaling policy, configuration and model
+    #[command(after_help = "\
+Example:
+  unspsc destroy --endpoint NAME --yes
+
+What is gone already is passed over, so the command can be repeated.")]
+    Destroy(DestroyArgs),
+    /// The whole way: prepare, train, deploy, ask, take down
+    #[command(after_help = "\
+Examples:
+  unspsc run --local                              the starter set, on this machine
+  unspsc run --local --data purchases.csv \"ball valve 2in brass\" \"annual audit\"
+
+Whatever happens on the way, Ctrl-C included, nothing is left running.")]
+    Run(RunArgs),
+}
+
+/// What to do with data.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Clean, label and split descriptions into train.csv, validation.csv and test.csv
+    #[command(after_help = "\
+Examples:
+  unspsc data prepare                             the starter set that the program carries
+  unspsc data prepare --data purchases.csv --output prepared --level family
+  unspsc data prepare --data downloads/ --max-per-class 2000
+
+Layouts are recognised by the header: description,unspsc; the prepared description,code,label,origin; O*NET's Tools
+Used.txt and Technology Skills.txt; and the UNSPSC code list, also compressed with gzip. A folder is searched for .csv,
+.tsv, .txt and .csv.gz files; folders named `validation` are never entered.")]
+    Prepare(PrepareArgs),
+}
+
+/// What to train on.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// File or folder with descriptions and codes [default: the starter set that the program carries]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// Level of the labels: segment, family, class or commodity
+    #[arg(long, default_value_t = Level::Segment)]
+    pub(crate) level: Level,
+    /// Seed of the split and of the training; the same seed gives the same data, byte for byte
+    #[arg(long, value_name = "N", default_value_t = 17)]
+    pub(crate) seed: u32,
+    /// Train on at most N rows of each label; validation and test keep theirs
+    #[arg(long, value_name = "N")]
+    pub(crate) max_per_class: Option<NonZeroUsize>,
+}
+
+/// `data prepare`.
+#[derive(Debug, Args)]
+pub(crate) struct PrepareArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder to write train.csv, validation.csv, test.csv and dataset.json into
+    #[arg(long, value_name = "DIR", default_value = "prepared")]
+    pub(crate) output: PathBuf,
+}
+
+/// `train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Folder for the prepared data and the training report
+    #[arg(long, value_name = "DIR", default_value = "unspsc-output")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+}
+
+/// How to train.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct JobArgs {
+    /// What to train: `encoder`, a pretrained transformer, or `rnn`, the recurrent baseline
+    #[arg(long, default_value_t = ModelKind::Encoder)]
+    pub(crate) model: ModelKind,
+    /// Any other hyperparameter, such as epochs=5; may be repeated
+    #[arg(long = "hyperparameter", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) hyperparameters: Vec<(String, String)>,
+    /// Folder with the pretrained encoder, to be uploaded [default: the one in the training image]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) encoder: Option<PathBuf>,
+    /// Name of the training job [default: from model and time]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) job_name: Option<String>,
+    /// URI of the training image; needed on AWS
+    #[arg(long, env = "UNSPSC_TRAIN_IMAGE", value_name = "URI")]
+    pub(crate) train_image: Option<String>,
+    /// Instance type to train on
+    #[arg(long, value_name = "TYPE", default_value = "ml.g4dn.xlarge")]
+    pub(crate) train_instance: String,
+    /// Seconds after which the job is stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    pub(crate) max_runtime_secs: i32,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeArgs {
+    /// URI of the inference image; needed on AWS
+    #[arg(long, env = "UNSPSC_SERVE_IMAGE", value_name = "URI")]
+    pub(crate) serve_image: Option<String>,
+    /// Instance type to serve from
+    #[arg(long, value_name = "TYPE", default_value = "ml.c5.large")]
+    pub(crate) serve_instance: String,
+}
+
+/// `deploy`.
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Name of the endpoint, its configuration and its model [default: the job's name, or one from the time]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+}
+
+/// What to deploy.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ModelArgs {
+    /// A completed training job
+    #[arg(long, value_name = "NAME")]
+    pub(crate) job: Option<String>,
+    /// A model.tar.gz in S3
+    #[arg(long, value_name = "S3URI")]
+    pub(crate) artifact: Option<String>,
+}
+
+/// `invoke`.
+#[derive(Debug, Args)]
+pub(crate) struct InvokeArgs {
+    /// Name of the endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: String,
+    /// Print the endpoint's answer as JSON, with the next best candidates
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Descriptions, one an argument
+    #[arg(required = true, value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub(crate) struct DestroyArgs {
+    /// Name of the endpoint, as `deploy` gave it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: String,
+    /// Confirm that it is to be deleted
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) train: TrainArgs,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Descriptions to ask the endpoint about [default: four examples]
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epochs=5")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_pairs() {
+        assert_eq!(setting("epochs = 5"), Ok(("epochs".to_owned(), "5".to_owned())));
+        assert!(setting("epochs").is_err());
+    }
+}

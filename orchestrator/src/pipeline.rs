@@ -1,0 +1,36 @@
+//! `unspsc run`: the whole way, from data to answers and back to nothing running.
+
+use anyhow::bail;
+use unspsc_contract::ModelKind;
+
+use crate::options::RunArgs;
+use crate::progress::print;
+use crate::session::Session;
+use crate::undo::Started;
+use crate::{deploy, destroy, invoke, report, train};
+
+/// What the endpoint is asked unless something else is given: three kinds of goods and a service.
+const EXAMPLES: [&str; 4] = [
+    "prepared entrees consisting primarily of pork, fish, game or poultry",
+    "Edible sandwiches, coffee, tea; bread, biscuits",
+    "toner cartridge magenta",
+    "monthly office cleaning service, two floors incl. windows",
+];
+
+/// Trains, deploys, asks and takes down; the endpoint stays noted to be undone until it is gone.
+pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()> {
+    if args.train.job.model == ModelKind::Rnn {
+        bail!("the rnn baseline is there to be compared with and is not served: use `unspsc train --model rnn`");
+    }
+    let texts: Vec<String> =
+        if args.texts.is_empty() { EXAMPLES.map(str::to_owned).into() } else { args.texts.clone() };
+    let trained = train::train(session, &args.train).await?;
+    let endpoint = trained.job;
+    deploy::deploy(session, &endpoint, &trained.artifact, &args.serve).await?;
+    let answer = invoke::ask(session, &endpoint, &texts).await?;
+    destroy::destroy(session, &endpoint).await?;
+    session.undo.settle(&Started::Endpoint(endpoint.clone()));
+    session.progress.say(&format!("endpoint {endpoint} was taken down"));
+    print(&invoke::describe(&texts, &answer)?)?;
+    print(&report::describe(&trained.report, &args.train.data)?)
+}

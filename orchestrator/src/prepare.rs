@@ -1,0 +1,112 @@
+//! `unspsc data prepare`: from files to the three sides of a training set.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use indicatif::HumanCount;
+use unspsc_dataset::{Counts, Manifest, Options, Prepared, prepare};
+
+use crate::options::{DataArgs, PrepareArgs};
+use crate::progress::{Progress, print};
+use crate::tables::{align_numbers, table};
+
+/// Prepares, writes and describes a data set.
+pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
+    let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
+    print(&describe(&prepared.manifest))?;
+    print(&format!("written to {}: train.csv, validation.csv, test.csv, dataset.json", args.output.display()))
+}
+
+/// Prepares the data that `args` name and writes it into `folder`; returns the paths of the three sides and the
+/// manifest.
+pub(crate) async fn prepare_into(
+    progress: &Progress,
+    args: &DataArgs,
+    folder: &Path,
+) -> anyhow::Result<(Prepared, Vec<PathBuf>)> {
+    if let Some(path) = args.data.as_deref()
+        && is_for_validation(path)
+    {
+        bail!("{} is validation data: it is there to measure by and never to train on", path.display());
+    }
+    let step = progress.step(&format!("preparing {}", name(args)));
+    let (args, folder) = (args.clone(), folder.to_owned());
+    let work = tokio::task::spawn_blocking(move || {
+        let loaded = args.data.as_deref().map_or_else(unspsc_dataset::starter, unspsc_dataset::load)?;
+        let options = Options {
+            level: args.level,
+            seed: u64::from(args.seed),
+            max_per_class: args.max_per_class.map(Into::into),
+        };
+        let prepared = prepare(loaded, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
+        let paths = prepared.write(&folder)?;
+        anyhow::Ok((prepared, paths))
+    });
+    let prepared = work.await.context("the preparation came to a sudden end")??;
+    drop(step);
+    for skipped in &prepared.0.manifest.skipped {
+        progress.say(&format!("{} is validation data and was left alone", skipped.display()));
+    }
+    Ok(prepared)
+}
+
+/// What people call the data that `args` name.
+pub(crate) fn name(args: &DataArgs) -> String {
+    args.data.as_ref().map_or_else(
+        || "the starter set (written for this project, not collected)".to_owned(),
+        |path| path.display().to_string(),
+    )
+}
+
+/// Whether `path` is a folder named `validation` or lies directly in one.
+fn is_for_validation(path: &Path) -> bool {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (folder, parent) = (absolute.file_name(), absolute.parent().and_then(Path::file_name));
+    [folder, parent].into_iter().flatten().any(|name| name.eq_ignore_ascii_case("validation"))
+}
+
+/// The manifest as people read it.
+fn describe(manifest: &Manifest) -> String {
+    let count = |number: usize| HumanCount(number as u64).to_string();
+    let mut sources = table(["source", "layout", "rows", "rejects", "repeats"]);
+    for source in &manifest.sources {
+        let path = source.path.display().to_string();
+        let numbers = [source.rows, source.rejects, source.repeats].map(count);
+        sources.add_row([path, source.layout.to_owned()].into_iter().chain(numbers));
+    }
+    align_numbers(&mut sources, 2..5);
+    let Counts { rows, rejects, labelling, capped, train, validation, test, classes } = &manifest.counts;
+    let mut rows_left = table(["what became of the rows", "rows"]);
+    rows_left.add_row(["usable".to_owned(), count(*rows)]);
+    for (reason, number) in rejects {
+        rows_left.add_row([format!("rejected: {reason}"), count(*number)]);
+    }
+    for (what, number) in [
+        ("left out: code above the level", labelling.too_coarse),
+        ("left out: same text and label again", labelling.duplicates),
+        ("left out: text with contradicting labels", labelling.contradictions),
+        ("left out: above the cap of a label", *capped),
+        ("training", *train),
+        ("validation", *validation),
+        ("test", *test),
+    ] {
+        rows_left.add_row([what.to_owned(), count(number)]);
+    }
+    align_numbers(&mut rows_left, [1]);
+    let Options { level, seed, .. } = manifest.options;
+    let fingerprint = &manifest.fingerprint;
+    format!("{sources}\n\n{rows_left}\n\n{classes} labels at {level} level, seed {seed}, fingerprint {fingerprint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validation_data_is_recognised_by_its_folder() {
+        assert!(is_for_validation(Path::new("../data/validation")));
+        assert!(is_for_validation(Path::new("/data/validation/parts.csv")));
+        assert!(!is_for_validation(Path::new("/validation/data/parts.csv")));
+        assert!(!is_for_validation(Path::new("validation.csv")));
+    }
+}

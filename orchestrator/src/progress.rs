@@ -1,0 +1,78 @@
+//! What is going on, on standard error: live on a terminal, one line a step elsewhere.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Lines that stay, and a last line that moves where there is a terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(MultiProgress);
+
+impl Progress {
+    /// Draws on standard error.
+    pub(crate) fn new() -> Self {
+        Self(MultiProgress::new())
+    }
+
+    /// Writes a line that stays.
+    pub(crate) fn say(&self, line: &str) {
+        // A closed standard error is no reason to leave the work undone.
+        let _ = if self.0.is_hidden() { writeln!(io::stderr(), "{line}") } else { self.0.println(line) };
+    }
+
+    /// Says `what` and keeps a spinner turning until the returned guard is dropped.
+    pub(crate) fn step(&self, what: &str) -> Step {
+        if self.0.is_hidden() {
+            self.say(what);
+        }
+        let bar = self.0.add(ProgressBar::new_spinner().with_message(what.to_owned()));
+        bar.enable_steady_tick(TICK);
+        Step(bar)
+    }
+
+    /// Says `what` and shows how many of `total` bytes are done until the returned guard is dropped.
+    pub(crate) fn bytes(&self, what: &str, total: u64) -> Step {
+        if self.0.is_hidden() {
+            self.say(what);
+        }
+        let bar = self.0.add(ProgressBar::new(total).with_message(what.to_owned()));
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}") {
+            bar.set_style(style);
+        }
+        Step(bar)
+    }
+}
+
+/// Something under way; dropping it removes its line.
+#[derive(Debug)]
+pub(crate) struct Step(ProgressBar);
+
+impl Step {
+    /// Says how it stands.
+    pub(crate) fn update(&self, message: String) {
+        self.0.set_message(message);
+    }
+
+    /// Counts `bytes` more as done.
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Writes a result line to standard output.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{text}").map_err(|error| anyhow::anyhow!("cannot write to standard output: {error}"))
+}

@@ -1,0 +1,144 @@
+//! The platform that a verb works on, and what has to be undone when it ends early.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sagemaker_local::{LocalSageMaker, Settings};
+
+use crate::aws::Clients;
+use crate::options::PlatformArgs;
+use crate::progress::Progress;
+use crate::undo::UndoList;
+
+/// The role that sagemaker-local takes.
+const LOCAL_ROLE: &str = "arn:aws:iam::000000000000:role/local";
+/// The bucket that is made on sagemaker-local.
+const LOCAL_BUCKET: &str = "unspsc-local";
+/// Here a job that is stopped writes to this machine's disk only and needs no two minutes for it.
+const LOCAL_STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// A connected platform.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) clients: Clients,
+    pub(crate) progress: Progress,
+    pub(crate) undo: UndoList,
+    /// How often to ask how something stands.
+    pub(crate) interval: Duration,
+    /// sagemaker-local, where it runs within this process.
+    server: Option<LocalSageMaker>,
+    /// Whether sagemaker-local answers, here or in another process.
+    is_local: bool,
+    role: Option<String>,
+    bucket: Option<String>,
+}
+
+impl Session {
+    /// Connects to AWS, to an address, or to a sagemaker-local that is started for it.
+    pub(crate) async fn open(args: &PlatformArgs, progress: Progress) -> anyhow::Result<Self> {
+        let server = if args.local { Some(start(args).await?) } else { None };
+        let endpoint_url = server.as_ref().map(LocalSageMaker::endpoint_url).or_else(|| args.endpoint_url.clone());
+        let is_local = endpoint_url.as_deref().is_some_and(is_loopback);
+        let clients = Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local).await;
+        if clients.region.is_none() {
+            bail!("no AWS region is set: pass --region, or --local to work on this machine");
+        }
+        Ok(Self {
+            clients,
+            progress,
+            undo: UndoList::default(),
+            interval: if is_local { Duration::from_millis(200) } else { Duration::from_secs(10) },
+            server,
+            is_local,
+            role: args.role.clone(),
+            bucket: args.bucket.clone(),
+        })
+    }
+
+    /// Whether sagemaker-local answers, here or in another process.
+    pub(crate) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Whether endpoints end with this process.
+    pub(crate) fn ends_with_process(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The role that jobs and endpoints run as.
+    pub(crate) fn role(&self) -> anyhow::Result<&str> {
+        self.setting(self.role.as_deref(), LOCAL_ROLE, "--role is needed on AWS: the ARN of SageMaker's execution role")
+    }
+
+    /// The bucket for data and models.
+    pub(crate) fn bucket(&self) -> anyhow::Result<&str> {
+        self.setting(self.bucket.as_deref(), LOCAL_BUCKET, "--bucket is needed on AWS: a bucket in the same region")
+    }
+
+    /// `given`, or on this machine `local`, or else an error that says `missing`.
+    pub(crate) fn setting<'a>(
+        &self,
+        given: Option<&'a str>,
+        local: &'a str,
+        missing: &'static str,
+    ) -> anyhow::Result<&'a str> {
+        given.or(self.is_local.then_some(local)).context(missing)
+    }
+
+    /// The file that a training job's output goes to, where this process runs it.
+    pub(crate) fn job_log(&self, job: &str) -> Option<PathBuf> {
+        self.server.as_ref().map(|server| server.job_log(job))
+    }
+
+    /// Where to read a training job's log on AWS.
+    pub(crate) fn console_log(&self, job: &str) -> Option<String> {
+        let region = self.clients.region.as_deref().filter(|_| !self.is_local)?;
+        Some(format!(
+            "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/\
+             $252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3D{job}"
+        ))
+    }
+
+    /// Stops what was started for this session.
+    pub(crate) async fn close(self) {
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
+}
+
+async fn start(args: &PlatformArgs) -> anyhow::Result<LocalSageMaker> {
+    let mut settings = Settings::new(&args.state).context("cannot find the program's own folder")?;
+    settings.stop_grace = LOCAL_STOP_GRACE;
+    for program in [&settings.train, &settings.serve] {
+        if !program.is_file() {
+            bail!("{} is missing: build it with `cargo build --release`", program.display());
+        }
+    }
+    LocalSageMaker::start(settings).await.context("cannot start sagemaker-local")
+}
+
+/// Whether the host of `url` is this machine.
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split(['/', '?']).next().unwrap_or_default();
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|port| port.is_empty() || port.starts_with(':')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_addresses() {
+        for url in ["http://127.0.0.1:4570", "http://localhost/", "https://[::1]:80/x", "localhost:1"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["https://localhost.example.com", "http://10.0.0.1:80", "https://example.com/?127.0.0.1"] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Files to and from S3.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use aws_sdk_s3::primitives::ByteStream;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::aws::{ServiceError, failed, innermost};
+use crate::progress::Step;
+use crate::session::Session;
+
+/// A place in S3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct S3Uri {
+    bucket: String,
+    key: String,
+}
+
+impl S3Uri {
+    /// The object `key` of `bucket`.
+    pub(crate) fn new(bucket: &str, key: &str) -> Self {
+        Self { bucket: bucket.to_owned(), key: key.to_owned() }
+    }
+
+    /// The place `name` below this one.
+    pub(crate) fn join(&self, name: &str) -> Self {
+        Self::new(&self.bucket, &format!("{}/{name}", self.key.trim_end_matches('/')))
+    }
+}
+
+impl fmt::Display for S3Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+impl FromStr for S3Uri {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let parts = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+        let (bucket, key) = parts.filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).with_context(|| {
+            format!("`{text}` is no place in S3; it should look like s3://bucket/path/model.tar.gz")
+        })?;
+        Ok(Self::new(bucket, key))
+    }
+}
+
+/// Makes the bucket on sagemaker-local; on AWS buckets are made with the rest of the infrastructure.
+pub(crate) async fn ensure_bucket(session: &Session) -> anyhow::Result<()> {
+    if !session.is_local() {
+        return Ok(());
+    }
+    let created = session.clients.s3.create_bucket().bucket(session.bucket()?).send().await;
+    match created.map_err(failed("CreateBucket")) {
+        Err(ServiceError::Refused { code, .. }) if code.starts_with("BucketAlready") => Ok(()),
+        outcome => Ok(outcome.map(drop)?),
+    }
+}
+
+/// Sizes of `files`, together.
+pub(crate) async fn total_bytes(files: &[PathBuf]) -> anyhow::Result<u64> {
+    let mut total = 0;
+    for file in files {
+        let metadata = tokio::fs::metadata(file).await;
+        total += metadata.with_context(|| format!("cannot read {}", file.display()))?.len();
+    }
+    Ok(total)
+}
+
+/// Uploads `files` to the place `folder`, under their own names.
+pub(crate) async fn upload(session: &Session, files: &[PathBuf], folder: &S3Uri, step: &Step) -> anyhow::Result<()> {
+    for file in files {
+        let unreadable = || format!("cannot read {}", file.display());
+        let name = file.file_name().and_then(|name| name.to_str()).with_context(unreadable)?;
+        let place = folder.join(name);
+        let body = ByteStream::from_path(file).await.with_context(unreadable)?;
+        let put = session.clients.s3.put_object().bucket(&place.bucket).key(&place.key).body(body);
+        put.send().await.map_err(failed("PutObject")).with_context(|| format!("cannot upload to {place}"))?;
+        step.advance(total_bytes(std::slice::from_ref(file)).await?);
+    }
+    Ok(())
+}
+
+/// Downloads the object at `place` into `file`.
+pub(crate) async fn download(session: &Session, place: &S3Uri, file: &Path) -> anyhow::Result<()> {
+    let get = session.clients.s3.get_object().bucket(&place.bucket).key(&place.key).send().await;
+    let object = get.map_err(failed("GetObject")).with_context(|| format!("cannot download {place}"))?;
+    let unwritable = || format!("cannot write {}", file.display());
+    let mut out = tokio::fs::File::create(file).await.with_context(unwritable)?;
+    let mut body = object.body;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| anyhow::anyhow!("cannot download {place}: {}", innermost(&error)))?;
+        out.write_all(&chunk).await.with_context(unwritable)?;
+    }
+    out.flush().await.with_context(unwritable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let place: S3Uri = "s3://bucket/a/b.tar.gz".parse().unwrap();
+        assert_eq!(place, S3Uri::new("bucket", "a/b.tar.gz"));
+        assert_eq!(S3Uri::new("bucket", "a/").join("c").to_string(), "s3://bucket/a/c");
+        for text in ["bucket/a", "s3://bucket", "s3:///a", "s3://bucket/", "https://bucket/a"] {
+            let error = text.parse::<S3Uri>().unwrap_err().to_string();
+            assert!(error.contains("should look like"), "{error}");
+        }
+    }
+}

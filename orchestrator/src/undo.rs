@@ -1,0 +1,68 @@
+//! What was started and is not finished, so that an error or a signal leaves nothing running.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::session::Session;
+use crate::{destroy, follow};
+
+/// Something that costs money for as long as nobody ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// A training job.
+    Job(String),
+    /// An endpoint with all that belongs to it.
+    Endpoint(String),
+}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(name) => write!(f, "training job {name}"),
+            Self::Endpoint(name) => write!(f, "endpoint {name}"),
+        }
+    }
+}
+
+/// What was started, in order.
+#[derive(Debug, Default)]
+pub(crate) struct UndoList(Mutex<Vec<Started>>);
+
+impl UndoList {
+    /// Notes it; to be called before the first request, whose answer may get lost.
+    pub(crate) fn note(&self, started: Started) {
+        self.lock().push(started);
+    }
+
+    /// Strikes it out: it is over, or meant to stay.
+    pub(crate) fn settle(&self, started: &Started) {
+        self.lock().retain(|other| other != started);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
+        // A list of names cannot be left half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Whether something is noted.
+    pub(crate) fn has_undo(&self) -> bool {
+        !self.undo.lock().is_empty()
+    }
+
+    /// Ends everything that is noted, last things first; what resists is named with the remedy.
+    pub(crate) async fn undo_all(&self) {
+        loop {
+            let Some(started) = self.undo.lock().pop() else { return };
+            let outcome = match &started {
+                Started::Job(name) => follow::stop(self, name).await,
+                Started::Endpoint(name) => destroy::destroy(self, name).await,
+            };
+            match outcome {
+                Ok(()) => self.progress.say(&format!("{started} is taken down")),
+                Err(error) => self.progress.say(&format!("{started} may still be running: {error:#}")),
+            }
+        }
+    }
+}

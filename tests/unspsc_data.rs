@@ -1,0 +1,144 @@
+//! `unspsc data prepare`, and every help text, as a user meets them.
+
+#[path = "support/unspsc.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{texts, unspsc};
+
+fn prepare(data: Option<&Path>, output: &Path, more: &[&str]) -> (bool, String, String) {
+    let mut command = unspsc(["data", "prepare", "--output"]);
+    command.arg(output).args(more);
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
+    let output = command.output().unwrap();
+    let (out, err) = texts(&output);
+    (output.status.success(), out, err)
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_another_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two, other] = ["one", "two", "other"].map(|name| folder.path().join(name));
+    for (output, seed) in [(&one, "5"), (&two, "5"), (&other, "6")] {
+        let (done, out, err) = prepare(None, output, &["--seed", seed]);
+        assert!(done, "{err}");
+        assert!(out.contains("starter.csv") && out.contains("training"), "{out}");
+    }
+    let names: Vec<_> = files(&one).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["dataset.json", "test.csv", "train.csv", "validation.csv"]);
+    assert_eq!(files(&one), files(&two));
+    assert_ne!(fs::read(one.join("test.csv")).unwrap(), fs::read(other.join("test.csv")).unwrap());
+}
+
+#[test]
+fn rejects_duplicates_and_contradictions_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("own.csv");
+    let rows = "ball valve,40141607\nBALL VALVE,40141600\nusb cable,26121600\nusb cable,43200000\n\
+        desk,56100000\nno code,\n<br/>,43000000\n";
+    fs::write(&data, format!("Description,UNSPSC\n{rows}")).unwrap();
+    let (done, out, err) = prepare(Some(&data), &folder.path().join("out"), &[]);
+    assert!(done, "{err}");
+    for (line, number) in [
+        ("usable", 5),
+        ("rejected: empty description", 1),
+        ("rejected: no code", 1),
+        ("left out: same text and label again", 1),
+        ("left out: text with contradicting labels", 2),
+        ("training", 2),
+    ] {
+        let shown = out.lines().find(|shown| shown.trim_start().starts_with(line));
+        let shown = shown.unwrap_or_else(|| panic!("`{line}` is not in\n{out}"));
+        assert_eq!(shown.split_whitespace().last(), Some(number.to_string().as_str()), "{shown}");
+    }
+}
+
+#[test]
+fn bad_input_gives_one_sentence_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    file("nothing/README.md", b"no data here");
+    let cases = [
+        (folder.path().join("gone.csv"), "gone.csv does not exist"),
+        (folder.path().join("nothing"), "nothing holds no file that ends in .csv, .tsv, .txt or .csv.gz"),
+        (file("empty.csv", b""), "empty.csv is empty"),
+        (file("header.csv", b"description,unspsc\n"), "header.csv holds a header but no rows"),
+        (file("column.csv", b"text,unspsc\na,43\n"), "column.csv: no column `description` among `text`, `unspsc`"),
+        (file("binary.csv", b"\x7fELF\x02\x01\x01\0\0\0"), "binary.csv is a binary file"),
+        (file("torn.csv.gz", b"\x1f\x8b\x08\0\0\0"), "cannot read"),
+        (file("codes.csv", b"description,unspsc\na,x\nb,y\n"), "0 of 2 rows can be used"),
+        (file("validation/parts.csv", b"description,unspsc\na,43\nb,44\n"), "never to train on"),
+    ];
+    for (data, message) in cases {
+        let output = folder.path().join("out");
+        let (done, out, err) = prepare(Some(&data), &output, &[]);
+        assert!(!done && out.is_empty(), "{} was taken: {out}", data.display());
+        let error = err.lines().last().unwrap_or_default();
+        assert!(error.starts_with("error: ") && error.contains(message), "{err}");
+        assert!(!output.exists(), "{} left something behind", data.display());
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    fs::write(&output, "a file, not a folder").unwrap();
+    let (done, _, err) = prepare(None, &output, &[]);
+    assert!(!done && err.contains(&format!("cannot write {}", output.display())), "{err}");
+}
+
+#[test]
+fn every_verb_has_a_help_with_examples() {
+    let verbs: [&[&str]; 7] = [&["data", "prepare"], &["train"], &["deploy"], &["invoke"], &["destroy"], &["run"], &[]];
+    for verb in verbs {
+        let output = unspsc(verb.iter().chain(&["--help"])).output().unwrap();
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{verb:?}: {err}");
+        assert!(out.contains("Usage: unspsc") && out.contains("Example"), "{verb:?}: {out}");
+        assert!(out.lines().all(|line| line.chars().count() <= 120), "{verb:?} has a line that is too long");
+    }
+}
+
+#[test]
+fn wrong_settings_are_refused_before_anything_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    // Nothing listens there: what is refused before the first request does not say so.
+    let platform = ["--endpoint-url", "http://127.0.0.1:9"];
+    let cases: [(&[&str], &str); 5] = [
+        (&["train", "--hyperparameter", "epoch=1"], "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
+        (&["train", "--hyperparameter", "epochs=0"], "hyperparameter `epochs` is `0`, allowed: 1 to 10000"),
+        (&["train", "--hyperparameter", "seed=1"], "write --seed 1"),
+        (&["run", "--model", "rnn"], "is not served"),
+        (&["destroy", "--endpoint", "x"], "confirm with --yes"),
+    ];
+    for (arguments, message) in cases {
+        let output = unspsc(arguments.iter().chain(&platform)).current_dir(&folder).output().unwrap();
+        let (_, err) = texts(&output);
+        assert!(!output.status.success() && err.contains(message), "{arguments:?}: {err}");
+        assert!(!state.exists());
+    }
+    let output = unspsc(["invoke", "--endpoint", "x", "text"].iter().chain(&platform)).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(!output.status.success() && err.contains("InvokeEndpoint got no answer: "), "{err}");
+}
