@@ -3,6 +3,8 @@
 //! The encoder is a tiny one with random weights, so that each job takes seconds. `train` and `serve` have to lie
 //! beside `unspsc`: `cargo build --release` puts them there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
+
 #[path = "support/unspsc.rs"]
 mod support;
 #[path = "support/tiny_encoder.rs"]
@@ -20,6 +22,9 @@ use unspsc_artifact::Architecture;
 /// Far above what any of this takes; only a hang meets it.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// What `train` and `run` are told about the data.
+const TRAINING: [&str; 6] = ["--data", "data.csv", "--encoder", "encoder", "--output", "out"];
+
 /// A folder of its own with data and an encoder.
 struct Place {
     folder: tempfile::TempDir,
@@ -27,8 +32,8 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        for program in ["train", "serve"] {
-            let path = Path::new(env!("CARGO_BIN_EXE_unspsc")).with_file_name(program);
+        for program in ["train", "serve", "sagemaker-local"] {
+            let path = beside_unspsc(program);
             assert!(path.is_file(), "{} is missing: run `cargo build --release` first", path.display());
         }
         let folder = tempfile::tempdir().unwrap();
@@ -45,9 +50,17 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// `train` or `run` on a platform within the process.
     fn command(&self, verb: &str, more: &[&str]) -> Command {
-        let mut command = unspsc([verb, "--local", "--data", "data.csv", "--encoder", "encoder", "--output", "out"]);
-        command.current_dir(&self.folder).args(["--state", "state"]).args(more);
+        let mut command = self.on(&["--local", "--state", "state"], verb);
+        command.args(TRAINING).args(more);
+        command
+    }
+
+    /// Any verb on any platform.
+    fn on(&self, platform: &[&str], verb: &str) -> Command {
+        let mut command = unspsc([verb]);
+        command.current_dir(&self.folder).args(platform);
         command
     }
 
@@ -61,6 +74,17 @@ impl Place {
             .map(|process| process.display().to_string())
             .collect()
     }
+}
+
+/// A program of the same build.
+fn beside_unspsc(program: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_unspsc")).with_file_name(program)
+}
+
+/// Sends `name` to `child`.
+fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 /// Waits for the end of `child`, which must come within [`LIMIT`].
@@ -94,6 +118,43 @@ fn from_data_to_answers_and_nothing_is_left_running() {
 }
 
 #[test]
+fn separate_verbs_work_against_a_running_sagemaker_local() {
+    let place = Place::new();
+    let mut server = Command::new(beside_unspsc("sagemaker-local"));
+    server.current_dir(&place.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
+    let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.find_map(|line| line.strip_prefix("export AWS_ENDPOINT_URL=").map(str::to_owned)).unwrap();
+    let verb = |verb: &str, arguments: &[&str]| {
+        let output = place.on(&["--endpoint-url", &url], verb).args(arguments).output().unwrap();
+        (output.status.success(), texts(&output))
+    };
+    let named = ["--job-name", "job", "--hyperparameter", "epochs=1"];
+    let (done, shown) = verb("train", &[TRAINING.as_slice(), &named].concat());
+    assert!(done && shown.0.contains("next: unspsc deploy --job job"), "{shown:?}");
+    let (done, shown) = verb("train", &[TRAINING.as_slice(), &named].concat());
+    assert!(!done && shown.1.contains("CreateTrainingJob was refused"), "a name was taken twice: {shown:?}");
+    let (done, shown) = verb("deploy", &["--job", "job", "--endpoint", "first"]);
+    assert!(done && shown.0 == "first\n", "{shown:?}");
+    let (done, shown) = verb("deploy", &["--job", "job", "--endpoint", "first"]);
+    assert!(!done && shown.1.contains("endpoint first exists"), "{shown:?}");
+    let (done, shown) = verb("invoke", &["--endpoint", "first", "--json", "rice", "toner"]);
+    let answer: serde_json::Value = serde_json::from_str(&shown.0).unwrap();
+    assert!(done && answer["predictions"].as_array().is_some_and(|answers| answers.len() == 2), "{shown:?}");
+    let (done, shown) = verb("invoke", &["--endpoint", "first", "rice", "\u{7}"]);
+    assert!(!done && shown.1.contains("1 of 2 descriptions could not be classified"), "{shown:?}");
+    for _ in 0..2 {
+        let (done, shown) = verb("destroy", &["--endpoint", "first", "--yes"]);
+        assert!(done, "{shown:?}");
+    }
+    let (done, shown) = verb("invoke", &["--endpoint", "first", "rice"]);
+    assert!(!done && shown.1.contains("InvokeEndpoint was refused"), "{shown:?}");
+    signal(&server, "TERM");
+    assert!(wait(server).status.success());
+    assert_eq!(place.processes(), Vec::<String>::new());
+}
+
+#[test]
 fn a_broken_encoder_fails_the_job_with_one_sentence() {
     let place = Place::new();
     let tensor = "encoder.layer.1.output.dense.weight";
@@ -119,14 +180,13 @@ fn fails(place: &Place, words: &[&str]) {
 #[test]
 fn an_interrupted_run_leaves_no_process_and_can_be_repeated() {
     let place = Place::new();
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
         let mut command = place.command("run", &["--hyperparameter", "epochs=10000"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let training = lines.by_ref().map(Result::unwrap).find(|line| line.contains(": Training"));
         assert!(training.is_some(), "the job never began");
-        let kill = format!("kill -{signal} {}", child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        signal(&child, name);
         // The pipe has to be read, or the program would wait for that when it says goodbye.
         let rest: Vec<String> = lines.map(Result::unwrap).collect();
         assert_eq!(wait(child).status.code(), Some(code), "{rest:?}");

@@ -1,5 +1,7 @@
 //! `unspsc data prepare`, and every help text, as a user meets them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
+
 #[path = "support/unspsc.rs"]
 mod support;
 

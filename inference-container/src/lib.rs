@@ -1,6 +1,6 @@
 //! The SageMaker inference container: `/ping` and `/invocations` over HTTP, one thread that owns the model.
 //!
-//! A request is read and tokenised where it arrives and handed to the model's thread as a [`job`](queue); what the
+//! A request is read and tokenised where it arrives and handed to the model's thread as a job; what the
 //! model runs next is decided by a pure function over the jobs that wait.
 
 mod api_error;

@@ -2,12 +2,16 @@
 
 use std::error::Error;
 
+use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region};
-use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::config::{Credentials, ProvideCredentials as _};
 use aws_sdk_sagemaker::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+/// What to do where no source of credentials has any.
+const NO_CREDENTIALS: &str = "no AWS credentials were found: sign in to AWS, or pass --local to use this machine";
 
 /// One client for each service.
 #[derive(Debug)]
@@ -16,13 +20,16 @@ pub(crate) struct Clients {
     pub(crate) runtime: aws_sdk_sagemakerruntime::Client,
     pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) s3: aws_sdk_s3::Client,
-    /// The region that they speak to, where it is known.
-    pub(crate) region: Option<String>,
+    /// The region that they speak to.
+    pub(crate) region: String,
 }
 
 impl Clients {
     /// Clients of AWS, or of `endpoint_url`; `local` chooses the credentials and region of sagemaker-local.
-    pub(crate) async fn connect(endpoint_url: Option<&str>, region: Option<&str>, local: bool) -> Self {
+    ///
+    /// # Errors
+    /// When region or credentials are set nowhere: asked for here, so that the first request need not explain it.
+    pub(crate) async fn connect(endpoint_url: Option<&str>, region: Option<&str>, local: bool) -> anyhow::Result<Self> {
         let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
         if let Some(url) = endpoint_url {
@@ -36,15 +43,22 @@ impl Clients {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
+        let region = config.region().context("no AWS region is set: pass --region, or --local to use this machine")?;
+        let credentials = config.credentials_provider().context(NO_CREDENTIALS)?.provide_credentials().await;
+        credentials.map_err(|error| match innermost(&error) {
+            // The list of every source that was tried says less than the remedy.
+            list if list.contains('\n') => anyhow::anyhow!(NO_CREDENTIALS),
+            reason => anyhow::anyhow!("{NO_CREDENTIALS} ({reason})"),
+        })?;
         // Stand-ins have one address, so that a bucket cannot be a part of the host's name.
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(endpoint_url.is_some()).build();
-        Self {
+        Ok(Self {
             sagemaker: aws_sdk_sagemaker::Client::new(&config),
             runtime: aws_sdk_sagemakerruntime::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3),
-            region: config.region().map(ToString::to_string),
-        }
+            region: region.to_string(),
+        })
     }
 }
 

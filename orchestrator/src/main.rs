@@ -19,7 +19,7 @@ mod tables;
 mod train;
 mod undo;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let cli = options::Cli::parse();
     let filter = EnvFilter::new(&cli.log);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     let outcome = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let outcome = runtime.block_on(app::run(cli.command));
         runtime.shutdown_timeout(LAST_WRITES);

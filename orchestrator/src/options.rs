@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Which of the program's own log events to show, such as `debug` or `sagemaker_local=info`
-    #[arg(long, global = true, env = "UNSPSC_LOG", value_name = "FILTER", default_value = "warn")]
+    #[arg(long, global = true, env = "UNSPSC_LOG", value_name = "FILTER", default_value = "warn,aws_config=error")]
     pub(crate) log: String,
 }
 
@@ -191,7 +191,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "UNSPSC_SERVE_IMAGE", value_name = "URI")]
     pub(crate) serve_image: Option<String>,
     /// Instance type to serve from
-    #[arg(long, value_name = "TYPE", default_value = "ml.c5.large")]
+    #[arg(long, value_name = "TYPE", default_value = "ml.m5.large")]
     pub(crate) serve_instance: String,
 }
 

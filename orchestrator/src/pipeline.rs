@@ -31,6 +31,6 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     session.progress.say(&format!("endpoint {endpoint} was taken down"));
-    print(&invoke::describe(&texts, &answer)?)?;
+    print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     print(&report::describe(&trained.report, &args.train.data)?)
 }

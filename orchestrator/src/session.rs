@@ -40,10 +40,7 @@ impl Session {
         let server = if args.local { Some(start(args).await?) } else { None };
         let endpoint_url = server.as_ref().map(LocalSageMaker::endpoint_url).or_else(|| args.endpoint_url.clone());
         let is_local = endpoint_url.as_deref().is_some_and(is_loopback);
-        let clients = Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local).await;
-        if clients.region.is_none() {
-            bail!("no AWS region is set: pass --region, or --local to work on this machine");
-        }
+        let clients = Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local).await?;
         Ok(Self {
             clients,
             progress,
@@ -93,11 +90,13 @@ impl Session {
 
     /// Where to read a training job's log on AWS.
     pub(crate) fn console_log(&self, job: &str) -> Option<String> {
-        let region = self.clients.region.as_deref().filter(|_| !self.is_local)?;
-        Some(format!(
-            "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/\
+        let region = &self.clients.region;
+        (!self.is_local).then(|| {
+            format!(
+                "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/\
              $252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3D{job}"
-        ))
+            )
+        })
     }
 
     /// Stops what was started for this session.

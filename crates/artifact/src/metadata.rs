@@ -207,7 +207,7 @@ mod tests {
             ("max_length", json!(2), "max_length 2; allowed are 3 to 64"),
             ("temperature", json!(0.0), "temperature 0; it must be above 0"),
             ("temperature", json!(-1.5), "temperature -1.5"),
-            ("pooling", json!("max"), "max"),
+            ("pooling", json!("max"), "allowed: cls, mean"),
             ("level", json!("brand"), "brand"),
             ("titles", Value::Null, "invalid type"),
         ] {

@@ -1,5 +1,6 @@
 //! Text to token ids.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use tokenizers::{Tokenizer, TruncationParams};
@@ -8,11 +9,18 @@ use unspsc_taxonomy::clean;
 
 use crate::{ArtifactError, ModelConfig};
 
+/// Characters of a text that are read for each token that the model reads: what lies beyond is cut off unread.
+///
+/// WordPiece makes one token of a word of more than 100 characters, and four or five characters a token are usual. A text
+/// of ten megabytes would take the tokenizer ten seconds and a gigabyte, for a few hundred tokens.
+const CHARS_PER_TOKEN: usize = 100;
+
 /// Turns descriptions into token ids, the same way in training and in serving.
 #[derive(Debug)]
 pub struct TextEncoder {
     tokenizer: Tokenizer,
     cleans: bool,
+    max_chars: usize,
 }
 
 /// The tokens of one text.
@@ -48,7 +56,7 @@ impl TextEncoder {
         let truncation = TruncationParams { max_length, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| unusable(error.to_string()))?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer, cleans })
+        Ok(Self { tokenizer, cleans, max_chars: max_length.saturating_mul(CHARS_PER_TOKEN) })
     }
 
     /// The tokens of `text`.
@@ -56,9 +64,12 @@ impl TextEncoder {
     /// # Errors
     /// If the tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<TokenIds, ArtifactError> {
-        let cleaned = if self.cleans { clean(text) } else { text.to_owned() };
-        let encoding = self.tokenizer.encode_fast(cleaned, true).map_err(|e| ArtifactError::Text(e.to_string()))?;
-        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated: !encoding.get_overflowing().is_empty() })
+        let text = if self.cleans { Cow::Owned(clean(text)) } else { Cow::Borrowed(text) };
+        let end = text.char_indices().nth(self.max_chars).map(|(end, _)| end);
+        let read = end.map_or(&*text, |end| &text[..end]);
+        let encoding = self.tokenizer.encode_fast(read, true).map_err(|e| ArtifactError::Text(e.to_string()))?;
+        let truncated = end.is_some() || !encoding.get_overflowing().is_empty();
+        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated })
     }
 }
 
@@ -99,6 +110,17 @@ mod tests {
         assert_eq!((whole.ids.len(), whole.truncated), (5, false));
         let cut = encoder.encode(long).unwrap();
         assert_eq!((cut.ids, cut.truncated), (whole.ids, true));
+    }
+
+    #[test]
+    fn of_an_endless_text_only_the_beginning_is_read() {
+        let encoder = encoder(5, false);
+        let word = encoder.encode(&"a".repeat(499)).unwrap();
+        assert_eq!((word.ids.len(), word.truncated), (3, false), "one unknown word");
+        for endless in ["a".repeat(50_000_000), "é ".repeat(10_000_000), format!("bolt{}", " ".repeat(10_000_000))] {
+            let cut = encoder.encode(&endless).unwrap();
+            assert!(cut.truncated && cut.ids.len() <= 5);
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct Hyperparameters {
     pub epochs: usize,
     /// `batch_size`: rows a step.
     pub batch_size: usize,
-    /// `learning_rate`: AdamW's step size after warm-up.
+    /// `learning_rate`: AdamW's step size after warm-up; a new head beside a pretrained encoder has ten times as much.
     pub learning_rate: f64,
     /// `adam_epsilon`: AdamW's denominator term.
     pub adam_epsilon: f64,
@@ -127,7 +127,7 @@ impl Hyperparameters {
             level: Level::Segment,
             epochs: 3,
             batch_size: 32,
-            learning_rate: 1e-4,
+            learning_rate: 2e-4,
             adam_epsilon: 1e-8,
             weight_decay: 0.01,
             warmup_ratio: 0.1,

@@ -88,11 +88,11 @@ impl<'a> Loader<'a> {
 
     /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side.
     pub(crate) fn linear(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Linear, ArtifactError> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            weight.extend(self.weights.take(&format!("{name}.weight"), &[outputs, inputs])?);
-            bias.extend(self.weights.take(&format!("{name}.bias"), &[outputs])?);
-        }
-        Ok(Linear::new(&weight, bias))
+        let layer = |name: &String| {
+            let weight = self.weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+            Ok((weight, self.weights.take(&format!("{name}.bias"), &[outputs])?))
+        };
+        let layers = names.iter().map(layer).collect::<Result<Vec<_>, ArtifactError>>()?;
+        Ok(Linear::new(inputs, &layers))
     }
 }

@@ -1,5 +1,7 @@
 //! Matrix products in float32 by the `gemm` crate, behind views whose bounds are checked.
 
+use std::marker::PhantomData;
+
 use gemm::Parallelism;
 
 /// A read-only view of a matrix in a slice: element `(r, c)` stands at `r * row_stride + c * column_stride`.
@@ -34,13 +36,20 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A writable view of a matrix: rows of consecutive values that do not overlap.
+/// A writable view of a matrix: rows of consecutive values that do not overlap. It can be divided by columns, so that
+/// threads share the work of a product.
 pub(crate) struct MatrixMut<'a> {
-    values: &'a mut [f32],
+    first: *mut f32,
     rows: usize,
     columns: usize,
     row_stride: usize,
+    borrow: PhantomData<&'a mut [f32]>,
 }
+
+// SAFETY: while a view lives, nothing else reaches its elements, so that it may move to another thread as `&mut [f32]`
+// may: `new` borrows the slice exclusively, and `split_columns` divides the elements between two views.
+#[allow(unsafe_code)]
+unsafe impl Send for MatrixMut<'_> {}
 
 impl<'a> MatrixMut<'a> {
     /// Rows of `columns` values, `row_stride` apart.
@@ -50,7 +59,17 @@ impl<'a> MatrixMut<'a> {
     pub(crate) fn new(values: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert_fits(values.len(), rows, columns, row_stride);
         assert!(row_stride >= columns, "rows of {columns} values overlap at a stride of {row_stride}");
-        Self { values, rows, columns, row_stride }
+        Self { first: values.as_mut_ptr(), rows, columns, row_stride, borrow: PhantomData }
+    }
+
+    /// The first `at` columns, and the others.
+    ///
+    /// # Panics
+    /// If there are fewer columns: the caller's arithmetic is wrong.
+    pub(crate) fn split_columns(self, at: usize) -> (Self, Self) {
+        assert!(at <= self.columns, "{} columns cannot be divided at {at}", self.columns);
+        let right = Self { first: self.first.wrapping_add(at), columns: self.columns - at, ..self };
+        (Self { columns: at, ..self }, right)
     }
 }
 
@@ -59,26 +78,23 @@ fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
     assert!(needed <= len, "a {rows}x{columns} matrix of stride {row_stride} needs {needed} values, there are {len}");
 }
 
-/// `out = scale * left · right`, or with `add` what is in `out` plus that, on the threads of the current rayon pool.
-///
-/// Small products stay on the calling thread: `gemm` knows from which size on sharing pays.
+/// `out = scale * left · right`, or with `add` what is in `out` plus that, on the calling thread.
 ///
 /// # Panics
 /// If the shapes do not fit together: the caller's arithmetic is wrong.
 pub(crate) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>, scale: f32, add: bool) {
     assert_eq!((left.rows, left.columns, right.columns), (out.rows, right.rows, out.columns), "shapes of a product");
-    let parallelism = if rayon::current_num_threads() > 1 { Parallelism::Rayon(0) } else { Parallelism::None };
     let stride = |stride: usize| isize::try_from(stride).unwrap_or(isize::MAX);
     // SAFETY: the views' constructors checked that every element that their strides reach lies inside their slices, so
-    // also that a stride fits an isize wherever it is used; `out` is borrowed exclusively and its rows do not overlap,
-    // so that no two threads write the same element; the three shapes were compared above.
+    // also that a stride fits an isize wherever it is used; dividing a view keeps that. `out` alone reaches its
+    // elements, as the comment on `Send` says. The three shapes were compared above.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
             out.rows,
             out.columns,
             left.columns,
-            out.values.as_mut_ptr(),
+            out.first,
             1,
             stride(out.row_stride),
             add,
@@ -93,7 +109,7 @@ pub(crate) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }
@@ -146,5 +162,27 @@ mod tests {
     #[should_panic(expected = "overlap")]
     fn overlapping_rows_cannot_be_written() {
         let _ = MatrixMut::new(&mut [0.0; 12], 3, 4, 3);
+    }
+
+    #[test]
+    fn a_view_divided_by_columns_is_filled_by_its_parts() {
+        let (left, right) = (values(5 * 7, 1), values(7 * 10, 2));
+        let (left, right) = (Matrix::new(&left, 5, 7, 7), Matrix::new(&right, 7, 10, 10));
+        let mut whole = [0.0; 50];
+        multiply(&mut MatrixMut::new(&mut whole, 5, 10, 10), left, right, 1.0, false);
+        let mut parts = [0.0; 50];
+        let (mut first, mut second) = MatrixMut::new(&mut parts, 5, 10, 10).split_columns(3);
+        let narrow = |start: usize, columns: usize| Matrix::new(&right.values[start..], 7, columns, 10);
+        std::thread::scope(|scope| {
+            scope.spawn(|| multiply(&mut second, left, narrow(3, 7), 1.0, false));
+            multiply(&mut first, left, narrow(0, 3), 1.0, false);
+        });
+        assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    #[should_panic(expected = "4 columns cannot be divided at 5")]
+    fn a_view_cannot_be_divided_outside() {
+        let _ = MatrixMut::new(&mut [0.0; 12], 3, 4, 4).split_columns(5);
     }
 }
