@@ -137,10 +137,10 @@ def golden():
     print(f"{total} bytes in {GOLDEN}")
 
 
-def engine_answers(directory):
-    """Token ids, logits and hidden states as crates/engine computes them."""
+def example_answers(example, directory):
+    """Logits and hidden states as the example program of crates/engine or train-container computes them."""
     lines = "".join(json.dumps(text) + "\n" for text in TEXTS)
-    command = [BINARIES / "examples" / "logits", directory]
+    command = [BINARIES / "examples" / example, directory]
     out = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True).stdout
     return [json.loads(line) for line in out.splitlines()]
 
@@ -171,32 +171,35 @@ def serve_answers(directory, labels):
 def compare(directory):
     reference = Reference(directory)
     config = reference.classifier.config
-    answers = engine_answers(directory)
+    answers = example_answers("logits", directory)
+    torch_answers = example_answers("tch_logits", directory)
     served = serve_answers(directory, config.num_labels)
-    worst = {"hidden states": 0.0, "logits": 0.0, "probabilities of serve": 0.0}
+    worst = {}
     classified = 0
-    for text, answer, prediction in zip(TEXTS, answers, served, strict=True):
+    for text, answer, torch_answer, prediction in zip(TEXTS, answers, torch_answers, served, strict=True):
         if not reference.cleans():
             assert reference.tokens(text) == answer["ids"], f"tokens of {text!r}"
         hidden, logits = reference.run(answer["ids"])
         probabilities = torch.softmax(logits.double() / reference.temperature, dim=0)
         differences = {
-            "hidden states": (torch.tensor(answer["hidden"]) - hidden).abs().max().item(),
-            "logits": (torch.tensor(answer["logits"]) - logits).abs().max().item(),
+            "the engine's hidden states": (torch.tensor(answer["hidden"]) - hidden).abs().max().item(),
+            "the engine's logits": (torch.tensor(answer["logits"]) - logits).abs().max().item(),
+            "the tch network's hidden states": (torch.tensor(torch_answer["hidden"]) - hidden).abs().max().item(),
+            "the tch network's logits": (torch.tensor(torch_answer["logits"]) - logits).abs().max().item(),
         }
         if "error" not in prediction:
             classified += 1
             expected = {config.id2label[index]: value for index, value in enumerate(probabilities.tolist())}
             got = {candidate["label"]: candidate["probability"] for candidate in prediction["top_k"]}
             assert got.keys() == expected.keys(), f"labels of {text!r}"
-            differences["probabilities of serve"] = max(abs(got[label] - expected[label]) for label in expected)
+            differences["serve's probabilities"] = max(abs(got[label] - expected[label]) for label in expected)
         for name, difference in differences.items():
-            worst[name] = max(worst[name], difference)
+            worst[name] = max(worst.get(name, 0.0), difference)
     spread = max(max(answer["logits"]) - min(answer["logits"]) for answer in answers)
     print(f"{directory}: {config.model_type}, pooling {reference.pooling}, {config.num_labels} labels")
     print(f"{len(TEXTS)} texts, of which serve classified {classified}; logits spread over up to {spread:.1f}")
     for name, difference in worst.items():
-        print(f"largest difference of {name}: {difference:.2e}")
+        print(f"largest difference of {name} from those of transformers: {difference:.2e}")
     if classified < 95 or max(worst.values()) >= TOLERANCE:
         sys.exit(f"parity is broken: {TOLERANCE} is allowed, on at least 95 classified texts")
 
