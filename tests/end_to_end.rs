@@ -133,7 +133,7 @@ fn separate_verbs_work_against_a_running_sagemaker_local() {
     let (done, shown) = verb("train", &[TRAINING.as_slice(), &named].concat());
     assert!(done && shown.0.contains("next: unspsc deploy --job job"), "{shown:?}");
     let (done, shown) = verb("train", &[TRAINING.as_slice(), &named].concat());
-    assert!(!done && shown.1.contains("CreateTrainingJob was refused"), "a name was taken twice: {shown:?}");
+    assert!(!done && shown.1.contains("training job job exists"), "a name was taken twice: {shown:?}");
     let (done, shown) = verb("deploy", &["--job", "job", "--endpoint", "first"]);
     assert!(done && shown.0 == "first\n", "{shown:?}");
     let (done, shown) = verb("deploy", &["--job", "job", "--endpoint", "first"]);

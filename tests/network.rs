@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use train_container::TrainedClassifier;
+use unspsc_artifact::{Metadata, ModelConfig};
+use unspsc_contract::{Pooling, files};
 
 /// The project's promise for float32.
 const TOLERANCE: f64 = 1e-4;
@@ -29,22 +31,28 @@ fn largest_difference(got: &[f32], expected: &Value) -> f64 {
 fn agrees_with_transformers() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
     let texts: Vec<String> = serde_json::from_value(read(&golden.join("texts.json"))).unwrap();
-    for model in ["bert", "distilbert"] {
-        // A model of transformers has no unspsc.json, and is pooled by the first token.
-        let classifier = TrainedClassifier::load(&golden.join(model)).unwrap();
-        let cases = read(&golden.join(format!("{model}-cls.json")));
+    for (model, pooling) in [("bert", Pooling::Cls), ("bert", Pooling::Mean), ("distilbert", Pooling::Cls)] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in [files::CONFIG, files::WEIGHTS, files::TOKENIZER] {
+            std::fs::copy(golden.join(model).join(file), folder.path().join(file)).unwrap();
+        }
+        let config = ModelConfig::read(&folder.path().join(files::CONFIG)).unwrap();
+        let metadata = Metadata { pooling, ..Metadata::foreign(&config) };
+        metadata.write(&folder.path().join(files::UNSPSC)).unwrap();
+        let classifier = TrainedClassifier::load(folder.path()).unwrap();
+        let cases = read(&golden.join(format!("{model}-{pooling}.json")));
         let cases = cases.as_array().unwrap();
         assert!(cases.len() >= 100 && cases.len() == texts.len());
         for (case, text) in cases.iter().zip(&texts) {
             let logits = classifier.logits(&[text.as_str()]).unwrap();
             let difference = largest_difference(&logits[0], &case["logits"]);
-            assert!(difference < TOLERANCE, "{model}: logits of {text:?} differ by {difference}");
+            assert!(difference < TOLERANCE, "{model}, {pooling}: logits of {text:?} differ by {difference}");
             let Some(expected) = case["hidden"].as_array() else { continue };
             let states = classifier.hidden_states(text).unwrap();
-            assert_eq!(states.len(), expected.len(), "{model}: tokens of {text:?}");
+            assert_eq!(states.len(), expected.len(), "{model}, {pooling}: tokens of {text:?}");
             for (got, expected) in states.iter().zip(expected) {
                 let difference = largest_difference(got, expected);
-                assert!(difference < TOLERANCE, "{model}: hidden states of {text:?} differ by {difference}");
+                assert!(difference < TOLERANCE, "{model}, {pooling}: hidden states of {text:?} differ by {difference}");
             }
         }
     }

@@ -14,7 +14,7 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     InvalidRequest(String),
     /// A description holds nothing to classify.
-    #[error("`description` has no words in it; send the text of a purchase line")]
+    #[error("`description` is empty after cleaning; send the text of a purchase line")]
     EmptyDescription,
     /// The body could not be read to its end.
     #[error("the body could not be read to its end; send it again")]

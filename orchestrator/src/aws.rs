@@ -43,7 +43,9 @@ impl Clients {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        let region = config.region().context("no AWS region is set: pass --region, or --local to use this machine")?;
+        let region = config.region().context(
+            "no AWS region is set: pass --region, or --endpoint-url for a sagemaker-local that runs, or --local",
+        )?;
         let credentials = config.credentials_provider().context(NO_CREDENTIALS)?.provide_credentials().await;
         credentials.map_err(|error| match innermost(&error) {
             // The list of every source that was tried says less than the remedy.

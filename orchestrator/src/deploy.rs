@@ -54,11 +54,7 @@ pub(crate) async fn deploy(session: &Session, name: &str, artifact: &str, serve:
     let artifact: S3Uri = artifact.parse()?;
     let image_needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
     let image = session.setting(serve.serve_image.as_deref(), "unspsc-serve:local", image_needed)?;
-    match status(session, name).await {
-        Err(error) if error.is_missing() => {}
-        Ok(_) => bail!("endpoint {name} exists: choose another --endpoint, or take it down with `unspsc destroy`"),
-        Err(error) => return Err(error.into()),
-    }
+    refuse_taken(session, name).await?;
     session.undo.note(Started::Endpoint(name.to_owned()));
     let step = session.progress.step(&format!("deploying {artifact} as endpoint {name}"));
     create(session, name, image, &artifact, &serve.serve_instance).await?;
@@ -77,6 +73,25 @@ pub(crate) async fn deploy(session: &Session, name: &str, artifact: &str, serve:
          a minute",
         CAPACITY.0, CAPACITY.1
     ));
+    Ok(())
+}
+
+/// Refuses a name under which anything exists: undoing this deployment would take that down as well.
+async fn refuse_taken(session: &Session, name: &str) -> anyhow::Result<()> {
+    let sagemaker = &session.clients.sagemaker;
+    let config = sagemaker.describe_endpoint_config().endpoint_config_name(name).send().await;
+    let model = sagemaker.describe_model().model_name(name).send().await;
+    for (what, found) in [
+        ("endpoint", status(session, name).await.map(drop)),
+        ("endpoint configuration", config.map(drop).map_err(failed("DescribeEndpointConfig"))),
+        ("model", model.map(drop).map_err(failed("DescribeModel"))),
+    ] {
+        match found {
+            Err(error) if error.is_missing() => {}
+            Ok(()) => bail!("{what} {name} exists: choose another --endpoint, or take it down with `unspsc destroy`"),
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 

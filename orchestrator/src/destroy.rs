@@ -25,7 +25,8 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
 /// Deletes policy, target, endpoint, configuration and model named `name`; what is gone already is passed over.
 pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()> {
     let step = session.progress.step(&format!("taking down endpoint {name}"));
-    unscale(session, name).await?;
+    // The instances are what costs money: they go even where scaling cannot be touched.
+    let unscaled = unscale(session, name).await;
     poll::until(session.interval, async || delete_endpoint(session, name).await).await?;
     let sagemaker = &session.clients.sagemaker;
     let config = sagemaker.delete_endpoint_config().endpoint_config_name(name).send().await;
@@ -33,7 +34,7 @@ pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()>
     let model = sagemaker.delete_model().model_name(name).send().await;
     unless_missing(model.map_err(failed("DeleteModel")))?;
     drop(step);
-    Ok(())
+    Ok(unscaled?)
 }
 
 async fn unscale(session: &Session, name: &str) -> Result<(), ServiceError> {

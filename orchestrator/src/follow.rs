@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use crate::aws::{ServiceError, failed};
 use crate::poll;
 use crate::session::Session;
+use crate::undo::Started;
 
 /// Shows status and log lines of `job` until it has completed.
 ///
@@ -40,6 +41,7 @@ pub(crate) async fn follow(session: &Session, job: &str) -> anyhow::Result<Descr
         Ok(is_over(&description).then_some(description))
     });
     let description = description.await?;
+    session.undo.settle(&Started::Job(job.to_owned()));
     match description.training_job_status() {
         Some(TrainingJobStatus::Completed) => Ok(description),
         Some(TrainingJobStatus::Failed) => bail!("training job {job} failed{}", dashed(description.failure_reason())),
@@ -79,9 +81,12 @@ pub(crate) async fn describe(session: &Session, job: &str) -> Result<DescribeTra
 
 /// Where a completed job left its model.
 pub(crate) fn artifact(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Result<String> {
+    if description.training_job_status() != Some(&TrainingJobStatus::Completed) {
+        let status = description.training_job_status().map_or("unknown", TrainingJobStatus::as_str);
+        bail!("training job {job} is {status}: deploy a completed one, or name its model with --artifact");
+    }
     let artifacts = description.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts());
-    let status = description.training_job_status().map_or("unknown", TrainingJobStatus::as_str);
-    artifacts.map(str::to_owned).with_context(|| format!("training job {job} has left no model; it is {status}"))
+    artifacts.map(str::to_owned).with_context(|| format!("training job {job} has left no model"))
 }
 
 fn is_over(description: &DescribeTrainingJobOutput) -> bool {

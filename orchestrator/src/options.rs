@@ -166,7 +166,8 @@ pub(crate) struct JobArgs {
     /// Any other hyperparameter, such as epochs=5; may be repeated
     #[arg(long = "hyperparameter", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) hyperparameters: Vec<(String, String)>,
-    /// Folder with the pretrained encoder, to be uploaded [default: the one in the training image]
+    /// Folder with the pretrained encoder, to be uploaded [default: that of the training image; with
+    /// --local that of the variable UNSPSC_ENCODER]
     #[arg(long, value_name = "DIR")]
     pub(crate) encoder: Option<PathBuf>,
     /// Name of the training job [default: from model and time]

@@ -9,7 +9,7 @@ use aws_sdk_sagemaker::types::{
     S3DataDistribution, S3DataSource, S3DataType, StoppingCondition, Tag, TrainingInputMode, TrainingInstanceType,
 };
 use jiff::Timestamp;
-use unspsc_contract::{Hyperparameters, files, metrics};
+use unspsc_contract::{Hyperparameters, ModelKind, files, metrics};
 use unspsc_dataset::Manifest;
 
 use crate::aws::{ServiceError, failed};
@@ -46,6 +46,9 @@ pub(crate) async fn run(session: &Session, args: &TrainArgs) -> anyhow::Result<(
     let trained = train(session, args).await?;
     print(&report::describe(&trained.report, &args.data)?)?;
     print(&format!("model: {}", trained.artifact))?;
+    if session.ends_with_process() || args.job.model == ModelKind::Rnn {
+        return Ok(());
+    }
     print(&format!("next: unspsc deploy --job {}", trained.job))
 }
 
@@ -56,6 +59,11 @@ pub(crate) async fn train(session: &Session, args: &TrainArgs) -> anyhow::Result
     let image_needed = "--train-image is needed on AWS: the URI of the training image in ECR";
     let image = session.setting(args.job.train_image.as_deref(), "unspsc-train:local", image_needed)?;
     session.role()?;
+    match follow::describe(session, &job).await {
+        Err(error) if error.is_missing() => {}
+        Ok(_) => bail!("training job {job} exists: choose another --job-name"),
+        Err(error) => return Err(error.into()),
+    }
     let encoder = args.job.encoder.as_deref().map(encoder_files).transpose()?;
     let (prepared, paths) = prepare::prepare_into(&session.progress, &args.data, &args.output.join("data")).await?;
     let place = S3Uri::new(session.bucket()?, PREFIX).join(&job).join("input");
@@ -72,7 +80,6 @@ pub(crate) async fn train(session: &Session, args: &TrainArgs) -> anyhow::Result
         })?;
     session.progress.say(&format!("training job {job} was created"));
     let description = follow::follow(session, &job).await?;
-    session.undo.settle(&started);
     let artifact = follow::artifact(&job, &description)?;
     let report = report::fetch(session, &description, &args.output.join(&job)).await?;
     Ok(Trained { job, artifact, report })

@@ -148,3 +148,46 @@ async fn the_log_can_be_followed_while_the_job_runs() {
     until("the log fills", || std::fs::read_to_string(&log).is_ok_and(|log| log == "to stdout\nto stderr\n")).await;
     server.terminate().await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_stands_in_the_failure_reason() {
+    // The real program: `cargo test --workspace` builds it beside the server.
+    let train = std::path::Path::new(env!("CARGO_BIN_EXE_sagemaker-local")).with_file_name("train");
+    assert!(train.is_file(), "{} is missing: run `cargo build --release` first", train.display());
+    let place = Place::new(&format!("exec '{}' \"$1\"", train.display()), "");
+    let channel = |name: &str, prefix: &str| {
+        let source = json!({ "S3DataType": "S3Prefix", "S3Uri": format!("s3://{BUCKET}/{prefix}/") });
+        json!([{ "ChannelName": name, "DataSource": { "S3DataSource": source } }])
+    };
+    for (prefix, text) in [("empty", ""), ("header", "description,unspsc\n"), ("columns", "text,price\npens,3\n")] {
+        std::fs::create_dir_all(place.object(prefix)).unwrap();
+        std::fs::write(place.object(prefix).join("rows.csv"), text).unwrap();
+    }
+    let server = place.start();
+    for (name, mut changes, words) in [
+        ("unknown", json!({ "HyperParameters": { "epoch": "1" } }), "did you mean `epochs`?"),
+        (
+            "range",
+            json!({ "HyperParameters": { "epochs": "0" } }),
+            "hyperparameter `epochs` is `0`, allowed: 1 to 10000",
+        ),
+        ("channel", json!({ "InputDataConfig": channel("other", "in") }), "channel"),
+        ("empty", json!({ "InputDataConfig": channel("train", "empty") }), "rows.csv is empty"),
+        ("header", json!({ "InputDataConfig": channel("train", "header") }), "no rows"),
+        (
+            "columns",
+            json!({ "InputDataConfig": channel("train", "columns") }),
+            "no column `description` among `text`, `price`",
+        ),
+    ] {
+        // Never looked at: data is read first.
+        changes["Environment"] = json!({ "UNSPSC_ENCODER": "encoder" });
+        server.start_job(name, changes).await;
+        let job = server.finished_job(name).await;
+        let reason = job["FailureReason"].as_str().unwrap_or_default();
+        assert_eq!(job["TrainingJobStatus"], "Failed", "{name}: {job}");
+        assert!(reason.starts_with("AlgorithmError: ") && reason.contains(words), "{name}: {reason}");
+        assert!(reason.ends_with("exit code: 1") && !reason.trim().contains('\n'), "{name}: {reason}");
+    }
+    server.terminate().await;
+}

@@ -18,12 +18,3 @@ pub const OUTPUT_ARCHIVE: &str = "output.tar.gz";
 pub const METRICS: &str = "metrics.json";
 /// The training report for people, in `/opt/ml/output/data`.
 pub const REPORT: &str = "report.html";
-
-/// Provenance of a prepared data set, beside its CSV files.
-pub const DATASET: &str = "dataset.json";
-/// Prepared rows to train on; the other two splits are `validation.csv` and `test.csv`.
-pub const TRAIN_CSV: &str = "train.csv";
-/// Prepared rows to choose a model by.
-pub const VALIDATION_CSV: &str = "validation.csv";
-/// Prepared rows to judge the chosen model by.
-pub const TEST_CSV: &str = "test.csv";

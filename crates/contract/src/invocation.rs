@@ -6,16 +6,6 @@ use unspsc_taxonomy::Level;
 /// How many candidates an answer lists unless the request says otherwise.
 pub const DEFAULT_TOP_K: usize = 5;
 
-/// One description: `{"description": "toner cartridge", "top_k": 3}`. The answer is one [`Prediction`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SingleRequest {
-    /// What was bought, or is protected by a mark.
-    pub description: String,
-    /// How many candidates to list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_k: Option<usize>,
-}
-
 /// Many descriptions: `{"instances": ["toner", {"description": "bread"}]}`. The answer is a [`BatchResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchRequest {

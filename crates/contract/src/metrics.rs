@@ -31,7 +31,7 @@ pub const ALL: [&str; 7] = [
 /// What tuning maximises.
 pub const OBJECTIVE: &str = VALIDATION_BALANCED_ACCURACY;
 
-/// The regular expression that finds `metric` in a log: one group, closed by the delimiter that [`line`] writes.
+/// The regular expression that finds `metric` in a log: one group, closed by the delimiter that [`line()`] writes.
 #[must_use]
 pub fn regex(metric: &str) -> String {
     format!("{metric}=([0-9eE.+-]+);")

@@ -24,7 +24,7 @@ pub struct Splits {
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
 /// A label with three examples or more has at least one on every side; with fewer, all are for training. The texts
-/// have to be unique, as [`crate::label`] leaves them.
+/// have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
 pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
     let mut splits = Splits::default();

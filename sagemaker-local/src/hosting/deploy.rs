@@ -130,6 +130,8 @@ impl Live<'_> {
         let own = [
             ("SAGEMAKER_BASE_DIR", self.folder.opt_ml().display().to_string()),
             ("SAGEMAKER_BIND_TO_PORT", port.to_string()),
+            // In a container it listens to all; here whoever shares the network must not reach it.
+            ("UNSPSC_HOST", "127.0.0.1".to_owned()),
         ];
         let asked = self.deployment.container.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
         let launch = Launch {
