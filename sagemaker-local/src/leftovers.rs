@@ -18,20 +18,23 @@ use crate::process::OWNER;
 /// How long a killed process may take to vanish.
 const LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long to look again for a process that is just being started. A few milliseconds would do; the wait is spent only
+/// where some process of the machine has no environment at all.
+const START: Duration = Duration::from_millis(100);
 
 /// Kills every process that belongs to the state folder `owner`, and returns when none is left.
 pub(crate) fn kill_all(owner: &Path) {
     let started = Instant::now();
     loop {
-        let left = find(owner);
-        if left.is_empty() {
+        let Found { marked, starting } = find(owner);
+        if marked.is_empty() && (!starting || started.elapsed() > START) {
             return;
         }
         if started.elapsed() > LIMIT {
-            tracing::warn!(?left, "processes of this state folder do not end");
+            tracing::warn!(left = ?marked, "processes of this state folder do not end");
             return;
         }
-        for pid in left {
+        for pid in marked {
             tracing::info!(%pid, "killing a process that was left behind");
             // It may have ended meanwhile.
             let _ = kill(pid, Signal::SIGKILL);
@@ -40,17 +43,32 @@ pub(crate) fn kill_all(owner: &Path) {
     }
 }
 
-/// The processes that carry `owner` in their environment; a process that has ended has none any more.
-fn find(owner: &Path) -> Vec<Pid> {
+/// One look at all processes.
+#[derive(Debug, Default)]
+struct Found {
+    /// Those that carry the mark.
+    marked: Vec<Pid>,
+    /// Whether there is one whose environment cannot be seen yet.
+    starting: bool,
+}
+
+/// The processes that carry `owner` in their environment.
+///
+/// A process that has ended has no environment any more, and neither has one in the midst of `execve`, between leaving
+/// its old memory and the placing of its variables; only the latter has an executable.
+fn find(owner: &Path) -> Found {
     let mark = [OWNER.as_bytes(), b"=", owner.as_os_str().as_bytes()].concat();
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let ours = |pid: &i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark)
-    };
+    let Ok(processes) = fs::read_dir("/proc") else { return Found::default() };
     let own = Pid::this();
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(ours).map(Pid::from_raw).filter(|pid| *pid != own).collect()
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw);
+    pids.filter(|pid| *pid != own).fold(Found::default(), |mut found, pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
+            found.marked.push(pid);
+        }
+        found.starting |= environment.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        found
+    })
 }
 
 #[cfg(test)]
@@ -58,14 +76,18 @@ mod tests {
     use super::*;
     use std::process::Command;
 
+    /// Many rounds, since CI once met a child in the midst of `execve`, where its environment reads as empty.
     #[test]
     fn only_what_carries_the_mark_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let (owner, other) = (folder.path(), folder.path().join("other"));
         let sleeper = |owner: &Path| Command::new("sleep").arg("60").env(OWNER, owner).spawn().unwrap();
-        let (mut ours, mut theirs) = (sleeper(owner), sleeper(&other));
-        kill_all(owner);
-        assert!(!ours.wait().unwrap().success());
+        let mut theirs = sleeper(&other);
+        for _ in 0..200 {
+            let mut ours = sleeper(owner);
+            kill_all(owner);
+            assert!(!ours.wait().unwrap().success());
+        }
         assert!(theirs.try_wait().unwrap().is_none());
         kill_all(&other);
         theirs.wait().unwrap();
