@@ -41,7 +41,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_another_split() {
         assert!(out.contains("starter.csv") && out.contains("training"), "{out}");
     }
     let names: Vec<_> = files(&one).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["dataset.json", "test.csv", "train.csv", "validation.csv"]);
+    assert_eq!(names, ["dataset.json", "rejects.csv", "test.csv", "train.csv", "validation.csv"]);
     assert_eq!(files(&one), files(&two));
     assert_ne!(fs::read(one.join("test.csv")).unwrap(), fs::read(other.join("test.csv")).unwrap());
 }
@@ -56,11 +56,11 @@ fn rejects_duplicates_and_contradictions_are_counted() {
     let (done, out, err) = prepare(Some(&data), &folder.path().join("out"), &[]);
     assert!(done, "{err}");
     for (line, number) in [
-        ("usable", 5),
+        ("read", 7),
         ("rejected: empty description", 1),
         ("rejected: no code", 1),
         ("left out: same text and label again", 1),
-        ("left out: text with contradicting labels", 2),
+        ("rejected: contradicting labels", 2),
         ("training", 2),
     ] {
         let shown = out.lines().find(|shown| shown.trim_start().starts_with(line));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
+use unspsc_dataset::TitleForm;
 use unspsc_taxonomy::Level;
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
@@ -107,10 +108,15 @@ Examples:
   unspsc data prepare                             the starter set that the program carries
   unspsc data prepare --data purchases.csv --output prepared --level family
   unspsc data prepare --data downloads/ --max-per-class 2000
+  unspsc data prepare --data erp.csv --description-column Text --code-column Category
+  unspsc data prepare --data downloads/ --group-count 6 --output router
 
-Layouts are recognised by the header: description,unspsc; the prepared description,code,label,origin; O*NET's Tools
-Used.txt and Technology Skills.txt; and the UNSPSC code list, also compressed with gzip. A folder is searched for .csv,
-.tsv, .txt and .csv.gz files; folders named `validation` are never entered.")]
+Layouts are recognised by the header: description,unspsc; California's purchase orders; AusTender's yearly files;
+O*NET's Tools Used.txt and Technology Skills.txt; the UNSPSC code list; the prepared description,code,label,origin.
+For any other table, name its columns. Comma, semicolon, tab or bar; UTF-8, UTF-16 or latin-1; plain or gzip. A folder is
+searched for .csv, .tsv, .txt and .csv.gz files; folders named `validation` are never entered.
+
+Rows that cannot be used go to rejects.csv with file, line and reason.")]
     Prepare(PrepareArgs),
 }
 
@@ -121,9 +127,27 @@ pub(crate) struct DataArgs {
     /// File or folder with descriptions and codes [default: the starter set that the program carries]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
+    /// Column of the description, where the header says something else; may be repeated, and is joined
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub(crate) description_column: Vec<String>,
+    /// Column of the UNSPSC code, where the header says something else
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub(crate) code_column: Option<String>,
     /// Level of the labels: segment, family, class or commodity
     #[arg(long, default_value_t = Level::Segment)]
     pub(crate) level: Level,
+    /// Label by groups of codes instead: a CSV with the columns `code` and `group`; the closest ancestor decides
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["group_count", "level"])]
+    pub(crate) groups: Option<PathBuf>,
+    /// Label by N groups of neighbouring segments with about the same number of rows
+    #[arg(long, value_name = "N", conflicts_with = "level")]
+    pub(crate) group_count: Option<NonZeroUsize>,
+    /// How titles of the code list become texts: `alone`, `parents` (with the titles above) or `both`
+    #[arg(long, default_value_t = TitleForm::Alone)]
+    pub(crate) titles: TitleForm,
+    /// Train on at most N commodity titles of each class of the standard; validation and test keep theirs
+    #[arg(long, value_name = "N")]
+    pub(crate) titles_per_class: Option<NonZeroUsize>,
     /// Seed of the split and of the training; the same seed gives the same data, byte for byte
     #[arg(long, value_name = "N", default_value_t = 17)]
     pub(crate) seed: u32,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use indicatif::HumanCount;
-use unspsc_dataset::{Counts, Manifest, Options, Prepared, prepare};
+use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, prepare};
 
 use crate::options::{DataArgs, PrepareArgs};
 use crate::progress::{Progress, print};
@@ -13,8 +13,10 @@ use crate::tables::{align_numbers, table};
 /// Prepares, writes and describes a data set.
 pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
-    print(&describe(&prepared.manifest))?;
-    print(&format!("written to {}: train.csv, validation.csv, test.csv, dataset.json", args.output.display()))
+    print(&describe(&prepared))?;
+    let groups = if prepared.groups.is_some() { "groups.csv, " } else { "" };
+    let files = format!("train.csv, validation.csv, test.csv, rejects.csv, {groups}dataset.json");
+    print(&format!("written to {}: {files}", args.output.display()))
 }
 
 /// Prepares the data that `args` name and writes it into `folder`; returns the paths of the three sides and the
@@ -32,13 +34,9 @@ pub(crate) async fn prepare_into(
     let step = progress.step(&format!("preparing {}", name(args)));
     let (args, folder) = (args.clone(), folder.to_owned());
     let work = tokio::task::spawn_blocking(move || {
-        let loaded = args.data.as_deref().map_or_else(unspsc_dataset::starter, unspsc_dataset::load)?;
-        let options = Options {
-            level: args.level,
-            seed: u64::from(args.seed),
-            max_per_class: args.max_per_class.map(Into::into),
-        };
-        let prepared = prepare(loaded, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
+        // Groups first: a mistake in a short file should not come to light after a long one was read.
+        let options = options(&args)?;
+        let prepared = prepare(load(&args)?, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
         let paths = prepared.write(&folder)?;
         anyhow::Ok((prepared, paths))
     });
@@ -48,6 +46,28 @@ pub(crate) async fn prepare_into(
         progress.say(&format!("{} is validation data and was left alone", skipped.display()));
     }
     Ok(prepared)
+}
+
+/// The rows of the file or folder that `args` name, or the starter set.
+pub(crate) fn load(args: &DataArgs) -> anyhow::Result<Loaded> {
+    let columns = Columns { description: args.description_column.clone(), code: args.code_column.clone() };
+    let reading = Reading { columns, titles: args.titles };
+    Ok(match &args.data {
+        Some(path) => unspsc_dataset::load(path, &reading)?,
+        None => unspsc_dataset::starter()?,
+    })
+}
+
+fn options(args: &DataArgs) -> anyhow::Result<Options> {
+    let given = args.groups.as_deref().map(Groups::read).transpose()?.map(Grouping::Given);
+    Ok(Options {
+        level: args.level,
+        groups: given.or(args.group_count.map(|count| Grouping::Even(count.into()))),
+        seed: u64::from(args.seed),
+        titles: args.titles,
+        titles_per_class: args.titles_per_class.map(Into::into),
+        max_per_class: args.max_per_class.map(Into::into),
+    })
 }
 
 /// What people call the data that `args` name.
@@ -66,25 +86,24 @@ fn is_for_validation(path: &Path) -> bool {
 }
 
 /// The manifest as people read it.
-fn describe(manifest: &Manifest) -> String {
+fn describe(prepared: &Prepared) -> String {
+    let manifest = &prepared.manifest;
     let count = |number: usize| HumanCount(number as u64).to_string();
     let mut sources = table(["source", "layout", "rows", "rejects", "repeats"]);
     for source in &manifest.sources {
         let path = source.path.display().to_string();
         let numbers = [source.rows, source.rejects, source.repeats].map(count);
-        sources.add_row([path, source.layout.to_owned()].into_iter().chain(numbers));
+        sources.add_row([path, source.layout.clone()].into_iter().chain(numbers));
     }
     align_numbers(&mut sources, 2..5);
-    let Counts { rows, rejects, labelling, capped, train, validation, test, classes } = &manifest.counts;
+    let Counts { rows, rejects, duplicates, capped, train, validation, test, classes } = &manifest.counts;
     let mut rows_left = table(["what became of the rows", "rows"]);
-    rows_left.add_row(["usable".to_owned(), count(*rows)]);
+    rows_left.add_row(["read".to_owned(), count(*rows)]);
     for (reason, number) in rejects {
         rows_left.add_row([format!("rejected: {reason}"), count(*number)]);
     }
     for (what, number) in [
-        ("left out: code above the level", labelling.too_coarse),
-        ("left out: same text and label again", labelling.duplicates),
-        ("left out: text with contradicting labels", labelling.contradictions),
+        ("left out: same text and label again", *duplicates),
         ("left out: above the cap of a label", *capped),
         ("training", *train),
         ("validation", *validation),
@@ -93,9 +112,13 @@ fn describe(manifest: &Manifest) -> String {
         rows_left.add_row([what.to_owned(), count(number)]);
     }
     align_numbers(&mut rows_left, [1]);
-    let Options { level, seed, .. } = manifest.options;
+    let Options { level, seed, .. } = &manifest.options;
     let fingerprint = &manifest.fingerprint;
-    format!("{sources}\n\n{rows_left}\n\n{classes} labels at {level} level, seed {seed}, fingerprint {fingerprint}")
+    let labels = match &prepared.groups {
+        Some(_) => format!("{classes} groups"),
+        None => format!("{classes} labels at {level} level"),
+    };
+    format!("{sources}\n\n{rows_left}\n\n{labels}, seed {seed}, fingerprint {fingerprint}")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use unspsc_contract::DataSummary;
-use unspsc_dataset::{Example, Labelled, Splits, fingerprint, label, load, split};
-use unspsc_taxonomy::{Code, Level};
+use unspsc_dataset::{Example, Label, Labelled, Labelling, Reading, Splits, fingerprint, label, load, split};
+use unspsc_taxonomy::{Level, clean};
 
 use crate::TrainError;
 use crate::environment::Environment;
@@ -16,9 +16,9 @@ pub(crate) struct Data {
     /// Rows by purpose; no text stands in two of them.
     pub(crate) splits: Splits,
     /// The labels that occur in training, ascending: the classes that a model is trained for.
-    pub(crate) labels: Vec<Code>,
+    pub(crate) labels: Vec<Label>,
     /// Labels that occur in validation or test alone, ascending: no model can find them, and they count as missed.
-    pub(crate) unseen: Vec<Code>,
+    pub(crate) unseen: Vec<Label>,
     /// Size and identity.
     pub(crate) summary: DataSummary,
 }
@@ -48,10 +48,10 @@ impl Data {
 
     /// Sums up `splits`, where they suffice.
     pub(crate) fn checked(splits: Splits, rejected_rows: usize) -> Result<Self, TrainError> {
-        let distinct = |rows: &[Example]| rows.iter().map(|row| row.label).collect::<BTreeSet<Code>>();
+        let distinct = |rows: &[Example]| rows.iter().map(|row| row.label.clone()).collect::<BTreeSet<Label>>();
         let labels = distinct(&splits.train);
         let held_out = &distinct(&splits.validation) | &distinct(&splits.test);
-        let unseen: Vec<Code> = held_out.difference(&labels).copied().collect();
+        let unseen: Vec<Label> = held_out.difference(&labels).cloned().collect();
         let sizes = [splits.train.len(), splits.validation.len(), splits.test.len()];
         if labels.len() < 2 || sizes.contains(&0) {
             let [train, validation, test] = sizes;
@@ -75,26 +75,27 @@ impl Data {
 
 /// The labelled rows of one channel, and how many of its rows cannot be used.
 fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Vec<Example>, usize), TrainError> {
-    let loaded = load(folder).map_err(|source| TrainError::Channel { channel: name, source })?;
-    let (rows, rejects) = (loaded.rows.len() + loaded.rejects.len(), loaded.rejects.len());
-    let first = loaded.rejects.first().map(|r| format!("{}, line {}: {}", r.path.display(), r.line, r.reason));
-    let Labelled { examples, counts } = label(loaded.rows, level);
-    tracing::info!(
-        "channel {name}: {rows} rows, {} used; {rejects} unreadable, {} coarser than {level}, {} duplicates, {} \
-         contradictory",
-        examples.len(),
-        counts.too_coarse,
-        counts.duplicates,
-        counts.contradictions
-    );
+    let loaded = load(folder, &Reading::default()).map_err(|source| TrainError::Channel { channel: name, source })?;
+    let rows = loaded.rows.len() + loaded.rejects.len();
+    let Labelled { examples, rejects, counts } = label(loaded.rows, &Labelling::Level(level));
+    let rejected = loaded.rejects.len() + rejects.len();
+    let (used, duplicates) = (examples.len(), counts.duplicates);
+    tracing::info!("channel {name}: {rows} rows, {used} used, {duplicates} duplicates, {rejected} rejected");
+    let first = loaded.rejects.iter().chain(&rejects).min_by_key(|reject| reject.place);
+    let first = first.map(|reject| {
+        let (file, line) = reject.place;
+        let source = usize::try_from(file).ok().and_then(|file| loaded.sources.get(file));
+        let path = source.map_or_else(String::new, |source| source.path.display().to_string());
+        format!("{path}, line {line}: {}", reject.reason)
+    });
     if let Some(first) = &first {
-        tracing::warn!("first unreadable row of channel {name}: {first}");
+        tracing::warn!("first rejected row of channel {name}: {first}");
     }
     if examples.is_empty() {
-        let reason = first.unwrap_or_else(|| format!("{} codes are coarser than {level} level", counts.too_coarse));
+        let reason = first.unwrap_or_default();
         return Err(TrainError::Data(format!("channel `{name}`: none of {rows} rows can be used; {reason}")));
     }
-    Ok((examples, rejects + counts.too_coarse + counts.contradictions))
+    Ok((examples, rejected))
 }
 
 /// Splits `training` for whatever is not given, and drops rows whose text is held out: from training those of
@@ -126,22 +127,21 @@ fn assemble(
 }
 
 fn drop_known(rows: &mut Vec<Example>, held_out: &[Example]) -> usize {
-    let known: HashSet<&str> = held_out.iter().map(|row| row.description.as_str()).collect();
+    let known: HashSet<String> = held_out.iter().map(|row| clean(&row.description)).collect();
     let before = rows.len();
-    rows.retain(|row| !known.contains(row.description.as_str()));
+    rows.retain(|row| !known.contains(&clean(&row.description)));
     before - rows.len()
 }
 
 #[cfg(test)]
 mod tests {
+    use unspsc_dataset::Row;
+
     use super::*;
 
     fn examples(texts: impl IntoIterator<Item = (String, &'static str)>) -> Vec<Example> {
-        let example = |(description, label): (String, &str)| {
-            let code: Code = label.parse().unwrap();
-            Example { description, code, label: code, origin: String::new() }
-        };
-        texts.into_iter().map(example).collect()
+        let row = |(text, code): (String, &str)| Row::new(&text, code.parse().unwrap(), "test");
+        label(texts.into_iter().map(row).collect(), &Labelling::Level(Level::Segment)).examples
     }
 
     fn two_classes(rows: usize) -> Vec<Example> {

@@ -2,7 +2,8 @@
 
 use tch::Reduction;
 use unspsc_contract::{ClassRecall, Evaluation};
-use unspsc_taxonomy::{Code, Titles};
+use unspsc_dataset::Label;
+use unspsc_taxonomy::Titles;
 
 use crate::TrainError;
 use crate::batches::by_length;
@@ -53,11 +54,11 @@ pub(crate) fn evaluate(
 }
 
 impl Evaluated {
-    /// The same for the report; `labels` are the codes by class index.
-    pub(crate) fn report(&self, labels: &[Code], titles: &Titles) -> Evaluation {
+    /// The same for the report; `labels` stand by class index.
+    pub(crate) fn report(&self, labels: &[Label], titles: &Titles) -> Evaluation {
         let class = |found: crate::confusion::Found| {
-            let label = *labels.get(found.class)?;
-            let title = titles.nearest(label).map(str::to_owned);
+            let label = labels.get(found.class)?;
+            let title = label.as_str().parse().ok().and_then(|code| titles.nearest(code)).map(str::to_owned);
             Some(ClassRecall { label: label.to_string(), title, rows: found.rows, recall: found.recall() })
         };
         let mut classes: Vec<ClassRecall> = self.confusion.found().filter_map(class).collect();

@@ -33,7 +33,7 @@ use std::time::Instant;
 
 use tch::Device;
 use unspsc_contract::{OptMl, metrics};
-use unspsc_taxonomy::Code;
+use unspsc_dataset::Label;
 
 use criterion::Criterion;
 use data::Data;
@@ -83,7 +83,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     log_test(test.as_ref());
 
     // Results.
-    let labels: Vec<Code> = data.labels.iter().chain(&data.unseen).copied().collect();
+    let labels: Vec<Label> = data.labels.iter().chain(&data.unseen).cloned().collect();
     let results = Results {
         environment: &environment,
         machine: &machine,

@@ -8,7 +8,8 @@ use std::path::Path;
 use tch::Device;
 use unspsc_artifact::Scores;
 use unspsc_contract::{DataSummary, Evaluation, TrainingReport, files};
-use unspsc_taxonomy::{Code, Titles};
+use unspsc_dataset::Label;
+use unspsc_taxonomy::Titles;
 
 use crate::classifier::{Classifier, Provenance};
 use crate::environment::Environment;
@@ -40,8 +41,8 @@ pub(crate) struct Results<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) machine: &'a Machine,
     pub(crate) data: &'a DataSummary,
-    /// Codes by class index, those that no model can find last.
-    pub(crate) labels: &'a [Code],
+    /// Labels by class index, those that no model can find last.
+    pub(crate) labels: &'a [Label],
     pub(crate) trained: &'a Trained,
     /// None where the job was stopped first.
     pub(crate) test: Option<&'a Evaluated>,
@@ -66,6 +67,7 @@ impl Results<'_> {
         write(&folder.join(files::REPORT), &report::page(&report, &circumstances))?;
 
         create(&self.environment.model_dir)?;
+        self.copy_provenance()?;
         let scores = |test: &Evaluated| Scores {
             rows: test.confusion.total(),
             accuracy: test.confusion.accuracy(),
@@ -73,6 +75,16 @@ impl Results<'_> {
         };
         let provenance = Provenance { data: self.data.clone(), test: self.test.map(scores) };
         classifier.write(&self.environment.model_dir, &provenance)
+    }
+
+    /// Copies the note on the data's origin where the training channel brings one.
+    fn copy_provenance(&self) -> Result<(), TrainError> {
+        let (from, to) =
+            [&self.environment.training, &self.environment.model_dir].map(|f| f.join(files::DATASET)).into();
+        if from.is_file() {
+            fs::copy(&from, &to).map_err(|source| TrainError::Write { path: to, source })?;
+        }
+        Ok(())
     }
 
     fn report(&self) -> TrainingReport {

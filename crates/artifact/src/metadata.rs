@@ -83,11 +83,12 @@ impl Metadata {
         }
     }
 
-    /// The metadata of a model trained here on cleaned texts, with the embedded titles and no scores yet.
+    /// The metadata of a model trained here on cleaned texts, with the embedded titles and no scores yet. Labels that
+    /// are groups of codes and no codes have no level.
     #[must_use]
     pub fn trained(config: &ModelConfig, level: Level, pooling: Pooling, max_length: usize) -> Self {
         Self {
-            level: Some(level),
+            level: config.labels.iter().all(|label| label.parse::<Code>().is_ok()).then_some(level),
             cleaning_version: Some(CLEANING_VERSION),
             max_length: max_length.min(config.max_positions),
             pooling,

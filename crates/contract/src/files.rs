@@ -9,6 +9,10 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// What the Hugging Face files have no place for: level, pooling, cleaning, titles, provenance.
 pub const UNSPSC: &str = "unspsc.json";
 
+/// Where the training set came from and what became of its rows: `unspsc data prepare` writes it, training copies it
+/// into the model directory.
+pub const DATASET: &str = "dataset.json";
+
 /// The tarball that SageMaker makes of `/opt/ml/model`.
 pub const MODEL_ARCHIVE: &str = "model.tar.gz";
 /// The tarball that SageMaker makes of `/opt/ml/output/data`.

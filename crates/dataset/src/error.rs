@@ -32,6 +32,14 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
     },
+    /// A line that no table has.
+    #[error("{}, line {line}: longer than 1 MiB, which no table is; check that the file has line ends", path.display())]
+    LongLine {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: u64,
+    },
     /// No byte, or nothing but white space.
     #[error("{} is empty", path.display())]
     Empty {
@@ -50,7 +58,7 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
         /// The column that would complete the nearest layout.
-        column: &'static str,
+        column: String,
         /// The columns that are there, each in backquotes.
         found: String,
     },
@@ -63,6 +71,30 @@ pub enum DatasetError {
         line: u64,
         /// The reader's reason.
         source: csv::Error,
+    },
+    /// A file of groups that cannot be understood.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Groups {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A folder that `unspsc data prepare` has not written.
+    #[error("{} holds no dataset.json: it has to be a folder that `unspsc data prepare` has written", path.display())]
+    NotPrepared {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A `dataset.json` that cannot be understood.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason.
+        source: serde_json::Error,
     },
     /// Rows are there, but too few of them can be used to train anything.
     #[error("{usable} of {rows} rows can be used, and a training set needs two labels with a row each ({reasons})")]

@@ -1,9 +1,11 @@
 //! The layouts of published files, recognised by their header.
 
-use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
 
 use csv::StringRecord;
-use unspsc_taxonomy::{Code, clean};
+use serde::{Deserialize, Serialize};
+use unspsc_taxonomy::{Code, tidy};
 
 use crate::RejectReason;
 
@@ -16,119 +18,224 @@ const TITLED_LEVELS: [([&str; 2], [&str; 2]); 3] = [
     (["family", "family code"], ["family name", "family title"]),
 ];
 
+/// Which columns of a file with a header of its own hold what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// Columns of the description, joined in this order; empty where the header is to be recognised.
+    pub description: Vec<String>,
+    /// The column of the code; absent where the header is to be recognised.
+    pub code: Option<String>,
+}
+
+/// In what form titles of the code list become texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TitleForm {
+    /// The title itself: "cats".
+    #[default]
+    Alone,
+    /// The title and those above it: "cats, livestock, live animals".
+    Parents,
+    /// Both, as two texts.
+    Both,
+}
+
+impl TitleForm {
+    const ALL: [(TitleForm, &'static str); 3] =
+        [(Self::Alone, "alone"), (Self::Parents, "parents"), (Self::Both, "both")];
+}
+
+impl fmt::Display for TitleForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::ALL.iter().find(|(form, _)| form == self).map_or("", |(_, word)| word);
+        f.write_str(word)
+    }
+}
+
+impl FromStr for TitleForm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = Self::ALL.iter().find(|(_, word)| *word == text).map(|(form, _)| *form);
+        form.ok_or_else(|| format!("allowed: {}", Self::ALL.map(|(_, word)| word).join(", ")))
+    }
+}
+
 /// Where a file keeps descriptions and codes, as column numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// One description and its code a row; `origin` in files that this crate wrote.
-    Described { description: usize, code: usize, origin: Option<usize> },
+    /// A description and its code a row.
+    Described { name: &'static str, descriptions: Vec<usize>, code: usize, written: Option<Written> },
     /// O\*NET: the same example stands there once for each occupation that uses it.
     Occupational { example: usize, code: usize },
     /// The code list: (code, title) of commodity, class and family.
     CodeList([(usize, usize); 3]),
 }
 
+/// The further columns of files that this crate wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    label: usize,
+    origin: usize,
+}
+
 /// A description with its code, or why there is none.
-pub(crate) type Item = Result<(String, Code), RejectReason>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Tidied and not empty, and the code.
+    pub(crate) outcome: Result<(String, Code), RejectReason>,
+    /// The cells as they stand in the file.
+    pub(crate) raw: (String, String),
+    /// Label and origin, in files that this crate wrote.
+    pub(crate) written: Option<(String, String)>,
+}
 
 impl Layout {
-    /// Recognises a header, whatever the case of its letters.
+    /// Recognises a header, whatever the case of its letters; columns that `wanted` names go before that.
     ///
     /// # Errors
-    /// The name of the column that is missing from the nearest layout.
-    pub(crate) fn recognise(header: &StringRecord) -> Result<Self, &'static str> {
+    /// The name of the column that is missing: one that is wanted, or one of the nearest layout.
+    pub(crate) fn recognise(header: &StringRecord, wanted: &Columns) -> Result<Self, String> {
         let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let find = |wanted: &[&str]| wanted.iter().find_map(|want| names.iter().position(|name| name == want));
+        if !wanted.description.is_empty() || wanted.code.is_some() {
+            return Self::mapped(find, wanted);
+        }
+        if let (Some(item), Some(more), Some(code)) =
+            (find(&["item name"]), find(&["item description"]), find(&["normalized unspsc"]))
+        {
+            return Ok(Self::Described { name: "California", descriptions: vec![item, more], code, written: None });
+        }
         let titled = TITLED_LEVELS.map(|(code, title)| find(&code).zip(find(&title)));
-        match (find(&["description"]), find(&["unspsc", "code"]), find(&["example"]), find(&["commodity code"])) {
-            (Some(description), Some(code), ..) => Ok(Self::Described { description, code, origin: find(&["origin"]) }),
+        let code = find(&["unspsc", "code", "unspsc code"]);
+        match (find(&["description"]), code, find(&["example"]), find(&["commodity code"])) {
+            (Some(description), Some(code), ..) => {
+                let written = find(&["label"]).zip(find(&["origin"])).map(|(label, origin)| Written { label, origin });
+                let contract = find(&["cn id", "contract id", "agency", "agency name", "supplier name"]);
+                let name = if contract.is_some() { "AusTender" } else { "descriptions" };
+                Ok(Self::Described { name, descriptions: vec![description], code, written })
+            }
             (_, _, Some(example), Some(code)) => Ok(Self::Occupational { example, code }),
-            (Some(_), None, ..) => Err("unspsc"),
-            (_, _, Some(_), None) => Err("Commodity Code"),
+            (Some(_), None, ..) => Err("unspsc".to_owned()),
+            (_, _, Some(_), None) => Err("Commodity Code".to_owned()),
             _ => match titled {
                 [Some(commodity), Some(class), Some(family)] => Ok(Self::CodeList([commodity, class, family])),
-                [Some(_), None, _] => Err("Class"),
-                [Some(_), _, None] => Err("Family"),
-                _ => Err("description"),
+                [Some(_), None, _] => Err("Class".to_owned()),
+                [Some(_), _, None] => Err("Family".to_owned()),
+                _ => Err("description".to_owned()),
             },
         }
+    }
+
+    /// The columns that the user names; the one that is not named has its usual name.
+    fn mapped(find: impl Fn(&[&str]) -> Option<usize>, wanted: &Columns) -> Result<Self, String> {
+        let column = |name: &String| find(&[name.trim().to_lowercase().as_str()]).ok_or_else(|| name.clone());
+        let mut descriptions = wanted.description.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        if descriptions.is_empty() {
+            descriptions.push(find(&["description"]).ok_or_else(|| "description".to_owned())?);
+        }
+        let code = match &wanted.code {
+            Some(name) => column(name)?,
+            None => find(&["unspsc", "code", "unspsc code"]).ok_or_else(|| "unspsc".to_owned())?,
+        };
+        Ok(Self::Described { name: "mapped", descriptions, code, written: None })
     }
 
     /// What people call the layout.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Described { .. } => "descriptions",
+            Self::Described { name, .. } => name,
             Self::Occupational { .. } => "O*NET",
             Self::CodeList(_) => "code list",
         }
     }
 
-    /// The record's own origin, in files that carry one.
-    pub(crate) fn origin<'a>(&self, record: &'a StringRecord) -> Option<&'a str> {
-        match self {
-            Self::Described { origin: Some(column), .. } => record.get(*column),
-            _ => None,
-        }
+    /// Whether its texts are titles of the standard.
+    pub(crate) fn is_code_list(&self) -> bool {
+        matches!(self, Self::CodeList(_))
     }
 
-    /// The items of one record that `seen` does not hold yet.
-    pub(crate) fn items(&self, record: &StringRecord, seen: &mut Seen) -> Vec<Item> {
+    /// Whether the file says the same several times for reasons that are not the data's.
+    pub(crate) fn repeats(&self) -> bool {
+        matches!(self, Self::Occupational { .. })
+    }
+
+    /// The items of one record; those of the code list from fine to coarse.
+    pub(crate) fn items(&self, record: &StringRecord, form: TitleForm) -> Vec<Item> {
         match self {
-            Self::Described { description, code, .. } => vec![item(record, *description, *code)],
-            Self::Occupational { example, code } => {
-                let item = item(record, *example, *code);
-                if seen.repeats_pair(&item) { Vec::new() } else { vec![item] }
+            Self::Described { descriptions, code, written, .. } => {
+                vec![described(record, descriptions, *code, written.as_ref())]
             }
+            Self::Occupational { example, code } => vec![described(record, &[*example], *code, None)],
             Self::CodeList(levels) => {
-                let items = levels.iter().map(|(code, title)| item(record, *title, *code));
-                items.filter(|item| !seen.repeats_code(item)).collect()
+                let item = |(place, (code, title)): (usize, &(usize, usize))| {
+                    let parents: Vec<usize> = levels.iter().skip(place).map(|(_, title)| *title).collect();
+                    let alone = (form != TitleForm::Parents).then(|| described(record, &[*title], *code, None));
+                    let joined = (form != TitleForm::Alone).then(|| titled(record, &parents, *code));
+                    [alone, joined]
+                };
+                levels.iter().enumerate().flat_map(item).flatten().collect()
             }
         }
     }
 }
 
-/// What a file has yielded already, for the layouts that repeat themselves.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pairs: HashSet<(String, Code)>,
-    codes: HashSet<Code>,
-    /// Pairs that were dropped because they had been seen; the titles above a commodity do not count.
-    pub(crate) repeats: usize,
+fn described(record: &StringRecord, columns: &[usize], code: usize, written: Option<&Written>) -> Item {
+    let last = columns.iter().copied().chain([code]).max().unwrap_or_default();
+    if record.len() <= last {
+        let reason = RejectReason::TooFewColumns { found: record.len(), wanted: last + 1 };
+        return Item {
+            outcome: Err(reason),
+            raw: (record.iter().collect::<Vec<_>>().join(","), String::new()),
+            written: None,
+        };
+    }
+    let cell = |column: usize| record.get(column).unwrap_or_default();
+    let mut cells: Vec<&str> =
+        columns.iter().map(|column| cell(*column)).filter(|text| !text.trim().is_empty()).collect();
+    // Buyers fill in an item's name and repeat it as its description.
+    cells.dedup_by(|next, previous| next.trim().eq_ignore_ascii_case(previous.trim()));
+    item(&cells.join(" "), cell(code), written.map(|w| (cell(w.label).to_owned(), cell(w.origin).to_owned())))
 }
 
-impl Seen {
-    fn repeats_pair(&mut self, item: &Item) -> bool {
-        let repeated = item.as_ref().is_ok_and(|pair| !self.pairs.insert(pair.clone()));
-        self.repeats += usize::from(repeated);
-        repeated
-    }
-
-    fn repeats_code(&mut self, item: &Item) -> bool {
-        item.as_ref().is_ok_and(|(_, code)| !self.codes.insert(*code))
-    }
+/// A title followed by those above it, separated by commas.
+fn titled(record: &StringRecord, columns: &[usize], code: usize) -> Item {
+    let cells: Vec<&str> = columns.iter().filter_map(|column| record.get(*column)).collect();
+    item(&cells.join(", "), record.get(code).unwrap_or_default(), None)
 }
 
-fn item(record: &StringRecord, description: usize, code: usize) -> Item {
-    let too_short = || RejectReason::TooFewColumns { found: record.len(), wanted: description.max(code) + 1 };
-    let text = record.get(description).ok_or_else(too_short)?;
-    let digits = record.get(code).ok_or_else(too_short)?;
-    let code = digits.parse().map_err(RejectReason::Code)?;
-    let cleaned = clean(text);
-    if cleaned.is_empty() { Err(RejectReason::EmptyDescription) } else { Ok((cleaned, code)) }
+fn item(text: &str, digits: &str, written: Option<(String, String)>) -> Item {
+    let outcome = digits.parse().map_err(RejectReason::Code).and_then(|code| {
+        let tidied = tidy(text);
+        if tidied.is_empty() { Err(RejectReason::EmptyDescription) } else { Ok((tidied, code)) }
+    });
+    // The cells are wanted for rejects alone.
+    let raw = if outcome.is_err() { (text.to_owned(), digits.to_owned()) } else { Default::default() };
+    Item { outcome, raw, written }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn recognise(header: &str) -> Result<Layout, &'static str> {
-        Layout::recognise(&header.split(',').collect::<Vec<_>>().into())
+    fn recognise(header: &str) -> Result<Layout, String> {
+        Layout::recognise(&header.split(',').collect::<Vec<_>>().into(), &Columns::default())
     }
 
     #[test]
     fn headers() {
-        let described = |origin| Layout::Described { description: 0, code: 1, origin };
-        assert_eq!(recognise("Description, UNSPSC"), Ok(described(None)));
-        assert_eq!(recognise("description,code,label,origin"), Ok(described(Some(3))));
+        let described = |name, descriptions: &[usize], code, written| {
+            Ok(Layout::Described { name, descriptions: descriptions.to_vec(), code, written })
+        };
+        assert_eq!(recognise("Description, UNSPSC"), described("descriptions", &[0], 1, None));
+        let written = Some(Written { label: 2, origin: 3 });
+        assert_eq!(recognise("description,code,label,origin"), described("descriptions", &[0], 1, written));
+        assert_eq!(recognise("CN ID,Description,UNSPSC Code"), described("AusTender", &[1], 2, None));
+        assert_eq!(recognise("Agency,UNSPSC,Description"), described("AusTender", &[2], 1, None));
+        assert_eq!(
+            recognise("Item Name,Item Description,Normalized UNSPSC"),
+            described("California", &[0, 1], 2, None)
+        );
         assert_eq!(
             recognise("O*NET-SOC Code,Example,Commodity Code,Commodity Title"),
             Ok(Layout::Occupational { example: 1, code: 2 })
@@ -144,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn named_columns_go_before_recognised_ones() {
+        let header: StringRecord = ["Description", "Text", "UNSPSC", "Cat"].to_vec().into();
+        let wanted = Columns { description: vec!["text".into(), "Description".into()], code: Some("CAT".into()) };
+        let expected = Layout::Described { name: "mapped", descriptions: vec![1, 0], code: 3, written: None };
+        assert_eq!(Layout::recognise(&header, &wanted), Ok(expected));
+        let wanted = Columns { description: vec!["Texts".into()], code: None };
+        assert_eq!(Layout::recognise(&header, &wanted), Err("Texts".to_owned()));
+    }
+
+    #[test]
     fn the_missing_column_is_that_of_the_nearest_layout() {
         for (header, missing) in [
             ("a,b", "description"),
@@ -152,7 +269,23 @@ mod tests {
             ("example,price", "Commodity Code"),
             ("commodity,commodity name", "Class"),
         ] {
-            assert_eq!(recognise(header), Err(missing), "{header}");
+            assert_eq!(recognise(header), Err(missing.to_owned()), "{header}");
         }
+    }
+
+    #[test]
+    fn titles_take_the_form_that_is_wanted() {
+        let layout = Layout::CodeList([(0, 1), (2, 3), (4, 5)]);
+        let record: StringRecord =
+            ["10101501", "Cats", "10101500", "Livestock", "10100000", "Live animals"].to_vec().into();
+        let texts = |form| -> Vec<String> {
+            layout.items(&record, form).into_iter().map(|item| item.outcome.unwrap().0).collect()
+        };
+        assert_eq!(texts(TitleForm::Alone), ["Cats", "Livestock", "Live animals"]);
+        assert_eq!(
+            texts(TitleForm::Parents),
+            ["Cats, Livestock, Live animals", "Livestock, Live animals", "Live animals"]
+        );
+        assert_eq!(texts(TitleForm::Both).len(), 6);
     }
 }

@@ -6,15 +6,20 @@
 
 mod digest;
 mod error;
+mod groups;
 mod label;
 mod layout;
 mod load;
 mod prepare;
 mod read;
+mod reject;
 mod split;
 
 pub use error::DatasetError;
-pub use label::{Example, LabelCounts, Labelled, label};
-pub use load::{Loaded, Reject, RejectReason, Row, Source, load, starter};
-pub use prepare::{Counts, Manifest, Options, Prepared, prepare};
-pub use split::{Splits, cap, fingerprint, split};
+pub use groups::Groups;
+pub use label::{Example, Label, LabelCounts, Labelled, Labelling, label};
+pub use layout::{Columns, TitleForm};
+pub use load::{Loaded, Reading, Row, Source, load, starter};
+pub use prepare::{Counts, Grouping, Manifest, Options, Prepared, prepare};
+pub use reject::{Reject, RejectReason};
+pub use split::{Splits, cap, fingerprint, split, thin_titles};

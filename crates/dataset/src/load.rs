@@ -1,15 +1,20 @@
 //! Files and folders to rows.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use csv::{ReaderBuilder, StringRecord};
-use serde::Serialize;
-use unspsc_taxonomy::{Code, ParseCodeError};
+use csv::{Reader, ReaderBuilder, StringRecord};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use unspsc_taxonomy::{Code, Level, Titles, clean};
 
-use crate::layout::{Layout, Seen};
-use crate::{DatasetError, digest, read};
+use crate::digest::{self, Key};
+use crate::layout::{Item, Layout};
+use crate::read::Content;
+use crate::{Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
 
 /// Endings of data files; whatever else lies in a folder is not looked at.
 const ENDINGS: [&str; 4] = [".csv", ".tsv", ".txt", ".csv.gz"];
@@ -17,72 +22,59 @@ const ENDINGS: [&str; 4] = [".csv", ".tsv", ".txt", ".csv.gz"];
 /// Folders of this name hold data to measure by, never to train on.
 const VALIDATION_FOLDER: &str = "validation";
 
+/// Records that are read before they are cleaned, on all threads.
+const BATCH: usize = 8192;
+
 /// The set that the program carries.
 const STARTER: &str = include_str!("../../../data/starter.csv");
 
 /// A description with its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Cleaned by [`unspsc_taxonomy::clean`] and not empty.
+    /// Tidied by [`unspsc_taxonomy::tidy`] and not empty.
     pub description: String,
     /// The code at whatever level the source knows.
     pub code: Code,
+    /// The group that a prepared file has put it into; none where the label is a code.
+    pub group: Option<Label>,
     /// Which source it came from: the file's name, or what the file's `origin` column says.
-    pub origin: String,
+    pub origin: Arc<str>,
+    /// Whether it is a title of the code list.
+    pub title: bool,
+    /// Identity of the cleaned description.
+    pub(crate) key: Key,
+    /// The file, as an index into [`Loaded::sources`], and the line that the row begins on, counted from 1.
+    pub(crate) place: (u32, u32),
 }
 
-/// Why a row cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RejectReason {
-    /// The code cannot be read.
-    #[error("{0}")]
-    Code(ParseCodeError),
-    /// Cleaning leaves nothing of the description.
-    #[error("the description is empty after cleaning")]
-    EmptyDescription,
-    /// The row ends before the columns that are needed.
-    #[error("the row has {found} columns, {wanted} are needed")]
-    TooFewColumns {
-        /// Columns in the row.
-        found: usize,
-        /// Columns that would do.
-        wanted: usize,
-    },
-}
-
-impl RejectReason {
-    /// The reason without its particulars, to count by.
+impl Row {
+    /// A row that comes from no file; `description` is tidied.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Code(ParseCodeError::Empty) => "no code",
-            Self::Code(_) => "unreadable code",
-            Self::EmptyDescription => "empty description",
-            Self::TooFewColumns { .. } => "too few columns",
-        }
+    pub fn new(description: &str, code: Code, origin: &str) -> Self {
+        let description = unspsc_taxonomy::tidy(description);
+        let key = digest::key(&clean(&description));
+        Self { description, code, group: None, origin: origin.into(), title: false, key, place: (0, 0) }
     }
 }
 
-/// A row that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// The file.
-    pub path: PathBuf,
-    /// The line the row begins on, counted from 1.
-    pub line: u64,
-    /// Why.
-    pub reason: RejectReason,
+/// How files are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Columns, where the header is not to be recognised.
+    pub columns: Columns,
+    /// In what form titles of the code list become texts.
+    pub titles: TitleForm,
 }
 
 /// A file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
     /// The layout that its header was recognised as.
-    pub layout: &'static str,
+    pub layout: String,
     /// Rows taken from it; a code list yields several for a line.
     pub rows: usize,
     /// Rows of it that cannot be used.
@@ -106,11 +98,12 @@ pub struct Loaded {
 
 /// Reads a file, or every data file under a folder, sorted by path; the layout is recognised by the header.
 ///
-/// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders named `validation` below `path` are not entered.
+/// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders named `validation` below `path` are not entered, and a file
+/// `rejects.csv` that [`crate::Prepared::write`] has left is passed over.
 ///
 /// # Errors
 /// Names the file that is missing, empty, binary, without rows or without a needed column.
-pub fn load(path: &Path) -> Result<Loaded, DatasetError> {
+pub fn load(path: &Path, reading: &Reading) -> Result<Loaded, DatasetError> {
     let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
     let mut loaded = Loaded::default();
     let mut files = Vec::new();
@@ -122,9 +115,8 @@ pub fn load(path: &Path) -> Result<Loaded, DatasetError> {
     } else {
         files.push(path.to_owned());
     }
-    for file in files {
-        let bytes = fs::read(&file).map_err(|source| read_error(&file, source))?;
-        loaded.add(&file, &bytes)?;
+    for file in &files {
+        loaded.add(Content::File(file), reading)?;
     }
     Ok(loaded)
 }
@@ -135,36 +127,38 @@ pub fn load(path: &Path) -> Result<Loaded, DatasetError> {
 /// Only if the embedded file was edited into something unreadable.
 pub fn starter() -> Result<Loaded, DatasetError> {
     let mut loaded = Loaded::default();
-    loaded.add(Path::new("starter.csv"), STARTER.as_bytes())?;
+    loaded.add(Content::Embedded(Path::new("starter.csv"), STARTER.as_bytes()), &Reading::default())?;
     Ok(loaded)
 }
 
 impl Loaded {
-    fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
-        let plain = read::decompress(path, bytes)?;
-        let text = read::decode(path, &plain)?;
+    fn add(&mut self, content: Content<'_>, reading: &Reading) -> Result<(), DatasetError> {
+        let path = content.path();
+        let scan = content.scan()?;
         // Tab-separated files are written without quoting: a quote there means inches.
-        let tabs = text.lines().next().is_some_and(|header| header.contains('\t'));
         let mut reader = ReaderBuilder::new()
-            .delimiter(if tabs { b'\t' } else { b',' })
-            .quoting(!tabs)
+            .delimiter(scan.delimiter)
+            .quoting(scan.delimiter != b'\t')
             .flexible(true)
-            .from_reader(text.as_bytes());
+            .from_reader(content.open(&scan)?);
         let header = reader.headers().map_err(|source| csv_error(path, source))?;
-        let layout = Layout::recognise(header).map_err(|column| missing_column(path, column, header))?;
-        let origin = path.file_name().unwrap_or_default().to_string_lossy();
+        let layout =
+            Layout::recognise(header, &reading.columns).map_err(|column| missing_column(path, column, header))?;
         let (rows_before, rejects_before) = (self.rows.len(), self.rejects.len());
-        let mut seen = Seen::default();
-        let mut record = StringRecord::new();
-        while reader.read_record(&mut record).map_err(|source| csv_error(path, source))? {
-            let line = record.position().map_or(0, csv::Position::line);
-            let origin = layout.origin(&record).unwrap_or(&origin);
-            for item in layout.items(&record, &mut seen) {
-                match item {
-                    Ok((description, code)) => self.rows.push(Row { description, code, origin: origin.to_owned() }),
-                    Err(reason) => self.rejects.push(Reject { path: path.to_owned(), line, reason }),
-                }
+        let mut adding = Adding {
+            file: u32::try_from(self.sources.len()).unwrap_or(u32::MAX),
+            origin: path.file_name().unwrap_or_default().to_string_lossy().into(),
+            titles: Titles::embedded().unwrap_or_default(),
+            layout,
+            seen: HashSet::new(),
+            repeats: 0,
+        };
+        loop {
+            let batch = records(&mut reader).map_err(|source| csv_error(path, source))?;
+            if batch.is_empty() {
+                break;
             }
+            adding.batch(&batch, reading.titles, self);
         }
         let (rows, rejects) = (self.rows.len() - rows_before, self.rejects.len() - rejects_before);
         if rows + rejects == 0 {
@@ -172,13 +166,84 @@ impl Loaded {
         }
         self.sources.push(Source {
             path: path.to_owned(),
-            sha256: digest::hex(bytes),
-            layout: layout.name(),
+            sha256: scan.sha256,
+            layout: adding.layout.name().to_owned(),
             rows,
             rejects,
-            repeats: seen.repeats,
+            repeats: adding.repeats,
         });
         Ok(())
+    }
+}
+
+/// The next records; none at the end.
+fn records(reader: &mut Reader<impl Read>) -> Result<Vec<StringRecord>, csv::Error> {
+    reader.records().take(BATCH).collect()
+}
+
+/// A file on its way into [`Loaded`].
+struct Adding {
+    file: u32,
+    origin: Arc<str>,
+    titles: Titles,
+    layout: Layout,
+    /// What the file has yielded already, for the layouts that repeat themselves.
+    seen: HashSet<(Key, Code)>,
+    repeats: usize,
+}
+
+impl Adding {
+    /// Cleans a batch on all threads, then adds it in order.
+    fn batch(&mut self, records: &[StringRecord], form: TitleForm, loaded: &mut Loaded) {
+        let line = |record: &StringRecord| record.position().map_or(0, csv::Position::line);
+        let layout = &self.layout;
+        let keyed = |item: Item| {
+            let key = item.outcome.as_ref().map_or(0, |(text, _)| digest::key(&clean(text)));
+            (key, item)
+        };
+        let items: Vec<Vec<(Key, Item)>> =
+            records.par_iter().map(|record| layout.items(record, form).into_iter().map(keyed).collect()).collect();
+        for (record, items) in records.iter().zip(items) {
+            for (key, item) in items {
+                self.item(line(record), key, item, loaded);
+            }
+        }
+    }
+
+    fn item(&mut self, line: u64, key: Key, item: Item, loaded: &mut Loaded) {
+        let place = (self.file, u32::try_from(line).unwrap_or(u32::MAX));
+        let known = |code: Code| self.titles.get(code.at(Level::Segment)).is_some();
+        let (description, code) = match item.outcome {
+            Ok((description, code)) if known(code) => (description, code),
+            Ok((description, code)) => {
+                let reason = RejectReason::UnknownSegment(code);
+                return loaded.rejects.push(Reject { place, description, code: code.to_string(), reason });
+            }
+            Err(reason) => {
+                let (description, code) = item.raw;
+                return loaded.rejects.push(Reject { place, description, code, reason });
+            }
+        };
+        // The titles above a commodity stand in its line too; that is the layout and no repetition.
+        if (self.layout.repeats() || self.layout.is_code_list()) && !self.seen.insert((key, code)) {
+            self.repeats += usize::from(self.layout.repeats());
+            return;
+        }
+        let (group, origin) = match item.written {
+            Some((label, origin)) => {
+                (label.parse::<Code>().is_err().then(|| Label::group(&label)), self.origin(&origin, loaded))
+            }
+            None => (None, Arc::clone(&self.origin)),
+        };
+        loaded.rows.push(Row { description, code, group, origin, title: self.layout.is_code_list(), key, place });
+    }
+
+    /// The origin that a row names for itself; rows of one origin share its name.
+    fn origin(&self, name: &str, loaded: &Loaded) -> Arc<str> {
+        match loaded.rows.last() {
+            Some(last) if &*last.origin == name => Arc::clone(&last.origin),
+            _ => name.into(),
+        }
     }
 }
 
@@ -194,14 +259,17 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) 
             skipped.push(path);
         } else if kind.is_dir() {
             collect(&path, files, skipped)?;
-        } else if !name.starts_with('.') && ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        } else if !name.starts_with('.')
+            && ![crate::prepare::REJECTS, crate::prepare::GROUPS].contains(&name.as_str())
+            && ENDINGS.iter().any(|ending| name.ends_with(ending))
+        {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn read_error(path: &Path, source: std::io::Error) -> DatasetError {
+fn read_error(path: &Path, source: io::Error) -> DatasetError {
     match source.kind() {
         ErrorKind::NotFound => DatasetError::Missing { path: path.to_owned() },
         _ => DatasetError::Read { path: path.to_owned(), source },
@@ -209,10 +277,13 @@ fn read_error(path: &Path, source: std::io::Error) -> DatasetError {
 }
 
 fn csv_error(path: &Path, source: csv::Error) -> DatasetError {
+    if let csv::ErrorKind::Io(_) = source.kind() {
+        return DatasetError::Read { path: path.to_owned(), source: source.into() };
+    }
     DatasetError::Csv { path: path.to_owned(), line: source.position().map_or(0, csv::Position::line), source }
 }
 
-fn missing_column(path: &Path, column: &'static str, header: &StringRecord) -> DatasetError {
+fn missing_column(path: &Path, column: String, header: &StringRecord) -> DatasetError {
     let found: Vec<String> = header.iter().map(|name| format!("`{}`", name.trim())).collect();
     DatasetError::MissingColumn { path: path.to_owned(), column, found: found.join(", ") }
 }

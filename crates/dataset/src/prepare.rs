@@ -5,34 +5,65 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::{CLEANING_VERSION, Level};
 
-use crate::{DatasetError, Example, LabelCounts, Labelled, Loaded, Source, Splits, cap, fingerprint, label, split};
+use crate::{
+    DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Source, Splits, TitleForm, cap,
+    fingerprint, label, load, split, thin_titles,
+};
+
+/// Files of a prepared set: the three sides and their provenance.
+const TRAIN: &str = "train.csv";
+const VALIDATION: &str = "validation.csv";
+const TEST: &str = "test.csv";
+const MANIFEST: &str = "dataset.json";
+/// Rows that were not taken, with their reasons.
+pub(crate) const REJECTS: &str = "rejects.csv";
+/// Which code belongs to which group, where the labels are groups.
+pub(crate) const GROUPS: &str = "groups.csv";
 
 /// What a training set is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// The level of the labels.
+    /// The level of the labels; without meaning where there are groups.
     pub level: Level,
+    /// Labels are groups of codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Grouping>,
     /// Decides which text goes to which side, and which rows a cap leaves.
     pub seed: u64,
+    /// In what form titles of the code list became texts.
+    #[serde(default)]
+    pub titles: TitleForm,
+    /// At most so many training titles of commodities of one class of the standard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub titles_per_class: Option<usize>,
     /// At most so many training rows of one label; validation and test keep all of theirs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_class: Option<usize>,
 }
 
-/// How many rows there were, and what became of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Where groups come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// Somebody has named them.
+    Given(Groups),
+    /// So many runs of segments with about the same number of rows: see [`Groups::even`].
+    Even(usize),
+}
+
+/// How many rows there were, and what became of them: the others add up to `rows`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Rows with a readable code and description.
+    /// Rows read; a code list yields several for a line, and O\*NET's repetitions do not count.
     pub rows: usize,
-    /// Rows that cannot be used, by reason.
-    pub rejects: BTreeMap<&'static str, usize>,
-    /// Rows that became no example of their own.
-    #[serde(flatten)]
-    pub labelling: LabelCounts,
-    /// Training rows left out by `max_per_class`.
+    /// Rows that were not taken, by reason.
+    pub rejects: BTreeMap<String, usize>,
+    /// Rows that repeat a text with the same label.
+    pub duplicates: usize,
+    /// Training rows left out by `titles_per_class` and `max_per_class`.
     pub capped: usize,
     /// Rows to learn from.
     pub train: usize,
@@ -45,7 +76,7 @@ pub struct Counts {
 }
 
 /// `dataset.json`: identity and provenance of a prepared set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Program and version, such as `unspsc 0.1.0`.
     pub prepared_by: String,
@@ -69,6 +100,10 @@ pub struct Manifest {
 pub struct Prepared {
     /// The rows.
     pub splits: Splits,
+    /// Rows that were not taken, by file and line.
+    pub rejects: Vec<Reject>,
+    /// The groups, where the labels are that.
+    pub groups: Option<Groups>,
     /// Where they came from.
     pub manifest: Manifest,
 }
@@ -78,27 +113,38 @@ pub struct Prepared {
 /// # Errors
 /// When fewer than two labels are left, with the reasons why.
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
-    let Loaded { rows, rejects, sources, skipped } = loaded;
-    let usable = rows.len();
-    let mut reasons = BTreeMap::<&'static str, usize>::new();
+    let Loaded { rows, mut rejects, sources, skipped } = loaded;
+    let (usable, all) = (rows.len(), rows.len() + rejects.len());
+    let groups = match &options.groups {
+        None => None,
+        Some(Grouping::Given(groups)) => Some(groups.clone()),
+        Some(Grouping::Even(count)) => Some(Groups::even(rows.iter().map(|row| row.code), *count)),
+    };
+    let labelling = groups.clone().map_or(Labelling::Level(options.level), Labelling::Groups);
+    let Labelled { examples, rejects: unlabelled, counts: labelled } = label(rows, &labelling);
+    rejects.extend(unlabelled);
+    rejects.sort_by_key(|reject| reject.place);
+    let mut reasons = BTreeMap::<String, usize>::new();
     for reject in &rejects {
-        *reasons.entry(reject.reason.kind()).or_default() += 1;
+        *reasons.entry(reject.reason.kind().to_owned()).or_default() += 1;
     }
-    let Labelled { examples, counts: labelling } = label(rows, options.level);
     let mut splits = split(examples, options.seed);
     let before = splits.train.len();
+    if let Some(max) = options.titles_per_class {
+        splits.train = thin_titles(splits.train, max, options.seed);
+    }
     if let Some(max) = options.max_per_class {
         splits.train = cap(splits.train, max, options.seed);
     }
-    let classes = splits.train.iter().map(|example| example.label).collect::<BTreeSet<_>>().len();
+    let classes = splits.train.iter().map(|example| &example.label).collect::<BTreeSet<_>>().len();
     if classes < 2 {
-        let reasons = explain(&reasons, labelling);
-        return Err(DatasetError::Unusable { usable, rows: usable + rejects.len(), reasons });
+        let reasons = explain(&reasons, labelled.duplicates);
+        return Err(DatasetError::Unusable { usable: usable - labelled.rejected, rows: all, reasons });
     }
     let counts = Counts {
-        rows: usable,
+        rows: all,
         rejects: reasons,
-        labelling,
+        duplicates: labelled.duplicates,
         capped: before - splits.train.len(),
         train: splits.train.len(),
         validation: splits.validation.len(),
@@ -114,56 +160,112 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         skipped,
         counts,
     };
-    Ok(Prepared { splits, manifest })
+    Ok(Prepared { splits, rejects, groups, manifest })
 }
 
 impl Prepared {
-    /// Writes `train.csv`, `validation.csv`, `test.csv` and `dataset.json` into `folder`, which is made if needed.
+    /// Reads the sides and the provenance of a set that [`Prepared::write`] has left in `folder`; its rejects stay where
+    /// they are.
+    ///
+    /// # Errors
+    /// Names the file that is missing or cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let path = folder.join(MANIFEST);
+        let json = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DatasetError::NotPrepared { path: folder.to_owned() },
+            _ => DatasetError::Read { path: path.clone(), source },
+        })?;
+        let manifest: Manifest =
+            serde_json::from_slice(&json).map_err(|source| DatasetError::Manifest { path: path.clone(), source })?;
+        let labelling = Labelling::Level(manifest.options.level);
+        let side = |name: &str| -> Result<Vec<Example>, DatasetError> {
+            Ok(label(load(&folder.join(name), &Reading::default())?.rows, &labelling).examples)
+        };
+        let splits = Splits { train: side(TRAIN)?, validation: side(VALIDATION)?, test: side(TEST)? };
+        let groups = match folder.join(GROUPS) {
+            path if path.exists() => Some(Groups::read(&path)?),
+            _ => None,
+        };
+        Ok(Self { splits, rejects: Vec::new(), groups, manifest })
+    }
+
+    /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, and
+    /// `dataset.json` into `folder`, which is made if needed.
     ///
     /// Each file is written under another name first and then renamed, `dataset.json` last: a set that was there
-    /// stays whole until a whole one takes its place. Returns the paths in that order.
+    /// stays whole until a whole one takes its place. Returns the paths of the three sides and of `dataset.json`.
     ///
     /// # Errors
     /// Names the file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
         fs::create_dir_all(folder).map_err(|source| DatasetError::Write { path: folder.to_owned(), source })?;
-        let sides = [&self.splits.train, &self.splits.validation, &self.splits.test];
-        let names = ["train.csv", "validation.csv", "test.csv", "dataset.json"];
-        let paths = names.map(|name| folder.join(name));
-        let temporary = names.map(|name| folder.join(format!(".{name}.part")));
-        let result = self.write_and_rename(sides, &temporary, &paths);
+        let mut names = vec![TRAIN, VALIDATION, TEST, REJECTS];
+        names.extend(self.groups.is_some().then_some(GROUPS));
+        names.push(MANIFEST);
+        let part = |name: &str| folder.join(format!(".{name}.part"));
+        let result = self.write_and_rename(folder, &names, part);
         if result.is_err() {
-            temporary.iter().for_each(|path| drop(fs::remove_file(path)));
+            names.iter().for_each(|name| drop(fs::remove_file(part(name))));
         }
-        result.map(|()| paths.into())
+        result.map(|()| [TRAIN, VALIDATION, TEST, MANIFEST].map(|name| folder.join(name)).into())
     }
 
     fn write_and_rename(
         &self,
-        sides: [&Vec<Example>; 3],
-        temporary: &[PathBuf; 4],
-        paths: &[PathBuf; 4],
+        folder: &Path,
+        names: &[&str],
+        part: impl Fn(&str) -> PathBuf,
     ) -> Result<(), DatasetError> {
-        let [.., manifest] = temporary;
-        for (side, path) in sides.into_iter().zip(temporary) {
-            write_file(path, |out| write_csv(side, out))?;
+        for name in names {
+            write_file(&part(name), |out| match *name {
+                TRAIN => write_csv(&self.splits.train, out),
+                VALIDATION => write_csv(&self.splits.validation, out),
+                TEST => write_csv(&self.splits.test, out),
+                REJECTS => self.write_rejects(out),
+                GROUPS => self.write_groups(out),
+                _ => {
+                    serde_json::to_writer_pretty(&mut *out, &self.manifest)?;
+                    out.write_all(b"\n")
+                }
+            })?;
         }
-        write_file(manifest, |out| {
-            serde_json::to_writer_pretty(&mut *out, &self.manifest)?;
-            out.write_all(b"\n")
-        })?;
-        for (from, to) in temporary.iter().zip(paths) {
-            fs::rename(from, to).map_err(|source| DatasetError::Write { path: to.clone(), source })?;
+        // The groups of an earlier set would be taken for those of this one.
+        if self.groups.is_none() {
+            drop(fs::remove_file(folder.join(GROUPS)));
+        }
+        for name in names {
+            let to = folder.join(name);
+            fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), source })?;
         }
         Ok(())
+    }
+
+    fn write_rejects(&self, out: &mut BufWriter<File>) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(["file", "line", "description", "code", "reason"])?;
+        for Reject { place: (file, line), description, code, reason } in &self.rejects {
+            let source = usize::try_from(*file).ok().and_then(|file| self.manifest.sources.get(file));
+            let file = source.map_or_else(String::new, |source| source.path.display().to_string());
+            let line = line.to_string();
+            writer.write_record([file.as_str(), line.as_str(), description, code, reason.to_string().as_str()])?;
+        }
+        writer.flush()
+    }
+
+    fn write_groups(&self, out: &mut BufWriter<File>) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(["code", "group"])?;
+        for (code, group) in self.groups.iter().flat_map(Groups::entries) {
+            writer.write_record([code.to_string().as_str(), group.as_str()])?;
+        }
+        writer.flush()
     }
 }
 
 /// What became of rows, most frequent first, as one line.
-fn explain(rejects: &BTreeMap<&'static str, usize>, labelling: LabelCounts) -> String {
-    let LabelCounts { too_coarse, duplicates, contradictions } = labelling;
-    let mut parts: Vec<(&str, usize)> = rejects.iter().map(|(reason, count)| (*reason, *count)).collect();
-    parts.extend([("too coarse a code", too_coarse), ("duplicate", duplicates), ("contradiction", contradictions)]);
+fn explain(rejects: &BTreeMap<String, usize>, duplicates: usize) -> String {
+    let mut parts: Vec<(&str, usize)> = rejects.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    parts.push(("duplicate", duplicates));
     parts.retain(|(_, count)| *count > 0);
     parts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let parts: Vec<String> = parts.into_iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
@@ -173,8 +275,8 @@ fn explain(rejects: &BTreeMap<&'static str, usize>, labelling: LabelCounts) -> S
 fn write_csv(side: &[Example], out: &mut BufWriter<File>) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(["description", "code", "label", "origin"])?;
-    for Example { description, code, label, origin } in side {
-        writer.write_record([description.as_str(), &code.to_string(), &label.to_string(), origin])?;
+    for Example { description, code, label, origin, .. } in side {
+        writer.write_record([description.as_str(), &code.to_string(), label.as_str(), origin])?;
     }
     writer.flush()
 }

@@ -1,67 +1,282 @@
-//! Bytes of a data file to text: decompression, character encoding, and the refusal of what is no text.
+//! Bytes of a data file to text, in two passes of bounded memory: a look at the whole file that finds out what it is,
+//! and a stream of UTF-8 for the CSV reader.
 
-use std::borrow::Cow;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use encoding_rs::{Encoding, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
 
-use crate::DatasetError;
+use crate::{DatasetError, digest};
 
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Decompresses `bytes` where they are a gzip file.
-pub(crate) fn decompress<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, DatasetError> {
-    if !bytes.starts_with(&GZIP_MAGIC) {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let mut plain = Vec::new();
-    MultiGzDecoder::new(bytes)
-        .read_to_end(&mut plain)
-        .map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-    Ok(Cow::Owned(plain))
+/// Bytes looked at together.
+const CHUNK: usize = 1 << 16;
+
+/// Longest line that a table can have; a description has a few hundred characters, and whatever is longer than this
+/// is another kind of file, or lacks its line ends.
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// Where the bytes come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// A file on disk.
+    File(&'a Path),
+    /// A file that the program carries.
+    Embedded(&'a Path, &'static [u8]),
 }
 
-/// Reads UTF-8, UTF-16 with a byte-order mark, or else Windows-1252, which holds all of latin-1's letters.
-pub(crate) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>, DatasetError> {
-    let text = match (Encoding::for_bom(bytes), std::str::from_utf8(bytes)) {
-        (Some((encoding, _)), _) => encoding.decode(bytes).0,
-        (None, Ok(text)) => Cow::Borrowed(text),
-        (None, Err(_)) => WINDOWS_1252.decode(bytes).0,
-    };
-    if text.contains('\0') {
-        return Err(DatasetError::Binary { path: path.to_owned() });
+/// What a first look at a file finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// SHA-256 of the bytes as they are, hexadecimal.
+    pub(crate) sha256: String,
+    /// UTF-8 where the file is that or says so, UTF-16 where a byte-order mark says so, or else Windows-1252, which
+    /// holds all of latin-1's letters.
+    encoding: &'static Encoding,
+    /// What stands between the columns of the first line.
+    pub(crate) delimiter: u8,
+}
+
+impl<'a> Content<'a> {
+    /// The file's name.
+    pub(crate) fn path(self) -> &'a Path {
+        match self {
+            Self::File(path) | Self::Embedded(path, _) => path,
+        }
     }
-    if text.trim().is_empty() {
-        return Err(DatasetError::Empty { path: path.to_owned() });
+
+    /// Reads everything once.
+    ///
+    /// # Errors
+    /// Names the file if it cannot be read, is empty, binary, or has a line that no table has.
+    pub(crate) fn scan(self) -> Result<Scan, DatasetError> {
+        let path = self.path();
+        let raw = Hashing { inner: self.raw()?, digest: Sha256::new() };
+        let mut plain = decompressed(raw).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+        let mut look = Look::default();
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = match plain.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(source) if source.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(DatasetError::Read { path: path.to_owned(), source }),
+            };
+            look.at(chunk.get(..read).unwrap_or_default(), path)?;
+        }
+        if !look.printable {
+            return Err(DatasetError::Empty { path: path.to_owned() });
+        }
+        let sha256 = plain.finish().map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+        Ok(Scan { sha256, encoding: look.encoding(), delimiter: look.delimiter() })
     }
-    Ok(text)
+
+    /// The file as UTF-8 without a byte-order mark.
+    ///
+    /// # Errors
+    /// Names the file if it cannot be opened.
+    pub(crate) fn open(self, scan: &Scan) -> Result<DecodeReaderBytes<Box<dyn Read + 'a>, Vec<u8>>, DatasetError> {
+        let plain: Box<dyn Read + 'a> = match decompressed(self.raw()?) {
+            Ok(plain) => Box::new(plain),
+            Err(source) => return Err(DatasetError::Read { path: self.path().to_owned(), source }),
+        };
+        let mut builder = DecodeReaderBytesBuilder::new();
+        // What is UTF-8 passes through untouched, which is several times as fast as decoding it.
+        builder.strip_bom(true).bom_sniffing(true);
+        builder.encoding((scan.encoding != UTF_8).then_some(scan.encoding));
+        builder.utf8_passthru(scan.encoding == UTF_8);
+        Ok(builder.build(plain))
+    }
+
+    fn raw(self) -> Result<Box<dyn Read + 'a>, DatasetError> {
+        match self {
+            Self::File(path) => match File::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(source) => Err(DatasetError::Read { path: path.to_owned(), source }),
+            },
+            Self::Embedded(_, bytes) => Ok(Box::new(bytes)),
+        }
+    }
+}
+
+/// Counts what passes through.
+struct Hashing<R> {
+    inner: R,
+    digest: Sha256,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.digest.update(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+/// A file's contents, decompressed where they are gzip.
+enum Plain<R: Read> {
+    Stored(BufReader<R>),
+    Gzip(Box<MultiGzDecoder<BufReader<R>>>),
+}
+
+fn decompressed<R: Read>(raw: R) -> io::Result<Plain<R>> {
+    use io::BufRead as _;
+    let mut buffered = BufReader::with_capacity(CHUNK, raw);
+    if buffered.fill_buf()?.starts_with(&GZIP_MAGIC) {
+        return Ok(Plain::Gzip(Box::new(MultiGzDecoder::new(buffered))));
+    }
+    Ok(Plain::Stored(buffered))
+}
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Stored(inner) => inner.read(buffer),
+            Self::Gzip(inner) => inner.read(buffer),
+        }
+    }
+}
+
+impl<R: Read> Plain<Hashing<R>> {
+    /// The digest of all bytes, those after the end of a gzip stream too.
+    fn finish(self) -> io::Result<String> {
+        let mut rest = match self {
+            Self::Stored(inner) => inner,
+            Self::Gzip(inner) => inner.into_inner(),
+        };
+        io::copy(&mut rest, &mut io::sink())?;
+        Ok(digest::to_hex(&rest.into_inner().digest.finalize()))
+    }
+}
+
+/// What is known after some chunks.
+#[derive(Debug, Default)]
+struct Look {
+    /// The first bytes, up to the end of the first line.
+    head: Vec<u8>,
+    head_ended: bool,
+    /// Bytes of a character that the last chunk cut in two.
+    cut: Vec<u8>,
+    not_utf8: bool,
+    printable: bool,
+    line: u64,
+    line_bytes: usize,
+}
+
+impl Look {
+    fn at(&mut self, chunk: &[u8], path: &Path) -> Result<(), DatasetError> {
+        if !self.head_ended {
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            self.head.extend_from_slice(chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default());
+            self.head_ended = end.is_some();
+        }
+        let utf16 = Encoding::for_bom(&self.head).is_some_and(|(encoding, _)| encoding != UTF_8);
+        if !utf16 && chunk.contains(&0) {
+            return Err(DatasetError::Binary { path: path.to_owned() });
+        }
+        self.printable |= chunk.iter().any(u8::is_ascii_graphic);
+        for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
+            self.line_bytes += piece.len();
+            if self.line_bytes > MAX_LINE_BYTES {
+                return Err(DatasetError::LongLine { path: path.to_owned(), line: self.line + 1 });
+            }
+            if piece.ends_with(b"\n") {
+                self.line += 1;
+                self.line_bytes = 0;
+            }
+        }
+        self.check_utf8(chunk);
+        Ok(())
+    }
+
+    fn check_utf8(&mut self, chunk: &[u8]) {
+        if self.not_utf8 {
+            return;
+        }
+        let joined = [std::mem::take(&mut self.cut).as_slice(), chunk].concat();
+        if let Err(error) = std::str::from_utf8(&joined) {
+            self.not_utf8 = error.error_len().is_some();
+            self.cut = joined.get(error.valid_up_to()..).unwrap_or_default().to_vec();
+        }
+    }
+
+    fn encoding(&self) -> &'static Encoding {
+        match Encoding::for_bom(&self.head) {
+            Some((encoding, _)) => encoding,
+            None if self.not_utf8 || !self.cut.is_empty() => WINDOWS_1252,
+            None => UTF_8,
+        }
+    }
+
+    /// The most frequent of the usual delimiters in the first line; a comma where there is none.
+    fn delimiter(&self) -> u8 {
+        let count = |delimiter: u8| self.head.iter().filter(|byte| **byte == delimiter).count();
+        let best = [b',', b'\t', b';', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter));
+        best.filter(|delimiter| count(*delimiter) > 0).unwrap_or(b',')
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    fn text(bytes: &[u8]) -> Result<String, DatasetError> {
+        let mut file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        file.write_all(bytes).unwrap();
+        let content = Content::File(file.path());
+        let scan = content.scan()?;
+        let mut text = String::new();
+        content.open(&scan)?.read_to_string(&mut text).unwrap();
+        Ok(text)
+    }
 
     #[test]
     fn encodings_are_recognised_by_content() {
-        let path = Path::new("x.csv");
         for (bytes, expected) in [
             (b"caf\xc3\xa9".as_slice(), "café"),
             (b"\xef\xbb\xbfcaf\xc3\xa9", "café"),
             (b"caf\xe9 \x93ab\x94", "café “ab”"),
+            (b"caf\xe9", "café"),
             (b"\xff\xfea\0b\0", "ab"),
         ] {
-            assert_eq!(decode(path, bytes).unwrap(), expected);
+            assert_eq!(text(bytes).unwrap(), expected);
         }
-        assert!(matches!(decode(path, b"\x7fELF\0\0"), Err(DatasetError::Binary { .. })));
-        assert!(matches!(decode(path, b" \r\n"), Err(DatasetError::Empty { .. })));
+        assert!(matches!(text(b"\x7fELF\0\0"), Err(DatasetError::Binary { .. })));
+        assert!(matches!(text(b" \r\n"), Err(DatasetError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_character_across_two_chunks_is_whole() {
+        let long = format!("{}é\n", "a".repeat(CHUNK - 1));
+        assert_eq!(text(long.as_bytes()).unwrap(), long);
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_before_it_fills_the_memory() {
+        let bytes = [b"description,unspsc\n".as_slice(), &vec![b'x'; MAX_LINE_BYTES + 1]].concat();
+        assert!(matches!(text(&bytes), Err(DatasetError::LongLine { line: 2, .. })));
+    }
+
+    #[test]
+    fn the_delimiter_is_that_of_the_first_line() {
+        let delimiter = |head: &[u8]| Look { head: head.to_vec(), ..Look::default() }.delimiter();
+        assert_eq!(
+            [b"a,b;c,d".as_slice(), b"a;b;c", b"a\tb", b"a|b", b"a"].map(delimiter),
+            [b',', b';', b'\t', b'|', b',']
+        );
     }
 
     #[test]
     fn a_torn_gzip_file_is_an_error() {
-        let error = decompress(Path::new("x.csv.gz"), b"\x1f\x8b\x08\0torn").unwrap_err().to_string();
-        assert!(error.starts_with("cannot read x.csv.gz: "), "{error}");
+        let error = text(b"\x1f\x8b\x08\0torn").unwrap_err().to_string();
+        assert!(error.starts_with("cannot read "), "{error}");
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use unspsc_taxonomy::Code;
+use unspsc_taxonomy::{Level, clean};
 
-use crate::{Example, digest};
+use crate::digest::{self, Key};
+use crate::{Example, Label};
 
 /// One row in so many goes to validation, and one to test.
 const HELD_OUT_EVERY: usize = 10;
@@ -21,57 +23,125 @@ pub struct Splits {
     pub test: Vec<Example>,
 }
 
+impl Splits {
+    /// The three with their names in files and tables.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &[Example]); 3] {
+        [("train", &self.train), ("validation", &self.validation), ("test", &self.test)]
+    }
+}
+
+/// What stays together: a text, or all titles of one commodity.
+type Unit = Vec<Example>;
+
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
-/// A label with three examples or more has at least one on every side; with fewer, all are for training. The texts
-/// have to be unique, as [`crate::label()`] leaves them.
+/// All titles of one commodity go to one side. A label with three texts or commodities has at least one on every side;
+/// with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
 pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
     let mut splits = Splits::default();
-    let mut dealt = BTreeMap::<Code, usize>::new();
-    let mut sizes = BTreeMap::<Code, usize>::new();
-    for example in &examples {
-        *sizes.entry(example.label).or_default() += 1;
-    }
-    for example in shuffled(examples, seed) {
-        let held_out = sizes.get(&example.label).map_or(0, |size| held_out(*size));
-        let place = dealt.entry(example.label).or_default();
-        let side = match *place {
-            place if place < held_out => &mut splits.test,
-            place if place < 2 * held_out => &mut splits.validation,
-            _ => &mut splits.train,
-        };
-        *place += 1;
-        side.push(example);
+    for (_, examples) in by_label(examples) {
+        deal(examples, seed, &mut splits);
     }
     // The first of each label were held out, so that what is left begins with small labels: each side gets an order
     // of its own.
     for side in [&mut splits.train, &mut splits.validation, &mut splits.test] {
-        *side = shuffled(std::mem::take(side), !seed);
+        side.par_sort_unstable_by_key(|example| digest::place(!seed, example.key));
     }
     splits
+}
+
+fn by_label(examples: Vec<Example>) -> BTreeMap<Label, Vec<Example>> {
+    let mut labels = BTreeMap::<Label, Vec<Example>>::new();
+    for example in examples {
+        match labels.get_mut(&example.label) {
+            Some(rows) => rows.push(example),
+            None => drop(labels.insert(example.label.clone(), vec![example])),
+        }
+    }
+    labels
+}
+
+/// Deals out the examples of one label.
+fn deal(examples: Vec<Example>, seed: u64, splits: &mut Splits) {
+    let rows = held_out(examples.len());
+    let units = units(examples, seed);
+    // A third at most, so that few and large units leave some for every side.
+    let most = units.len() / 3;
+    let (mut test, mut validation) = ((0, 0), (0, 0));
+    for unit in units {
+        let open = |dealt: (usize, usize)| dealt.0 < rows && dealt.1 < most;
+        let (side, dealt) = if open(test) {
+            (&mut splits.test, Some(&mut test))
+        } else if open(validation) {
+            (&mut splits.validation, Some(&mut validation))
+        } else {
+            (&mut splits.train, None)
+        };
+        if let Some(dealt) = dealt {
+            *dealt = (dealt.0 + unit.len(), dealt.1 + 1);
+        }
+        side.extend(unit);
+    }
+}
+
+/// What stays together, in the random order that `seed` stands for.
+fn units(examples: Vec<Example>, seed: u64) -> Vec<Unit> {
+    let (titles, texts): (Vec<_>, Vec<_>) =
+        examples.into_iter().partition(|e| e.title && e.code.level() == Level::Commodity);
+    let mut commodities = BTreeMap::new();
+    for title in titles {
+        commodities.entry(title.code).or_insert_with(Vec::new).push(title);
+    }
+    let mut units: Vec<(Key, Unit)> = texts.into_iter().map(|text| (text.key, vec![text])).collect();
+    units.extend(commodities.into_iter().map(|(code, mut unit)| {
+        unit.sort_unstable_by_key(|example| example.key);
+        (digest::key(&code.to_string()), unit)
+    }));
+    units.par_sort_unstable_by_key(|(key, _)| digest::place(seed, *key));
+    units.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// Keeps at most `max_per_class` examples of each label, chosen by `seed`.
 #[must_use]
 pub fn cap(examples: Vec<Example>, max_per_class: usize, seed: u64) -> Vec<Example> {
-    let mut kept = BTreeMap::<Code, usize>::new();
-    let mut examples = shuffled(examples, !seed);
+    keep(examples, max_per_class, seed, |example| Some(example.label.clone()))
+}
+
+/// Keeps at most `max` titles of commodities of each class of the standard, chosen by `seed`, and all other examples.
+#[must_use]
+pub fn thin_titles(examples: Vec<Example>, max: usize, seed: u64) -> Vec<Example> {
+    let is_commodity = |example: &Example| example.title && example.code.level() == Level::Commodity;
+    keep(examples, max, seed, |example| is_commodity(example).then(|| example.code.at(Level::Class)))
+}
+
+/// Keeps the first `max` examples of each kind in the random order that `seed` stands for, and all of no kind.
+fn keep<K: Ord>(
+    mut examples: Vec<Example>,
+    max: usize,
+    seed: u64,
+    kind: impl Fn(&Example) -> Option<K>,
+) -> Vec<Example> {
+    let mut kept = BTreeMap::<K, usize>::new();
+    examples.par_sort_unstable_by_key(|example| digest::place(!seed, example.key));
     examples.retain(|example| {
-        let count = kept.entry(example.label).or_default();
+        let Some(kind) = kind(example) else { return true };
+        let count = kept.entry(kind).or_default();
         *count += 1;
-        *count <= max_per_class
+        *count <= max
     });
     examples
 }
 
-/// Identity of a data set: SHA-256 over the texts and labels of the three sides, whatever their order; hexadecimal.
+/// Identity of a data set: SHA-256 over the cleaned texts and labels of the three sides, whatever their order;
+/// hexadecimal.
 #[must_use]
 pub fn fingerprint(splits: &Splits) -> String {
     let mut digest = Sha256::new();
-    for (name, side) in [("train", &splits.train), ("validation", &splits.validation), ("test", &splits.test)] {
-        let mut lines: Vec<(&str, Code)> = side.iter().map(|e| (e.description.as_str(), e.label)).collect();
-        lines.sort_unstable();
+    for (name, side) in splits.named() {
+        let mut lines: Vec<(String, &Label)> = side.par_iter().map(|e| (clean(&e.description), &e.label)).collect();
+        lines.par_sort_unstable();
         digest.update(format!("{name}\n"));
         for (description, label) in lines {
             // Cleaned texts hold neither tabs nor line ends, so that no two data sets read alike.
@@ -86,20 +156,22 @@ fn held_out(size: usize) -> usize {
     if size < 3 { 0 } else { ((size + HELD_OUT_EVERY / 2) / HELD_OUT_EVERY).max(1) }
 }
 
-fn shuffled(mut examples: Vec<Example>, seed: u64) -> Vec<Example> {
-    examples.sort_by_cached_key(|example| digest::shuffle_key(seed, &example.description));
-    examples
-}
-
 #[cfg(test)]
 mod tests {
+    use unspsc_taxonomy::Code;
+
     use super::*;
+
+    fn example(text: &str, code: Code) -> Example {
+        let labelled = crate::label(vec![crate::Row::new(text, code, "")], &crate::Labelling::Level(Level::Segment));
+        labelled.examples.into_iter().next().unwrap()
+    }
 
     fn examples(sizes: &[(&str, usize)]) -> Vec<Example> {
         let one = |(code, size): &(&str, usize)| {
             let code: Code = code.parse().unwrap();
             let text = move |i| format!("{code} text {i}");
-            (0..*size).map(move |i| Example { description: text(i), code, label: code, origin: String::new() })
+            (0..*size).map(move |i| example(&text(i), code))
         };
         sizes.iter().flat_map(|entry| one(entry).collect::<Vec<_>>()).collect()
     }
@@ -140,6 +212,31 @@ mod tests {
     }
 
     #[test]
+    fn titles_of_one_commodity_stay_together_and_every_side_gets_some() {
+        let titles = |commodities: u32, forms: usize| {
+            let codes = (0..commodities).map(|i| format!("101015{:02}", i + 1).parse::<Code>().unwrap());
+            let forms = move |code: Code| {
+                (0..forms).map(move |form| Example { title: true, ..example(&format!("{code} {form}"), code) })
+            };
+            codes.flat_map(forms).collect::<Vec<_>>()
+        };
+        let splits = split(titles(30, 4), 5);
+        let codes = |side: &[Example]| side.iter().map(|e| e.code).collect::<std::collections::BTreeSet<_>>();
+        let sides = splits.named().map(|(_, side)| codes(side));
+        assert_eq!(sides.iter().map(std::collections::BTreeSet::len).sum::<usize>(), 30);
+        assert_eq!(splits.named().map(|(_, side)| side.len()), [96, 12, 12]);
+        // Three commodities of seven titles: two rows would be held out, a whole commodity is.
+        assert_eq!(split(titles(3, 7), 5).named().map(|(_, side)| side.len()), [7, 7, 7]);
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let deal = || split(examples(&[("10000000", 500), ("20000000", 70)]), 3);
+        assert_eq!(pool(1).install(deal), pool(4).install(deal));
+    }
+
+    #[test]
     fn cap_takes_from_large_classes_only() {
         let capped = cap(examples(&[("10000000", 50), ("20000000", 4)]), 10, 1);
         assert_eq!((count(&capped, "10000000"), count(&capped, "20000000")), (10, 4));
@@ -155,7 +252,7 @@ mod tests {
         moved.train.extend(moved.test.pop());
         assert_ne!(fingerprint(&splits), fingerprint(&moved));
         let mut relabelled = splits.clone();
-        relabelled.train[0].label = "20000000".parse().unwrap();
+        relabelled.train[0].label = Label::group("x");
         assert_ne!(fingerprint(&splits), fingerprint(&relabelled));
     }
 }

@@ -8,21 +8,40 @@ pub const CLEANING_VERSION: u32 = 1;
 /// Longest run of characters between `<` and `>` that is still taken for a tag: longer ones are comparisons in prose.
 const MAX_TAG_CHARS: usize = 200;
 
-/// Brings a description into the form that models are trained on and asked with.
+/// Brings a description into the form that models are trained on and asked with: [`tidy`], in lower case.
 ///
-/// Entities are decoded, HTML tags become a space, letters lose accents and case, other scripts are transliterated,
-/// `&` becomes "and", control characters and runs of white space become one space. The output holds only printable
-/// ASCII without `&`, `<`, `>` and upper-case letters, which makes the function idempotent.
+/// The output holds only printable ASCII without `&`, `<`, `>` and upper-case letters, which makes the function
+/// idempotent.
 #[must_use]
 pub fn clean(text: &str) -> String {
+    let mut cleaned = tidy(text);
+    cleaned.make_ascii_lowercase();
+    cleaned
+}
+
+/// A description as a person would have typed it, in its own case.
+///
+/// Entities are decoded, HTML tags become a space, letters lose accents, other scripts are transliterated, `&` becomes
+/// "and", control characters and runs of white space become one space. The output holds only printable ASCII without
+/// `&`, `<` and `>`, which makes the function idempotent.
+#[must_use]
+pub fn tidy(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'&' | b'<')) {
+        // Nearly every line of a purchase record: nothing to decode, no markup to look for.
+        return spaced(text);
+    }
     let decoded = decode_html_entities(text);
-    let ascii = deunicode::deunicode_with_tofu(&strip_tags(&decoded), " ");
+    spaced(&deunicode::deunicode_with_tofu(&strip_tags(&decoded), " "))
+}
+
+/// Printable characters of an ASCII text with single spaces between the words, and `&` as a word.
+fn spaced(ascii: &str) -> String {
     let mut out = String::with_capacity(ascii.len());
     for character in ascii.chars() {
         match character {
             '&' => push_word(&mut out, "and"),
             '<' | '>' => push_space(&mut out),
-            c if c.is_ascii_graphic() => out.push(c.to_ascii_lowercase()),
+            c if c.is_ascii_graphic() => out.push(c),
             _ => push_space(&mut out),
         }
     }
@@ -69,6 +88,8 @@ fn strip_tags(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -86,6 +107,35 @@ mod tests {
         ] {
             assert_eq!(clean(text), expected, "{text:?}");
         }
+    }
+
+    proptest! {
+        /// Whatever bytes a file holds.
+        #[test]
+        fn any_bytes_come_out_as_words_of_the_alphabet(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            holds(&String::from_utf8_lossy(&bytes));
+        }
+
+        /// The characters that the rules are about, in any order.
+        #[test]
+        fn any_markup_comes_out_as_words_of_the_alphabet(text in "([<>&;#!/a-zA-Z0-9 \\r\\n\\t]|amp|lt|nbsp|é|你|½|\\PC){0,60}") {
+            holds(&text);
+        }
+    }
+
+    fn holds(text: &str) {
+        let (cleaned, tidied) = (clean(text), tidy(text));
+        assert_eq!(clean(&cleaned), cleaned, "{text:?}");
+        assert_eq!(tidy(&tidied), tidied, "{text:?}");
+        assert_eq!(tidied.to_ascii_lowercase(), cleaned, "{text:?}");
+        assert_eq!(clean(&tidied), cleaned, "{text:?}");
+        assert!(tidied.bytes().all(|b| (b' '..=b'~').contains(&b) && !b"&<>".contains(&b)), "{tidied:?}");
+        assert!(!tidied.starts_with(' ') && !tidied.ends_with(' ') && !tidied.contains("  "), "{tidied:?}");
+    }
+
+    #[test]
+    fn the_case_is_kept_where_it_is_asked_for() {
+        assert_eq!(tidy("<b>HP</b> LaserJet &amp; Crème"), "HP LaserJet and Creme");
     }
 
     #[test]

@@ -138,12 +138,17 @@ impl TryFrom<String> for Code {
 impl FromStr for Code {
     type Err = ParseCodeError;
 
-    /// Reads `43211503`, `43211503.0` (a spreadsheet's float) and `4321` (trailing zeros left out).
+    /// Reads `43211503`, `43211503.0` and `4.3211503E7` (a spreadsheet's floats), `0043211503` (a padded column) and
+    /// `4321` (trailing zeros left out).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
-        let digits = trimmed.split_once('.').map_or(trimmed, |(whole, fraction)| {
-            if fraction.bytes().all(|byte| byte == b'0') { whole } else { trimmed }
-        });
+        let scientific = scientific(trimmed);
+        let digits = scientific.as_deref().unwrap_or(trimmed);
+        let digits = digits
+            .split_once('.')
+            .map_or(digits, |(whole, fraction)| if fraction.bytes().all(|byte| byte == b'0') { whole } else { digits });
+        // No code begins with a zero: those in front fill up a column of fixed width.
+        let digits = if digits.len() > 8 { digits.trim_start_matches('0') } else { digits };
         if digits.is_empty() {
             return Err(ParseCodeError::Empty);
         }
@@ -163,6 +168,15 @@ impl FromStr for Code {
     }
 }
 
+/// The digits of a whole number in scientific notation, as `4.3211503E7`.
+fn scientific(text: &str) -> Option<String> {
+    let (mantissa, _) = text.split_once(['e', 'E'])?;
+    let plain = mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number =
+        text.parse::<f64>().ok().filter(|number| plain && number.fract() == 0.0 && (1e7..1e8).contains(number))?;
+    Some(format!("{number:.0}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +187,9 @@ mod tests {
 
     #[test]
     fn reads_what_files_hold() {
-        for text in ["43211503", " 43211503 ", "43211503.0", "43211503.00"] {
+        for text in
+            ["43211503", " 43211503 ", "43211503.0", "43211503.00", "4.3211503E7", "4.3211503e+07", "0043211503"]
+        {
             assert_eq!(code(text).to_string(), "43211503");
         }
         assert_eq!(code("4321").to_string(), "43210000");
@@ -187,6 +203,8 @@ mod tests {
             ("4321150", "7 digits"),
             ("43211503.5", "not a number"),
             ("laptop", "not a number"),
+            ("4.32115035E0", "not a number"),
+            ("1e3", "not a number"),
             ("00000000", "skips a level"),
             ("43001500", "skips a level"),
             ("４３", "not a number"),

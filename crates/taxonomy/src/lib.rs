@@ -4,6 +4,6 @@ mod clean;
 mod code;
 mod titles;
 
-pub use clean::{CLEANING_VERSION, clean};
+pub use clean::{CLEANING_VERSION, clean, tidy};
 pub use code::{Code, Level, ParseCodeError, ParseLevelError};
 pub use titles::{Titles, TitlesError};

@@ -183,20 +183,17 @@ impl Classifier for EncoderClassifier {
 #[cfg(test)]
 mod tests {
     use unspsc_artifact::Architecture;
-    use unspsc_dataset::{Example, Splits};
+    use unspsc_dataset::{Labelling, Row, Splits, label};
 
     use super::*;
     use crate::data::Data;
     use crate::tiny_encoder;
 
     fn data() -> Data {
-        let example = |(text, code): (&str, &str)| Example {
-            description: text.into(),
-            code: code.parse().unwrap(),
-            label: code.parse().unwrap(),
-            origin: String::new(),
+        let row = |(text, code): (&str, &str)| Row::new(text, code.parse().unwrap(), "test");
+        let rows = |pairs: [(&str, &str); 2]| {
+            label(pairs.into_iter().map(row).collect(), &Labelling::Level(Level::Segment)).examples
         };
-        let rows = |pairs: [(&str, &str); 2]| pairs.into_iter().map(example).collect();
         let splits = Splits {
             train: rows([("hex bolt m8", "31000000"), ("frozen fish", "50000000")]),
             validation: rows([("bolt", "31000000"), ("fish and pork", "50000000")]),

@@ -11,8 +11,8 @@ use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
 use unspsc_artifact::Weights;
 use unspsc_contract::{ModelKind, files};
-use unspsc_dataset::{Example, Splits};
-use unspsc_taxonomy::Code;
+use unspsc_dataset::{Example, Label, Splits};
+use unspsc_taxonomy::clean;
 
 use crate::TrainError;
 use crate::data::Data;
@@ -65,10 +65,10 @@ pub(crate) fn prepare(
 
 /// Tokenises every row once.
 fn tokenise(data: &Data, encode: impl Fn(&str) -> Result<Vec<i64>, TrainError>) -> Result<TextSplits, TrainError> {
-    let classes: HashMap<Code, usize> = data.labels.iter().chain(&data.unseen).copied().zip(0..).collect();
+    let classes: HashMap<&Label, usize> = data.labels.iter().chain(&data.unseen).zip(0..).collect();
     let text = |row: &Example| {
         let class = classes.get(&row.label).copied().unwrap_or_default();
-        Ok(Text { ids: encode(&row.description)?, class })
+        Ok(Text { ids: encode(&clean(&row.description))?, class })
     };
     let side = |rows: &[Example]| rows.iter().map(text).collect::<Result<_, TrainError>>().map(Texts);
     let Splits { train, validation, test } = &data.splits;

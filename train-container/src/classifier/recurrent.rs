@@ -7,6 +7,7 @@ use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
 use unspsc_artifact::RNN_MODEL_TYPE;
 use unspsc_contract::{Hyperparameters, files};
+use unspsc_taxonomy::clean;
 
 use super::{Classifier, Provenance, tokenise, write_weights};
 use crate::TrainError;
@@ -35,8 +36,8 @@ impl RecurrentClassifier {
         data: &Data,
         device: Device,
     ) -> Result<(Self, TextSplits), TrainError> {
-        let training = data.splits.train.iter().map(|row| row.description.as_str());
-        let words = Words::of(training, settings.max_length);
+        let training: Vec<String> = data.splits.train.iter().map(|row| clean(&row.description)).collect();
+        let words = Words::of(training.iter().map(String::as_str), settings.max_length);
         let texts = tokenise(data, |description| Ok(words.encode(description)))?;
         tracing::info!("RNN baseline: {} words of the training texts", words.len());
         let labels = data.labels.iter().map(ToString::to_string).collect();

@@ -17,7 +17,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn load_one(name: &str, bytes: &[u8]) -> Result<Loaded, DatasetError> {
     let folder = folder(&[(name, bytes)]);
-    load(&folder.path().join(name))
+    load(&folder.path().join(name), &Reading::default())
 }
 
 fn pairs(loaded: &Loaded) -> Vec<(String, String)> {
@@ -34,20 +34,27 @@ fn descriptions_with_bom_quotes_line_breaks_and_float_codes() {
     let csv =
         "\u{feff}Id,UNSPSC,Description\r\n1,43211503.0,\"Lap<b>top</b>,\r\n15\"\"\"\r\n2,5022,Rice &amp; beans\r\n";
     let loaded = load_one("own.csv", csv.as_bytes()).unwrap();
-    expect(&loaded, &[("lap top , 15\"", "43211503"), ("rice and beans", "50220000")]);
-    assert_eq!(loaded.rows[0].origin, "own.csv");
+    expect(&loaded, &[("Lap top , 15\"", "43211503"), ("Rice and beans", "50220000")]);
+    assert_eq!(&*loaded.rows[0].origin, "own.csv");
     assert_eq!(loaded.sources[0].layout, "descriptions");
 }
 
 #[test]
 fn unusable_rows_become_rejects_with_line_and_reason() {
-    let csv = "description,unspsc\nok,43210000\n<br>,43210000\nno code,\nodd code,4321150\nshort\n";
+    let csv = "description,unspsc\nok,43210000\n<br>,43210000\nno code,\nodd code,4321150\nshort\nnone,99000000\n";
     let loaded = load_one("own.csv", csv.as_bytes()).unwrap();
     expect(&loaded, &[("ok", "43210000")]);
-    let rejects: Vec<_> = loaded.rejects.iter().map(|reject| (reject.line, reject.reason.kind())).collect();
-    assert_eq!(rejects, [(3, "empty description"), (4, "no code"), (5, "unreadable code"), (6, "too few columns")]);
+    let rejects: Vec<_> = loaded.rejects.iter().map(|reject| (reject.place.1, reject.reason.kind())).collect();
+    let expected = [
+        (3, "empty description"),
+        (4, "no code"),
+        (5, "unreadable code"),
+        (6, "too few columns"),
+        (7, "unknown segment"),
+    ];
+    assert_eq!(rejects, expected);
     assert!(loaded.rejects[2].reason.to_string().contains("7 digits"));
-    assert_eq!((loaded.sources[0].rows, loaded.sources[0].rejects), (1, 4));
+    assert_eq!((loaded.sources[0].rows, loaded.sources[0].rejects), (1, 5));
 }
 
 #[test]
@@ -55,7 +62,8 @@ fn prepared_rows_keep_their_origin() {
     let csv = "description,code,label,origin\nbus pass,78111802,78000000,somewhere\n";
     let loaded = load_one("train.csv", csv.as_bytes()).unwrap();
     expect(&loaded, &[("bus pass", "78111802")]);
-    assert_eq!(loaded.rows[0].origin, "somewhere");
+    assert_eq!(&*loaded.rows[0].origin, "somewhere");
+    assert_eq!(loaded.rows[0].group, None);
 }
 
 #[test]
@@ -63,7 +71,7 @@ fn onet_repeats_are_dropped_and_quotes_are_inches() {
     let text = "O*NET-SOC Code\tExample\tCommodity Code\tCommodity Title\n\
         1\t\"6\" pipe wrench\t27111706\tWrenches\n2\t\"6\" pipe wrench\t27111706\tWrenches\n3\tAwls\t27112105\tAwls\n";
     let loaded = load_one("Tools Used.txt", text.as_bytes()).unwrap();
-    expect(&loaded, &[("\"6\" pipe wrench", "27111706"), ("awls", "27112105")]);
+    expect(&loaded, &[("\"6\" pipe wrench", "27111706"), ("Awls", "27112105")]);
     assert_eq!(loaded.sources[0].repeats, 1);
 }
 
@@ -73,7 +81,7 @@ fn a_code_list_yields_each_title_of_three_levels_once() {
     let rows = "10000000,Live,10100000,Live animals,10101500,Livestock,10101501,Cats\n\
         10000000,Live,10100000,Live animals,10101500,Livestock,10101502,Chi\u{ea}ns\n";
     let expected =
-        [("cats", "10101501"), ("livestock", "10101500"), ("live animals", "10100000"), ("chiens", "10101502")];
+        [("Cats", "10101501"), ("Livestock", "10101500"), ("Live animals", "10100000"), ("Chiens", "10101502")];
     let text = format!("{header}{rows}");
     let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     expect(&load_one("codes.csv", &latin1).unwrap(), &expected);
@@ -82,6 +90,51 @@ fn a_code_list_yields_each_title_of_three_levels_once() {
     let loaded = load_one("codes.csv.gz", &gzip.finish().unwrap()).unwrap();
     expect(&loaded, &expected);
     assert_eq!(loaded.sources[0].layout, "code list");
+}
+
+/// The columns, quoted line breaks and kinds of codes of data.ca.gov's file.
+#[test]
+fn california_joins_name_and_description_and_reads_every_code() {
+    let csv = "Creation Date,Purchase Order Number,Item Name,Item Description,Normalized UNSPSC,Total Price\n\
+        08/27/2013,REQ1,Toner,\"Cartridge,\nmagenta\",44103103,$1.00\n08/27/2013,REQ2,Desk,DESK,56101703.0,$2.00\n\
+        08/27/2013,REQ3,Audit,,8411,$3.00\n08/27/2013,REQ4,Nothing,at all,,$4.00\n";
+    let loaded = load_one("purchase-order-data-2012-2015-.csv", csv.as_bytes()).unwrap();
+    expect(&loaded, &[("Toner Cartridge, magenta", "44103103"), ("Desk", "56101703"), ("Audit", "84110000")]);
+    assert_eq!(loaded.sources[0].layout, "California");
+    assert_eq!(loaded.rejects.iter().map(|r| (r.place.1, r.reason.kind())).collect::<Vec<_>>(), [(6, "no code")]);
+}
+
+/// AusTender's yearly files: latin-1 in some years, markup in descriptions, two names of one column.
+#[test]
+fn austender_files_of_all_years() {
+    let year = |column: &str| {
+        format!("Agency,CN ID,{column},Description\nDefence,CN1,78111500,<p>Caf\u{e9} &amp; air&nbsp;travel</p>\n")
+    };
+    for column in ["UNSPSC", "UNSPSC Code"] {
+        let latin1: Vec<u8> = year(column).chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let files = folder(&[("20142015fy.csv", &latin1), ("17-18-fy-dataset.csv", year(column).as_bytes())]);
+        let loaded = load(files.path(), &Reading::default()).unwrap();
+        expect(&loaded, &[("Cafe and air travel", "78111500"), ("Cafe and air travel", "78111500")]);
+        assert!(loaded.sources.iter().all(|source| source.layout == "AusTender"));
+    }
+}
+
+#[test]
+fn columns_can_be_named_and_delimiters_differ() {
+    let folder = folder(&[("own.csv", b"Ref;Warengruppe;Text;Zusatz\n1;44103103;Toner;magenta\n".as_slice())]);
+    let columns = Columns { description: vec!["Text".into(), "Zusatz".into()], code: Some("Warengruppe".into()) };
+    let reading = Reading { columns, ..Reading::default() };
+    expect(&load(folder.path(), &reading).unwrap(), &[("Toner magenta", "44103103")]);
+    let wrong = Reading { columns: Columns { description: vec!["Texte".into()], code: None }, ..Reading::default() };
+    let error = load(folder.path(), &wrong).unwrap_err().to_string();
+    assert!(error.ends_with("no column `Texte` among `Ref`, `Warengruppe`, `Text`, `Zusatz`"), "{error}");
+}
+
+#[test]
+fn groups_of_a_prepared_file_are_kept() {
+    let csv = "description,code,label,origin\nbus pass,78111802,services,somewhere\n";
+    let loaded = load_one("train.csv", csv.as_bytes()).unwrap();
+    assert_eq!(loaded.rows[0].group, Some(Label::group("services")));
 }
 
 #[test]
@@ -96,11 +149,11 @@ fn folders_are_read_in_order_without_validation_and_other_files() {
         (".hidden.csv", b""),
         ("dataset.json", b"{}"),
     ]);
-    let loaded = load(folder.path()).unwrap();
+    let loaded = load(folder.path(), &Reading::default()).unwrap();
     expect(&loaded, &[("ax", "43210000"), ("b", "43210000")]);
     assert_eq!(loaded.skipped.len(), 2);
     // A channel that is itself called validation is what was asked for.
-    expect(&load(&folder.path().join("validation")).unwrap(), &[("never", "43210000")]);
+    expect(&load(&folder.path().join("validation"), &Reading::default()).unwrap(), &[("never", "43210000")]);
 }
 
 #[test]
@@ -117,9 +170,9 @@ fn errors_are_one_sentence_that_names_the_file() {
         assert!(error.ends_with(message) && !error.contains('\n'), "{error}");
     }
     let empty = folder(&[("notes.md", b"x".as_slice())]);
-    let error = load(empty.path()).unwrap_err().to_string();
+    let error = load(empty.path(), &Reading::default()).unwrap_err().to_string();
     assert!(error.ends_with("holds no file that ends in .csv, .tsv, .txt or .csv.gz"), "{error}");
-    let error = load(&empty.path().join("gone.csv")).unwrap_err().to_string();
+    let error = load(&empty.path().join("gone.csv"), &Reading::default()).unwrap_err().to_string();
     assert!(error.ends_with("gone.csv does not exist"), "{error}");
 }
 
@@ -127,6 +180,6 @@ fn errors_are_one_sentence_that_names_the_file() {
 fn the_starter_set_has_no_rejects_and_no_two_texts_alike() {
     let loaded = starter().unwrap();
     assert!(loaded.rejects.is_empty(), "{:?}", loaded.rejects);
-    let counts = crate::label(loaded.rows, unspsc_taxonomy::Level::Segment).counts;
+    let counts = crate::label(loaded.rows, &crate::Labelling::Level(Level::Segment)).counts;
     assert_eq!(counts, crate::LabelCounts::default());
 }

@@ -4,7 +4,14 @@ use super::*;
 use crate::{load, starter};
 
 fn options() -> Options {
-    Options { level: Level::Segment, seed: 17, max_per_class: None }
+    Options {
+        level: Level::Segment,
+        groups: None,
+        seed: 17,
+        titles: TitleForm::Alone,
+        titles_per_class: None,
+        max_per_class: None,
+    }
 }
 
 fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -23,24 +30,55 @@ fn writing_twice_gives_the_same_bytes_and_reading_gives_the_same_splits() {
     let files = listing(one.path());
     assert_eq!(files, listing(two.path()));
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["dataset.json", "test.csv", "train.csv", "validation.csv"]);
+    assert_eq!(names, ["dataset.json", "rejects.csv", "test.csv", "train.csv", "validation.csv"]);
 
-    let side = |name: &str| label(load(&one.path().join(name)).unwrap().rows, Level::Segment).examples;
-    let splits = Splits { train: side("train.csv"), validation: side("validation.csv"), test: side("test.csv") };
-    assert_eq!(splits, prepared.splits);
+    let read = Prepared::read(one.path()).unwrap();
+    assert_eq!((&read.splits, &read.manifest), (&prepared.splits, &prepared.manifest));
     let manifest: serde_json::Value = serde_json::from_slice(&files[0].1).unwrap();
-    assert_eq!(manifest["fingerprint"], fingerprint(&splits));
+    assert_eq!(manifest["fingerprint"], fingerprint(&prepared.splits));
     assert_eq!(manifest["level"], "segment");
 }
 
 #[test]
 fn every_row_is_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let rows = "a,43\nA,43\nb,44\nc,44\nc,43\nd,99\ne,x\n,44\nf,44\n";
+    fs::write(&path, format!("description,unspsc\n{rows}")).unwrap();
     let capped = Options { max_per_class: Some(1), ..options() };
-    let prepared = prepare(starter().unwrap(), capped, "test 1").unwrap();
-    let Counts { rows, labelling, capped, train, validation, test, classes, .. } = prepared.manifest.counts;
-    let LabelCounts { too_coarse, duplicates, contradictions } = labelling;
-    assert_eq!(rows, too_coarse + duplicates + contradictions + capped + train + validation + test);
-    assert_eq!(train, classes);
+    let prepared = prepare(load(&path, &Reading::default()).unwrap(), capped, "test 1").unwrap();
+    let Counts { rows, rejects, duplicates, capped, train, validation, test, classes } =
+        prepared.manifest.counts.clone();
+    assert_eq!(rows, 9);
+    assert_eq!(rows, rejects.values().sum::<usize>() + duplicates + capped + train + validation + test);
+    assert_eq!((train, classes, duplicates, capped), (2, 2, 1, 1));
+    prepared.write(folder.path()).unwrap();
+    let written = fs::read_to_string(folder.path().join("rejects.csv")).unwrap();
+    let lines: Vec<&str> = written.lines().collect();
+    assert_eq!(lines.len(), 1 + rejects.values().sum::<usize>());
+    assert!(lines[1].ends_with("a.csv,5,c,44000000,as many rows with this text say 43000000"), "{written}");
+    assert!(lines[3].ends_with("a.csv,7,d,99000000,the standard has no segment 99000000"), "{written}");
+    assert!(lines[4].ends_with("a.csv,8,e,x,`x` is not a number of 8 digits"), "{written}");
+}
+
+#[test]
+fn groups_are_written_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let grouped = Options { groups: Some(Grouping::Even(4)), ..options() };
+    let prepared = prepare(starter().unwrap(), grouped, "test 1").unwrap();
+    assert_eq!(prepared.manifest.counts.classes, 4);
+    prepared.write(folder.path()).unwrap();
+    let read = Prepared::read(folder.path()).unwrap();
+    assert_eq!((&read.splits, &read.groups), (&prepared.splits, &prepared.groups));
+    prepare(starter().unwrap(), options(), "test 1").unwrap().write(folder.path()).unwrap();
+    assert!(!folder.path().join("groups.csv").exists());
+}
+
+#[test]
+fn a_folder_that_was_not_prepared_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Prepared::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`unspsc data prepare`"), "{error}");
 }
 
 #[test]
@@ -48,7 +86,7 @@ fn nothing_to_learn_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
     fs::write(&path, "description,unspsc\na,43\nb,x\nc,x\n,44\n").unwrap();
-    let error = prepare(load(&path).unwrap(), options(), "test 1").unwrap_err().to_string();
+    let error = prepare(load(&path, &Reading::default()).unwrap(), options(), "test 1").unwrap_err().to_string();
     assert!(error.starts_with("1 of 4 rows can be used"), "{error}");
     assert!(error.ends_with("(unreadable code: 2, empty description: 1)"), "{error}");
 }
