@@ -1,4 +1,4 @@
-//! `unspsc data prepare`, and every help text, as a user meets them.
+//! `unspsc data prepare` and `data augment`, and every help text, as a user meets them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
@@ -110,8 +110,83 @@ fn an_output_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn augmentation_grows_training_alone_and_says_where_each_row_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let [prepared, one, two, even] = ["prepared", "one", "two", "even"].map(|name| folder.path().join(name));
+    assert!(prepare(None, &prepared, &[]).0);
+    for (output, threads) in [(&one, "1"), (&two, "2")] {
+        let (done, out, err) = augment(&prepared, output, &["--to", "50"], threads);
+        assert!(done && out.contains("rows made, 0 moved to test"), "{out}{err}");
+    }
+    assert_eq!(files(&one), files(&two), "the number of threads changes what is written");
+    let text = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    for name in ["validation.csv", "test.csv"] {
+        assert_eq!(text(&one, name), text(&prepared, name));
+    }
+    let after = text(&one, "train.csv");
+    let made: Vec<&str> = after.strip_prefix(&text(&prepared, "train.csv")).unwrap().lines().collect();
+    assert!(made.len() > 300, "{} rows were made", made.len());
+    let description = |line: &str| line.rsplitn(4, ',').last().unwrap().to_lowercase();
+    let tested = text(&one, "test.csv") + &text(&one, "validation.csv");
+    let tested: Vec<String> = tested.lines().map(description).collect();
+    for row in made {
+        assert!(row.ends_with(",augmented:starter.csv"), "{row}");
+        assert!(!tested.contains(&description(row)), "{row} is tested too");
+    }
+
+    let (done, out, err) = augment(&prepared, &even, &["--to", "20", "--mode", "equality"], "2");
+    assert!(done && !out.contains(" 0 moved to test"), "{out}{err}");
+    let train = text(&even, "train.csv");
+    for segment in ["43000000", "50000000", "95000000"] {
+        assert_eq!(train.lines().filter(|line| line.contains(&format!(",{segment},"))).count(), 20, "{segment}");
+    }
+}
+
+fn augment(data: &Path, output: &Path, more: &[&str], threads: &str) -> (bool, String, String) {
+    let mut command = unspsc(["data", "augment", "--data"]);
+    command.arg(data).arg("--output").arg(output).args(more).env("RAYON_NUM_THREADS", threads);
+    let output = command.output().unwrap();
+    let (out, err) = texts(&output);
+    (output.status.success(), out, err)
+}
+
+#[test]
+fn augmentation_refuses_what_it_cannot_do_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let [prepared, augmented, other] = ["prepared", "augmented", "other"].map(|name| folder.path().join(name));
+    assert!(prepare(None, &prepared, &[]).0);
+    assert!(augment(&prepared, &augmented, &["--to", "40"], "2").0);
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let cases: [(&Path, &Path, &[&str], &str); 5] = [
+        (&prepared, &prepared, &[], "name another"),
+        (&augmented, &other, &[], "is augmented already"),
+        (folder.path(), &other, &[], "holds no dataset.json"),
+        (&prepared, &other, &["--wordnet", &nowhere], "nowhere holds no WordNet 3.0"),
+        (&prepared, &other, &["--share", "2"], "allowed: 0 to 1"),
+    ];
+    for (data, output, more, message) in cases {
+        let (done, out, err) = augment(data, output, more, "2");
+        assert!(!done && out.is_empty() && err.contains(message), "{err}");
+        assert!(!other.exists());
+    }
+}
+
+#[test]
+fn a_prepared_folder_is_used_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let [prepared, again] = ["prepared", "again"].map(|name| folder.path().join(name));
+    assert!(prepare(None, &prepared, &["--level", "family"]).0);
+    let (done, _, err) = prepare(Some(&prepared), &again, &[]);
+    assert!(!done && err.contains("is prepared already") && !again.exists(), "{err}");
+    let output = unspsc(["train", "--local", "--data"]).arg(&prepared).current_dir(&folder).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(!output.status.success() && err.contains("is prepared at family level: add --level family"), "{err}");
+}
+
+#[test]
 fn every_verb_has_a_help_with_examples() {
-    let verbs: [&[&str]; 7] = [&["data", "prepare"], &["train"], &["deploy"], &["invoke"], &["destroy"], &["run"], &[]];
+    let verbs: [&[&str]; 8] =
+        [&["data", "prepare"], &["data", "augment"], &["train"], &["deploy"], &["invoke"], &["destroy"], &["run"], &[]];
     for verb in verbs {
         let output = unspsc(verb.iter().chain(&["--help"])).output().unwrap();
         let (out, err) = texts(&output);

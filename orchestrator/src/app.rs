@@ -4,13 +4,16 @@ use crate::interrupt::Interrupts;
 use crate::options::{Command, DataCommand, PlatformArgs};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{deploy, destroy, invoke, pipeline, prepare, train};
+use crate::{augment, deploy, destroy, invoke, pipeline, prepare, train};
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match &command {
         Command::Data(DataCommand::Prepare(args)) => {
             Interrupts::install()?.guard(prepare::run(&Progress::new(), args)).await
+        }
+        Command::Data(DataCommand::Augment(args)) => {
+            Interrupts::install()?.guard(augment::run(&Progress::new(), args)).await
         }
         Command::Train(args) => on(&args.platform, async |session| train::run(session, args).await).await,
         Command::Deploy(args) => on(&args.platform, async |session| deploy::run(session, args).await).await,

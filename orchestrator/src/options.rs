@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
-use unspsc_dataset::TitleForm;
+use unspsc_dataset::{AugmentMode, TitleForm};
 use unspsc_taxonomy::Level;
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
@@ -118,13 +118,24 @@ searched for .csv, .tsv, .txt and .csv.gz files; folders named `validation` are 
 
 Rows that cannot be used go to rejects.csv with file, line and reason.")]
     Prepare(PrepareArgs),
+    /// Add training rows to small classes: the same texts with some words replaced by synonyms
+    #[command(after_help = "\
+Examples:
+  unspsc data augment --data prepared --output augmented
+  unspsc data augment --data prepared --output even --to 500 --mode equality
+  unspsc train --local --data augmented
+
+Reads a folder that `unspsc data prepare` has written. Only train.csv gets new rows, each with its origin after
+`augmented:`; none says what a text of validation or test says. Proper names are left alone.")]
+    Augment(AugmentArgs),
 }
 
 /// What to train on.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// File or folder with descriptions and codes [default: the starter set that the program carries]
+    /// File or folder with descriptions and codes, or a prepared folder [default: the starter set that the program
+    /// carries]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// Column of the description, where the header says something else; may be repeated, and is joined
@@ -164,6 +175,32 @@ pub(crate) struct PrepareArgs {
     /// Folder to write train.csv, validation.csv, test.csv and dataset.json into
     #[arg(long, value_name = "DIR", default_value = "prepared")]
     pub(crate) output: PathBuf,
+}
+
+/// `data augment`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AugmentArgs {
+    /// Folder with a prepared set
+    #[arg(long, value_name = "DIR", default_value = "prepared")]
+    pub(crate) data: PathBuf,
+    /// Folder to write the larger set into
+    #[arg(long, value_name = "DIR", default_value = "augmented")]
+    pub(crate) output: PathBuf,
+    /// Training rows that each class is to have
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) to: NonZeroUsize,
+    /// What happens to classes with more: `augment` leaves them, `equality` moves the excess to the test set
+    #[arg(long, default_value_t = AugmentMode::Augment)]
+    pub(crate) mode: AugmentMode,
+    /// Share of the replaceable words of a text that are replaced, 0 to 1; one at least
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
+    pub(crate) share: f64,
+    /// Seed of the choice of words; the same seed gives the same rows, byte for byte
+    #[arg(long, value_name = "N", default_value_t = 17)]
+    pub(crate) seed: u32,
+    /// Folder with the files of WordNet 3.0; scripts/setup puts them into .deps/wordnet
+    #[arg(long, env = "UNSPSC_WORDNET", value_name = "DIR", default_value = ".deps/wordnet")]
+    pub(crate) wordnet: PathBuf,
 }
 
 /// `train`.
@@ -285,6 +322,10 @@ pub(crate) struct RunArgs {
     /// Descriptions to ask the endpoint about [default: four examples]
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "allowed: 0 to 1".to_owned())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use indicatif::HumanCount;
+use unspsc_contract::files;
 use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, prepare};
 
 use crate::options::{DataArgs, PrepareArgs};
@@ -12,6 +13,9 @@ use crate::tables::{align_numbers, table};
 
 /// Prepares, writes and describes a data set.
 pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
+    if let Some(folder) = args.data.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
+        bail!("{} is prepared already: name the data that it was made of", folder.display());
+    }
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
     print(&describe(&prepared))?;
     let groups = if prepared.groups.is_some() { "groups.csv, " } else { "" };
@@ -34,6 +38,9 @@ pub(crate) async fn prepare_into(
     let step = progress.step(&format!("preparing {}", name(args)));
     let (args, folder) = (args.clone(), folder.to_owned());
     let work = tokio::task::spawn_blocking(move || {
+        if let Some(folder) = args.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
+            return as_it_is(folder, &args);
+        }
         // Groups first: a mistake in a short file should not come to light after a long one was read.
         let options = options(&args)?;
         let prepared = prepare(load(&args)?, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
@@ -46,6 +53,17 @@ pub(crate) async fn prepare_into(
         progress.say(&format!("{} is validation data and was left alone", skipped.display()));
     }
     Ok(prepared)
+}
+
+/// A set that was prepared before: it is used as it is, since another split would mix its sides.
+fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepared, Vec<PathBuf>)> {
+    let prepared = Prepared::read(folder)?;
+    let level = prepared.manifest.options.level;
+    if prepared.groups.is_none() && level != args.level {
+        bail!("{} is prepared at {level} level: add --level {level}, or prepare it anew", folder.display());
+    }
+    let paths = prepared.paths(folder);
+    Ok((prepared, paths))
 }
 
 /// The rows of the file or folder that `args` name, or the starter set.

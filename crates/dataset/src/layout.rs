@@ -9,6 +9,9 @@ use unspsc_taxonomy::{Code, tidy};
 
 use crate::RejectReason;
 
+/// What people call the layout of the standard itself.
+pub(crate) const CODE_LIST: &str = "code list";
+
 /// Columns of the code list from fine to coarse, under either publisher's names: (code, title).
 ///
 /// Segment titles are left out: there is one row for each, and none to test on.
@@ -146,7 +149,7 @@ impl Layout {
         match self {
             Self::Described { name, .. } => name,
             Self::Occupational { .. } => "O*NET",
-            Self::CodeList(_) => "code list",
+            Self::CodeList(_) => CODE_LIST,
         }
     }
 

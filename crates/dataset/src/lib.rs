@@ -4,6 +4,7 @@
 //! [`split()`] deals the texts out, [`prepare()`] does the three in a row and [`Prepared::write`] leaves CSV files behind.
 //! Everything is a function of its input and the seed: the same files and seed give the same bytes.
 
+mod augment;
 mod digest;
 mod error;
 mod groups;
@@ -15,6 +16,7 @@ mod read;
 mod reject;
 mod split;
 
+pub use augment::{AUGMENTED, AugmentMode, AugmentOptions, Augmentation, Thesaurus, ThesaurusError};
 pub use error::DatasetError;
 pub use groups::Groups;
 pub use label::{Example, Label, LabelCounts, Labelled, Labelling, label};

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::{CLEANING_VERSION, Level};
 
+use crate::layout::CODE_LIST;
 use crate::{
-    DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Source, Splits, TitleForm, cap,
-    fingerprint, label, load, split, thin_titles,
+    Augmentation, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Source, Splits,
+    TitleForm, cap, fingerprint, label, load, split, thin_titles,
 };
 
 /// Files of a prepared set: the three sides and their provenance.
@@ -76,7 +77,7 @@ pub struct Counts {
 }
 
 /// `dataset.json`: identity and provenance of a prepared set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Program and version, such as `unspsc 0.1.0`.
     pub prepared_by: String,
@@ -93,10 +94,13 @@ pub struct Manifest {
     pub skipped: Vec<PathBuf>,
     /// What became of the rows.
     pub counts: Counts,
+    /// How training rows were added, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
 }
 
 /// A training set, ready to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prepared {
     /// The rows.
     pub splits: Splits,
@@ -159,6 +163,7 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         sources,
         skipped,
         counts,
+        augmentation: None,
     };
     Ok(Prepared { splits, rejects, groups, manifest })
 }
@@ -178,8 +183,14 @@ impl Prepared {
         let manifest: Manifest =
             serde_json::from_slice(&json).map_err(|source| DatasetError::Manifest { path: path.clone(), source })?;
         let labelling = Labelling::Level(manifest.options.level);
+        // The files have no column for it, but whole sources are titles or are not.
+        let lists = manifest.sources.iter().filter(|source| source.layout == CODE_LIST);
+        let titles: BTreeSet<String> =
+            lists.filter_map(|source| Some(source.path.file_name()?.to_string_lossy().into_owned())).collect();
         let side = |name: &str| -> Result<Vec<Example>, DatasetError> {
-            Ok(label(load(&folder.join(name), &Reading::default())?.rows, &labelling).examples)
+            let mut examples = label(load(&folder.join(name), &Reading::default())?.rows, &labelling).examples;
+            examples.iter_mut().for_each(|example| example.title = titles.contains(&*example.origin));
+            Ok(examples)
         };
         let splits = Splits { train: side(TRAIN)?, validation: side(VALIDATION)?, test: side(TEST)? };
         let groups = match folder.join(GROUPS) {
@@ -207,7 +218,13 @@ impl Prepared {
         if result.is_err() {
             names.iter().for_each(|name| drop(fs::remove_file(part(name))));
         }
-        result.map(|()| [TRAIN, VALIDATION, TEST, MANIFEST].map(|name| folder.join(name)).into())
+        result.map(|()| self.paths(folder))
+    }
+
+    /// Where [`Prepared::write`] puts the three sides and `dataset.json`.
+    #[must_use]
+    pub fn paths(&self, folder: &Path) -> Vec<PathBuf> {
+        [TRAIN, VALIDATION, TEST, MANIFEST].map(|name| folder.join(name)).into()
     }
 
     fn write_and_rename(
