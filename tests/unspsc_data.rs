@@ -111,7 +111,16 @@ fn an_output_that_cannot_be_written_is_named() {
 
 #[test]
 fn every_verb_has_a_help_with_examples() {
-    let verbs: [&[&str]; 7] = [&["data", "prepare"], &["train"], &["deploy"], &["invoke"], &["destroy"], &["run"], &[]];
+    let verbs: [&[&str]; 8] = [
+        &["data", "prepare"],
+        &["data", "download"],
+        &["train"],
+        &["deploy"],
+        &["invoke"],
+        &["destroy"],
+        &["run"],
+        &[],
+    ];
     for verb in verbs {
         let output = unspsc(verb.iter().chain(&["--help"])).output().unwrap();
         let (out, err) = texts(&output);

@@ -4,6 +4,7 @@ mod app;
 mod aws;
 mod deploy;
 mod destroy;
+mod download;
 mod follow;
 mod interrupt;
 mod invoke;

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
 use unspsc_taxonomy::Level;
+use url::Url;
+
+use crate::download::{self, Source};
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
 /// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.
@@ -112,6 +115,19 @@ Layouts are recognised by the header: description,unspsc; the prepared descripti
 Used.txt and Technology Skills.txt; and the UNSPSC code list, also compressed with gzip. A folder is searched for .csv,
 .tsv, .txt and .csv.gz files; folders named `validation` are never entered.")]
     Prepare(PrepareArgs),
+    /// Download published data sets, to be prepared with --data
+    #[command(after_help = "\
+Examples:
+  unspsc data download                            all sources, into downloads/
+  unspsc data download onet oklahoma --output DIR
+  unspsc data download --list                     what there is, from where, under which terms
+  unspsc data download --mirror https://files.example.com/unspsc
+
+A transfer that broke off goes on where it ended. A file that is there and is what was downloaded is not fetched again:
+delete it to have it anew. Files that you placed there yourself are left alone. Lengths, SHA-256 digests and origins
+stand in DIR/downloads.json. Proxies are taken from HTTPS_PROXY and NO_PROXY. The exit code is 0 only when every file
+is there.")]
+    Download(DownloadArgs),
 }
 
 /// What to train on.
@@ -140,6 +156,23 @@ pub(crate) struct PrepareArgs {
     /// Folder to write train.csv, validation.csv, test.csv and dataset.json into
     #[arg(long, value_name = "DIR", default_value = "prepared")]
     pub(crate) output: PathBuf,
+}
+
+/// `data download`.
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// Sources to download: california, austender, oklahoma, onet [default: all]
+    #[arg(value_name = "SOURCE", value_parser = download::named)]
+    pub(crate) sources: Vec<&'static Source>,
+    /// Folder to keep the files in, as DIR/SOURCE/FILE
+    #[arg(long, value_name = "DIR", default_value = "downloads")]
+    pub(crate) output: PathBuf,
+    /// Fetch URL/SOURCE/FILE from a mirror of your own instead of the publishers'
+    #[arg(long, value_name = "URL", value_parser = download::mirror)]
+    pub(crate) mirror: Option<Url>,
+    /// Print the sources with their addresses and terms, and download nothing
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 /// `train`.
