@@ -185,8 +185,17 @@ fn a_prepared_folder_is_used_as_it_is() {
 
 #[test]
 fn every_verb_has_a_help_with_examples() {
-    let verbs: [&[&str]; 8] =
-        [&["data", "prepare"], &["data", "augment"], &["train"], &["deploy"], &["invoke"], &["destroy"], &["run"], &[]];
+    let verbs: [&[&str]; 9] = [
+        &["data", "download"],
+        &["data", "prepare"],
+        &["data", "augment"],
+        &["train"],
+        &["deploy"],
+        &["invoke"],
+        &["destroy"],
+        &["run"],
+        &[],
+    ];
     for verb in verbs {
         let output = unspsc(verb.iter().chain(&["--help"])).output().unwrap();
         let (out, err) = texts(&output);

@@ -1,10 +1,10 @@
 //! From the command line to the verb, and the order in which everything ends.
 
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupted, Interrupts};
 use crate::options::{Command, DataCommand, PlatformArgs};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{augment, deploy, destroy, invoke, pipeline, prepare, train};
+use crate::{augment, deploy, destroy, download, invoke, pipeline, prepare, train};
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
@@ -14,6 +14,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Data(DataCommand::Augment(args)) => {
             Interrupts::install()?.guard(augment::run(&Progress::new(), args)).await
+        }
+        Command::Data(DataCommand::Download(args)) => {
+            let progress = Progress::new();
+            let outcome = Interrupts::install()?.guard(download::run(&progress, args)).await;
+            if outcome.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
+                download::kept(args).iter().for_each(|line| progress.say(line));
+            }
+            outcome
         }
         Command::Train(args) => on(&args.platform, async |session| train::run(session, args).await).await,
         Command::Deploy(args) => on(&args.platform, async |session| deploy::run(session, args).await).await,

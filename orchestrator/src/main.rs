@@ -5,6 +5,7 @@ mod augment;
 mod aws;
 mod deploy;
 mod destroy;
+mod download;
 mod follow;
 mod interrupt;
 mod invoke;

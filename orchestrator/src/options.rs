@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
 use unspsc_dataset::{AugmentMode, TitleForm};
 use unspsc_taxonomy::Level;
+use url::Url;
+
+use crate::download::{self, Source};
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
 /// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.
@@ -102,6 +105,19 @@ Whatever happens on the way, Ctrl-C included, nothing is left running.")]
 /// What to do with data.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
+    /// Download published data sets, to be prepared with --data
+    #[command(after_help = "\
+Examples:
+  unspsc data download                            all sources, into downloads/
+  unspsc data download onet oklahoma --output DIR
+  unspsc data download --list                     what there is, from where, under which terms
+  unspsc data download --mirror https://files.example.com/unspsc
+
+A transfer that broke off goes on where it ended. A file that is there and is what was downloaded is not fetched again:
+delete it to have it anew. Files that you placed there yourself are left alone. Lengths, SHA-256 digests and origins
+stand in DIR/downloads.json. Proxies are taken from HTTPS_PROXY and NO_PROXY. The exit code is 0 only when every file
+is there.")]
+    Download(DownloadArgs),
     /// Clean, label and split descriptions into train.csv, validation.csv and test.csv
     #[command(after_help = "\
 Examples:
@@ -128,6 +144,23 @@ Examples:
 Reads a folder that `unspsc data prepare` has written. Only train.csv gets new rows, each with its origin after
 `augmented:`; none says what a text of validation or test says. Proper names are left alone.")]
     Augment(AugmentArgs),
+}
+
+/// `data download`.
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// Sources to download: california, austender, oklahoma, onet [default: all]
+    #[arg(value_name = "SOURCE", value_parser = download::named)]
+    pub(crate) sources: Vec<&'static Source>,
+    /// Folder to keep the files in, as DIR/SOURCE/FILE
+    #[arg(long, value_name = "DIR", default_value = "downloads")]
+    pub(crate) output: PathBuf,
+    /// Fetch URL/SOURCE/FILE from a mirror of your own instead of the publishers'
+    #[arg(long, value_name = "URL", value_parser = download::mirror)]
+    pub(crate) mirror: Option<Url>,
+    /// Print the sources with their addresses and terms, and download nothing
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 /// What to train on.
