@@ -180,7 +180,7 @@ fn fails(place: &Place, words: &[&str]) {
 #[test]
 fn an_interrupted_run_leaves_no_process_and_can_be_repeated() {
     let place = Place::new();
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut command = place.command("run", &["--hyperparameter", "epochs=10000"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -6,7 +6,10 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use support::{texts, unspsc};
 
@@ -87,6 +90,10 @@ fn bad_input_gives_one_sentence_and_leaves_nothing() {
         (file("column.csv", b"text,unspsc\na,43\n"), "column.csv: no column `description` among `text`, `unspsc`"),
         (file("binary.csv", b"\x7fELF\x02\x01\x01\0\0\0"), "binary.csv is a binary file"),
         (file("torn.csv.gz", b"\x1f\x8b\x08\0\0\0"), "cannot read"),
+        (
+            file("line.csv", &[b"description,unspsc\n".to_vec(), vec![b'a'; 100 << 20]].concat()),
+            "line 2: longer than 1 MiB",
+        ),
         (file("codes.csv", b"description,unspsc\na,x\nb,y\n"), "0 of 2 rows can be used"),
         (file("validation/parts.csv", b"description,unspsc\na,43\nb,44\n"), "never to train on"),
     ];
@@ -107,6 +114,44 @@ fn an_output_that_cannot_be_written_is_named() {
     fs::write(&output, "a file, not a folder").unwrap();
     let (done, _, err) = prepare(None, &output, &[]);
     assert!(!done && err.contains(&format!("cannot write {}", output.display())), "{err}");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let (data, program) = (folder.path().join("secret.csv"), folder.path().join("unspsc"));
+    fs::write(&data, "description,unspsc\na,43\nb,44\n").unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_unspsc"), &program).unwrap();
+    open(folder.path(), 0o755);
+    open(&data, 0o000);
+    let mut command = Command::new(program);
+    // Nothing is forbidden to root, so that it has to be somebody else.
+    if fs::File::open(&data).is_ok() {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.args(["data", "prepare", "--output", "out", "--data"]).arg(&data).output().unwrap();
+    let (out, err) = texts(&output);
+    assert!(!output.status.success() && out.is_empty(), "{out}");
+    let expected = format!("error: cannot read {}: Permission denied", data.display());
+    assert!(err.lines().last().unwrap().starts_with(&expected), "{err}");
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    assert!(prepare(None, &output, &["--seed", "5"]).0);
+    let before = files(&output);
+    // A limit on the size of files is to the program what a full disk is: a write that fails.
+    let limited = "trap '' XFSZ; ulimit -f 64; exec \"$0\" data prepare --seed 6 --output \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_unspsc")]).arg(&output);
+    let result = command.output().unwrap();
+    let (out, err) = texts(&result);
+    assert!(!result.status.success() && out.is_empty(), "{out}");
+    assert!(err.lines().last().unwrap().starts_with(&format!("error: cannot write {}", output.display())), "{err}");
+    assert_eq!(files(&output), before, "the good set was touched");
 }
 
 #[test]

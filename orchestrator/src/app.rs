@@ -45,6 +45,10 @@ async fn on(platform: &PlatformArgs, work: impl AsyncFnOnce(&Session) -> anyhow:
     };
     // A second signal means: do not wait for the service.
     let undone = interrupts.guard(undoing).await;
+    // The platform of `--local` takes everything with it.
+    if undone.is_err() && !session.ends_with_process() {
+        session.name_undone();
+    }
     session.close().await;
     outcome.and(undone)
 }

@@ -88,7 +88,10 @@ async fn refuse_taken(session: &Session, name: &str) -> anyhow::Result<()> {
     ] {
         match found {
             Err(error) if error.is_missing() => {}
-            Ok(()) => bail!("{what} {name} exists: choose another --endpoint, or take it down with `unspsc destroy`"),
+            Ok(()) => bail!(
+                "{what} {name} exists: choose another --endpoint, or take it down with \
+                 `unspsc destroy --endpoint {name} --yes`"
+            ),
             Err(error) => return Err(error.into()),
         }
     }

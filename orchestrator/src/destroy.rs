@@ -17,8 +17,17 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
             args.endpoint
         );
     }
-    destroy(session, &args.endpoint).await?;
-    session.progress.say(&format!("endpoint {} and what belongs to it are gone", args.endpoint));
+    let name = &args.endpoint;
+    let was_there = match deploy::status(session, name).await {
+        Err(error) if error.is_missing() => false,
+        outcome => outcome.map(|_| true)?,
+    };
+    destroy(session, name).await?;
+    session.progress.say(&if was_there {
+        format!("endpoint {name} and what belongs to it are gone")
+    } else {
+        format!("there was no endpoint {name}; whatever else bore its name is gone")
+    });
     Ok(())
 }
 

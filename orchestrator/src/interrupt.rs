@@ -1,15 +1,16 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The two signals that ask the program to end; while this lives they end nothing by themselves.
+/// The signals that ask the program to end; while this lives they end nothing by themselves.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 /// The program was asked to end.
@@ -21,6 +22,9 @@ pub(crate) enum Interrupted {
     /// SIGTERM.
     #[error("terminated")]
     Terminate,
+    /// SIGHUP: the terminal was closed, or the connection to it lost.
+    #[error("the terminal is gone")]
+    HangUp,
 }
 
 impl Interrupted {
@@ -29,6 +33,7 @@ impl Interrupted {
         ExitCode::from(match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
+            Self::HangUp => 129,
         })
     }
 }
@@ -36,7 +41,11 @@ impl Interrupted {
 impl Interrupts {
     /// Takes the signals over.
     pub(crate) fn install() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next signal.
@@ -44,6 +53,7 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => Interrupted::Interrupt,
             _ = self.terminate.recv() => Interrupted::Terminate,
+            _ = self.hang_up.recv() => Interrupted::HangUp,
         }
     }
 

@@ -98,7 +98,7 @@ Examples:
   unspsc run --local                              the starter set, on this machine
   unspsc run --local --data purchases.csv \"ball valve 2in brass\" \"annual audit\"
 
-Whatever happens on the way, Ctrl-C included, nothing is left running.")]
+Whatever goes wrong on the way, Ctrl-C included, what was started is taken down.")]
     Run(RunArgs),
 }
 
@@ -265,7 +265,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) encoder: Option<PathBuf>,
     /// Name of the training job [default: from model and time]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) job_name: Option<String>,
     /// URI of the training image; needed on AWS
     #[arg(long, env = "UNSPSC_TRAIN_IMAGE", value_name = "URI")]
@@ -296,7 +296,7 @@ pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Name of the endpoint, its configuration and its model [default: the job's name, or one from the time]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
@@ -320,7 +320,7 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InvokeArgs {
     /// Name of the endpoint
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: String,
     /// Print the endpoint's answer as JSON, with the next best candidates
     #[arg(long)]
@@ -336,7 +336,7 @@ pub(crate) struct InvokeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DestroyArgs {
     /// Name of the endpoint, as `deploy` gave it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: String,
     /// Confirm that it is to be deleted
     #[arg(long)]
@@ -355,6 +355,19 @@ pub(crate) struct RunArgs {
     /// Descriptions to ask the endpoint about [default: four examples]
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
+}
+
+/// A name as SageMaker takes it for jobs and endpoints: letters, digits and hyphens between them, 63 at most.
+fn resource_name(text: &str) -> Result<String, String> {
+    let is_inner = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    let is_outer = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+    let mut characters = text.chars();
+    let ends = (characters.next(), characters.next_back().or(text.chars().next()));
+    if text.len() <= 63 && text.chars().all(is_inner) && is_outer(ends.0) && is_outer(ends.1) {
+        Ok(text.to_owned())
+    } else {
+        Err("allowed: 1 to 63 letters, digits and hyphens, none of these at either end".to_owned())
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -28,9 +28,9 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let endpoint = trained.job;
     deploy::deploy(session, &endpoint, &trained.artifact, &args.serve).await?;
     let answer = invoke::ask(session, &endpoint, &texts).await?;
+    print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     session.progress.say(&format!("endpoint {endpoint} was taken down"));
-    print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     print(&report::describe(&trained.report, &args.train.data)?)
 }

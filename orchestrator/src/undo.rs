@@ -15,6 +15,16 @@ pub(crate) enum Started {
     Endpoint(String),
 }
 
+impl Started {
+    /// The command that ends it.
+    fn remedy(&self) -> String {
+        match self {
+            Self::Job(name) => format!("aws sagemaker stop-training-job --training-job-name {name}"),
+            Self::Endpoint(name) => format!("unspsc destroy --endpoint {name} --yes"),
+        }
+    }
+}
+
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,15 +64,26 @@ impl Session {
     /// Ends everything that is noted, last things first; what resists is named with the remedy.
     pub(crate) async fn undo_all(&self) {
         loop {
-            let Some(started) = self.undo.lock().pop() else { return };
+            // It stays noted until it is over, for a second signal may come first.
+            let Some(started) = self.undo.lock().last().cloned() else { return };
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
             };
+            self.undo.settle(&started);
             match outcome {
                 Ok(()) => self.progress.say(&format!("{started} is taken down")),
-                Err(error) => self.progress.say(&format!("{started} may still be running: {error:#}")),
+                Err(error) => {
+                    self.progress.say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy()));
+                }
             }
+        }
+    }
+
+    /// Names what is still noted, with the remedy.
+    pub(crate) fn name_undone(&self) {
+        for started in self.undo.lock().iter().rev() {
+            self.progress.say(&format!("{started} may still be running: {}", started.remedy()));
         }
     }
 }

@@ -38,6 +38,8 @@ impl Environment {
     /// # Errors
     /// Names the file, variable, hyperparameter or channel that is missing or not what it should be.
     pub(crate) fn resolve(options: &Options, variables: Lookup<'_>) -> Result<Self, TrainError> {
+        // A variable that is there and empty says nothing.
+        let variables: Lookup<'_> = &|name| variables(name).filter(|value| !value.is_empty());
         let files = OptMl::new(&options.base_dir);
         refuse_several_hosts(&files, variables)?;
         let hyperparameters = Hyperparameters::from_map(&hyperparameters(&files, variables)?)?;
@@ -97,20 +99,33 @@ struct Channels<'a> {
 impl Channels<'_> {
     /// The folder of channel `name`, if the job has it: by variable, by `inputdataconfig.json`, or because it is there.
     fn find(&self, name: &str) -> Result<Option<PathBuf>, TrainError> {
-        let named = (self.variables)(&format!("SM_CHANNEL_{}", name.to_uppercase())).map(PathBuf::from);
+        self.named(name).map_or_else(|| self.mounted(name), |folder| Ok(Some(folder)))
+    }
+
+    fn named(&self, name: &str) -> Option<PathBuf> {
+        (self.variables)(&format!("SM_CHANNEL_{}", name.to_uppercase())).map(PathBuf::from)
+    }
+
+    fn mounted(&self, name: &str) -> Result<Option<PathBuf>, TrainError> {
         let listed = self.listed.get(name);
-        if named.is_none() && listed.is_some_and(|channel| channel.training_input_mode == "Pipe") {
+        if listed.is_some_and(|channel| channel.training_input_mode == "Pipe") {
             let reason = format!("channel `{name}` comes in Pipe mode; use File or FastFile");
             return Err(TrainError::Setting(reason));
         }
-        let mounted = || Some(self.files.channel(name)).filter(|folder| listed.is_some() || folder.exists());
-        Ok(named.or_else(mounted))
+        Ok(Some(self.files.channel(name)).filter(|folder| listed.is_some() || folder.exists()))
     }
 }
 
-/// The required channel, under one of its two names.
+/// The two names of the required channel.
+const TRAINING: [&str; 2] = ["training", "train"];
+
+/// The required channel, under one of its two names; where a variable names it, whatever lies under the other counts not.
 fn training(channels: &Channels<'_>) -> Result<PathBuf, TrainError> {
-    match (channels.find("training")?, channels.find("train")?) {
+    let found = match TRAINING.map(|name| channels.named(name)) {
+        [None, None] => (channels.mounted(TRAINING[0])?, channels.mounted(TRAINING[1])?),
+        [training, train] => (training, train),
+    };
+    match found {
         (Some(folder), None) | (None, Some(folder)) => Ok(folder),
         (None, None) => Err(TrainError::Setting(format!(
             "there is no channel `training` (or `train`): put CSV files with the columns `description` and `unspsc` \
@@ -204,12 +219,16 @@ mod tests {
             ("SM_CHANNEL_TEST", "/elsewhere/test"),
             ("SM_MODEL_DIR", "/elsewhere/model"),
             ("SM_OUTPUT_DATA_DIR", "/elsewhere/data"),
+            // The other name of the channel that lies there as a folder; and one that says nothing.
+            ("SM_CHANNEL_TRAIN", "/elsewhere/train"),
+            ("SM_HOSTS", ""),
         ];
         let (root, environment) = resolve(&files, &variables);
         let environment = environment.unwrap();
         let values = environment.hyperparameters.to_map();
         let found = ["epochs", "batch_size", "seed", "level"].map(|name| values[name].as_str());
         assert_eq!(found, ["2", "16", "5", "family"]);
+        assert_eq!(environment.training, PathBuf::from("/elsewhere/train"));
         assert_eq!(environment.test, Some("/elsewhere/test".into()));
         assert_eq!(environment.encoder, Some(root.join("input/data/model")));
         assert_eq!(environment.model_dir, PathBuf::from("/elsewhere/model"));

@@ -7,7 +7,7 @@ use unspsc_contract::OptMl;
 /// What the exit code says; shown by `--help`.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  trained, or stopped by SIGTERM with the weights so far saved
+  0  trained, or stopped by SIGTERM: the weights of the best epoch so far are saved, those of the moment before the first
   1  the input cannot be used: settings, channels, data or the pretrained encoder
   2  the command line is wrong
   3  an internal fault: the tensor library, a write that failed, a panic

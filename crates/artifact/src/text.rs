@@ -9,7 +9,7 @@ use unspsc_taxonomy::clean;
 
 use crate::{ArtifactError, ModelConfig};
 
-/// Characters of a text that are read for each token that the model reads: what lies beyond is cut off unread.
+/// Characters of a text that the tokenizer gets for each token that the model reads: what lies beyond is cut off.
 ///
 /// WordPiece makes one token of a word of more than 100 characters, and four or five characters a token are usual. A text
 /// of ten megabytes would take the tokenizer ten seconds and a gigabyte, for a few hundred tokens.

@@ -113,7 +113,15 @@ impl EncoderClassifier {
         data: &Data,
         device: Device,
     ) -> Result<(Self, TextSplits), TrainError> {
-        let pretrained = ModelConfig::read(&folder.join(files::CONFIG)).map_err(TrainError::Model)?;
+        let config = folder.join(files::CONFIG);
+        if !config.exists() {
+            return Err(TrainError::Setting(format!(
+                "{} is no pretrained encoder: it lacks {}; the channel `model` or UNSPSC_ENCODER names its folder",
+                folder.display(),
+                files::CONFIG
+            )));
+        }
+        let pretrained = ModelConfig::read(&config).map_err(TrainError::Model)?;
         let config = ModelConfig { labels: data.labels.iter().map(ToString::to_string).collect(), ..pretrained };
         let max_length = settings.max_length.min(config.max_positions);
         let weights = Weights::read(&folder.join(files::WEIGHTS)).map_err(TrainError::Model)?;

@@ -62,15 +62,30 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
         let _ = writeln!(html, "<div><strong>{value}</strong><span>{label}</span></div>");
     }
     html.push_str("</section>\n<p class=\"lead\">");
-    let hits = split.accuracy * split.rows as f64;
-    let _ = write!(
-        html,
-        "Of {} {name} texts that the model was not trained on, {hits:.0} get the right {}. Balanced accuracy is the \
-         mean of the recalls below, so that every class counts the same, however rare.",
-        split.rows, report.level
-    );
+    if split.rows > 0 {
+        let hits = split.accuracy * split.rows as f64;
+        let _ = write!(
+            html,
+            "Of {} {name} texts that the model was not trained on, {hits:.0} get the right {}. Balanced accuracy is \
+             the mean of the recalls below, so that every class counts the same, however rare.",
+            split.rows, report.level
+        );
+    } else {
+        html.push_str("How good the model is was not measured.");
+    }
     if circumstances.stopped {
-        html.push_str(" <b>The job was stopped by SIGTERM: these are the best weights so far.</b>");
+        let _ = match circumstances.best_epoch {
+            Some(epoch) => write!(
+                html,
+                " <b>The job was stopped by SIGTERM: these are the weights of epoch {epoch}, \
+                                         the best so far.</b>"
+            ),
+            None => write!(
+                html,
+                " <b>The job was stopped by SIGTERM before its first epoch was finished: the model is \
+                                  not fit for use.</b>"
+            ),
+        };
     }
     html.push_str("</p>\n");
     html

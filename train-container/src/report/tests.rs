@@ -62,10 +62,14 @@ fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
 fn a_job_that_was_stopped_says_so_and_shows_validation() {
     let mut report = report();
     report.test = Evaluation::default();
-    let circumstances = Circumstances { stopped: true, ..Circumstances::default() };
+    let circumstances = Circumstances { stopped: true, best_epoch: Some(2), ..Circumstances::default() };
     let shown = page(&report, &circumstances);
-    assert!(shown.contains("stopped by SIGTERM") && shown.contains("balanced accuracy, validation"));
+    assert!(
+        shown.contains("the weights of epoch 2, the best so far") && shown.contains("balanced accuracy, validation")
+    );
     report.epochs.clear();
     report.validation = Evaluation::default();
-    assert!(page(&report, &circumstances).contains("No epoch was finished"));
+    let shown = page(&report, &Circumstances { best_epoch: None, ..circumstances });
+    assert!(shown.contains("No epoch was finished") && shown.contains("not fit for use"));
+    assert!(shown.contains("was not measured") && !shown.contains("Of 0"));
 }
