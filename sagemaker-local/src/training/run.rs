@@ -41,10 +41,13 @@ impl From<ApiError> for Reason {
 
 /// Runs the job `name` to its end and keeps its record.
 pub(super) async fn run(platform: &Platform, name: &str, stop: StopSignal) {
-    let spec = platform.store.read(|state| state.training_jobs.get(name).map(|job| job.spec.clone()));
-    let Some(spec) = spec else { return };
+    let record = platform.store.read(|state| {
+        state.training_jobs.get(name).map(|job| (job.spec.clone(), job.training_job_status == JobStatus::Stopping))
+    });
+    let Some((spec, stopping)) = record else { return };
     let job = Job { platform, name, spec, folder: platform.folder.job(name) };
-    let outcome = job.stages(stop).await;
+    // A stop that came before this task could be told of it stands in the record alone.
+    let outcome = if stopping { Ok(End::Stopped) } else { job.stages(stop).await };
     tracing::info!(job = name, ?outcome, "training job is over");
     let ended = job.change(|job, now| match outcome {
         Ok(End::Completed) if job.training_job_status == JobStatus::Stopping => {
@@ -84,6 +87,7 @@ impl Job<'_> {
         let end = end?;
         self.enter(SecondaryStatus::Uploading)?;
         self.upload(&tree).await?;
+        self.tidy(&tree).await;
         Ok(end)
     }
 
@@ -114,14 +118,12 @@ impl Job<'_> {
                 if status.success() { Ok(End::Completed) } else { Err(failure(&tree.failure(), status)) }
             }
             why = stop.stopped() => {
-                let at_once = why == Stop::Platform;
-                let grace = if at_once { platform.shutdown_grace() } else { platform.settings.stop_grace };
-                process.terminate(grace).await.map_err(internal)?;
-                if at_once { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
+                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
+                if why == Stop::Platform { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
             }
             () = tokio::time::sleep(limit) => {
                 self.enter(SecondaryStatus::Stopping)?;
-                process.terminate(platform.settings.stop_grace).await.map_err(internal)?;
+                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
                 Ok(End::MaxRuntimeExceeded)
             }
         }
@@ -174,6 +176,16 @@ impl Job<'_> {
         // The bucket has it; a second copy only takes room.
         let _ = tokio::fs::remove_file(packed).await;
         Ok(())
+    }
+
+    /// Deletes what the buckets have as well; what the job wrote under `output`, its log and its settings stay.
+    async fn tidy(&self, tree: &OptMl) {
+        let channels = self.spec.input_data_config.iter().map(|channel| tree.channel(&channel.channel_name));
+        for folder in channels.chain([tree.model()]) {
+            if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
+                tracing::warn!(job = self.name, folder = %folder.display(), %error, "cannot delete what is in a bucket");
+            }
+        }
     }
 
     fn enter(&self, status: SecondaryStatus) -> Result<(), ApiError> {
