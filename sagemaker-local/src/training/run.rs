@@ -217,6 +217,32 @@ fn failure(path: &Path, status: ExitStatus) -> Reason {
 mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
+    use std::sync::Arc;
+
+    use crate::store::StoreError;
+    use crate::{LocalSageMaker, Settings};
+
+    /// What a `StopTrainingJob` does that comes between the record of a job and its task.
+    #[tokio::test]
+    async fn a_job_that_is_stopped_before_its_task_starts_never_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let settings = Settings { train: missing, ..Settings::new(folder.path().join("state")).unwrap() };
+        let local = LocalSageMaker::start(settings).await.unwrap();
+        let platform = Arc::clone(&local.platform);
+        let mut job = super::super::example("job");
+        job.enter(SecondaryStatus::Stopping, Time::now());
+        let kept = platform.store.update(|state| {
+            state.training_jobs.insert("job".to_owned(), job);
+            Ok::<_, StoreError>(())
+        });
+        kept.unwrap();
+        let shared = Arc::clone(&platform);
+        platform.tasks.start(task_key("job"), |stop| async move { run(&shared, "job", stop).await });
+        local.stop().await;
+        let status = platform.store.read(|state| state.training_jobs["job"].secondary_status);
+        assert_eq!(status, SecondaryStatus::Stopped);
+    }
 
     #[test]
     fn a_failure_is_told_in_the_jobs_own_words_within_the_limit_of_the_api() {
