@@ -98,6 +98,13 @@ pub struct Labelled {
     pub counts: LabelCounts,
 }
 
+/// The label of each row by itself, whatever other rows say of the same text; none where [`label()`] rejects the row.
+#[must_use]
+pub fn labels(rows: &[Row], labelling: &Labelling) -> Vec<Option<Label>> {
+    let mut labels = Labels::new(labelling);
+    rows.iter().map(|row| labels.of(row).ok()).collect()
+}
+
 /// Labels every row and keeps one for each text.
 ///
 /// Where one text has several labels, the most frequent one wins; where two are equally frequent, nobody can say what
@@ -105,7 +112,7 @@ pub struct Labelled {
 /// spellings that differ in case, the one with most small letters, which says most about names.
 #[must_use]
 pub fn label(rows: Vec<Row>, labelling: &Labelling) -> Labelled {
-    let mut labels = Labels { labelling, titles: Titles::embedded().unwrap_or_default(), known: HashMap::new() };
+    let mut labels = Labels::new(labelling);
     let mut rejects = Vec::new();
     let mut places: HashMap<Key, usize> = HashMap::with_capacity(rows.len());
     let mut texts: Vec<Candidates> = Vec::with_capacity(rows.len());
@@ -164,7 +171,11 @@ struct Labels<'a> {
     known: HashMap<Code, Label>,
 }
 
-impl Labels<'_> {
+impl<'a> Labels<'a> {
+    fn new(labelling: &'a Labelling) -> Self {
+        Self { labelling, titles: Titles::embedded().unwrap_or_default(), known: HashMap::new() }
+    }
+
     fn of(&mut self, row: &Row) -> Result<Label, RejectReason> {
         if let Some(group) = &row.group {
             return Ok(group.clone());
@@ -259,6 +270,9 @@ mod tests {
             ("desk", "56101703"),
         ]);
         let total = rows.len();
+        let alone = labels(&rows, &Labelling::Level(Level::Family));
+        assert_eq!(alone.iter().filter(|label| label.is_none()).count(), 2, "`thing` and `other` have no family");
+        assert_eq!(alone[3].as_ref().map(Label::as_str), Some("43210000"), "an outvoted row still says what it says");
         let Labelled { examples, rejects, counts } = label(rows, &Labelling::Level(Level::Family));
         let kept: Vec<_> = examples.iter().map(|e| (e.description.as_str(), e.code.to_string())).collect();
         assert_eq!(kept, [("Toner", "44103103".to_owned()), ("desk", "56101703".to_owned())]);

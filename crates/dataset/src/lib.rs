@@ -19,7 +19,7 @@ mod split;
 pub use augment::{AUGMENTED, AugmentMode, AugmentOptions, Augmentation, Thesaurus, ThesaurusError};
 pub use error::DatasetError;
 pub use groups::Groups;
-pub use label::{Example, Label, LabelCounts, Labelled, Labelling, label};
+pub use label::{Example, Label, LabelCounts, Labelled, Labelling, label, labels};
 pub use layout::{Columns, TitleForm};
 pub use load::{Loaded, Reading, Row, Source, load, starter};
 pub use prepare::{Counts, Grouping, Manifest, Options, Prepared, prepare};

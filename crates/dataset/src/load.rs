@@ -55,6 +55,12 @@ impl Row {
         let key = digest::key(&clean(&description));
         Self { description, code, group: None, origin: origin.into(), title: false, key, place: (0, 0) }
     }
+
+    /// Identity of the text: the same for two rows whose descriptions clean to the same string, and for no others.
+    #[must_use]
+    pub fn text(&self) -> u128 {
+        self.key
+    }
 }
 
 /// How files are read.

@@ -10,7 +10,7 @@ use unspsc_taxonomy::{CLEANING_VERSION, Level};
 
 use crate::layout::CODE_LIST;
 use crate::{
-    Augmentation, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Source, Splits,
+    Augmentation, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Row, Source, Splits,
     TitleForm, cap, fingerprint, label, load, split, thin_titles,
 };
 
@@ -43,6 +43,18 @@ pub struct Options {
     /// At most so many training rows of one label; validation and test keep all of theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_class: Option<usize>,
+}
+
+impl Options {
+    /// What the labels of `rows` are.
+    #[must_use]
+    pub fn labelling(&self, rows: &[Row]) -> Labelling {
+        match &self.groups {
+            None => Labelling::Level(self.level),
+            Some(Grouping::Given(groups)) => Labelling::Groups(groups.clone()),
+            Some(Grouping::Even(count)) => Labelling::Groups(Groups::even(rows.iter().map(|row| row.code), *count)),
+        }
+    }
 }
 
 /// Where groups come from.
@@ -119,12 +131,7 @@ pub struct Prepared {
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
     let Loaded { rows, mut rejects, sources, skipped } = loaded;
     let (usable, all) = (rows.len(), rows.len() + rejects.len());
-    let groups = match &options.groups {
-        None => None,
-        Some(Grouping::Given(groups)) => Some(groups.clone()),
-        Some(Grouping::Even(count)) => Some(Groups::even(rows.iter().map(|row| row.code), *count)),
-    };
-    let labelling = groups.clone().map_or(Labelling::Level(options.level), Labelling::Groups);
+    let labelling = options.labelling(&rows);
     let Labelled { examples, rejects: unlabelled, counts: labelled } = label(rows, &labelling);
     rejects.extend(unlabelled);
     rejects.sort_by_key(|reject| reject.place);
@@ -164,6 +171,10 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         skipped,
         counts,
         augmentation: None,
+    };
+    let groups = match labelling {
+        Labelling::Level(_) => None,
+        Labelling::Groups(groups) => Some(groups),
     };
     Ok(Prepared { splits, rejects, groups, manifest })
 }

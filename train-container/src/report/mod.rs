@@ -4,13 +4,10 @@ mod chart;
 
 use std::fmt::Write as _;
 
-use html_escape::encode_text;
 use unspsc_contract::{Evaluation, TrainingReport};
+use unspsc_page::pairs;
 
 use chart::{Line, bars, lines};
-
-/// The page's style: two colour schemes, and rules that keep a figure on one sheet.
-const STYLE: &str = include_str!("style.css");
 
 /// Classes that the page shows, weakest first; at commodity level there are thousands.
 const MAX_CLASSES: usize = 120;
@@ -35,13 +32,7 @@ pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> St
     let title = format!("{} at {} level", model_name(report), report.level);
     let sections =
         [verdict(report, circumstances), curves(report, circumstances), recall(report), facts(report, circumstances)];
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Training report: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header><p class=\"kicker\">Training report</p><h1>{title}</h1></header>\n{}\n</body>\n</html>\n",
-        sections.concat()
-    )
+    unspsc_page::document("Training report", &title, &sections.concat())
 }
 
 fn model_name(report: &TrainingReport) -> &'static str {
@@ -57,11 +48,8 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
         (split.rows.to_string(), format!("{name} rows in {} classes", split.classes.len())),
         (duration(report.seconds), "from start to report".to_owned()),
     ];
-    let mut html = String::from("<section class=\"tiles\">\n");
-    for (value, label) in tiles {
-        let _ = writeln!(html, "<div><strong>{value}</strong><span>{label}</span></div>");
-    }
-    html.push_str("</section>\n<p class=\"lead\">");
+    let mut html = unspsc_page::tiles(&tiles);
+    html.push_str("<p class=\"lead\">");
     if split.rows > 0 {
         let hits = split.accuracy * split.rows as f64;
         let _ = write!(
@@ -160,19 +148,10 @@ fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
     ];
     format!(
         "<section class=\"facts\">{}{}{}</section>\n",
-        table("Data", rows.into_iter()),
-        table("Hyperparameters", settings),
-        table("Run", run.into_iter())
+        pairs("Data", rows),
+        pairs("Hyperparameters", settings),
+        pairs("Run", run)
     )
-}
-
-fn table<'a>(title: &str, rows: impl Iterator<Item = (&'a str, String)>) -> String {
-    let mut html = format!("<div><h2>{title}</h2>\n<table>\n");
-    for (name, value) in rows {
-        let _ = writeln!(html, "<tr><th>{}</th><td>{}</td></tr>", encode_text(name), encode_text(&value));
-    }
-    html.push_str("</table></div>\n");
-    html
 }
 
 fn percent(share: f64) -> String {
