@@ -32,12 +32,17 @@ pub(crate) async fn run(progress: &Progress, args: &AugmentArgs) -> anyhow::Resu
 
 /// The set before, without its rows, and after.
 fn augment(args: &AugmentArgs) -> anyhow::Result<([usize; 3], Prepared)> {
-    let prepared = Prepared::read(&args.data)?;
+    let (prepared, thesaurus) = std::thread::scope(|scope| {
+        let thesaurus = scope.spawn(|| Thesaurus::open(&args.wordnet));
+        (Prepared::read(&args.data), thesaurus.join())
+    });
+    let prepared = prepared?;
     if prepared.manifest.augmentation.is_some() {
         bail!("{} is augmented already: start from the set that it was made of", args.data.display());
     }
     let before = sizes(&prepared);
-    let thesaurus = Thesaurus::open(&args.wordnet)?;
+    let Ok(thesaurus) = thesaurus else { bail!("the reading of WordNet came to a sudden end") };
+    let thesaurus = thesaurus?;
     let options = AugmentOptions { to: args.to.into(), mode: args.mode, share: args.share, seed: u64::from(args.seed) };
     let augmented = prepared.augmented(&thesaurus, options);
     augmented.write(&args.output)?;

@@ -1,6 +1,8 @@
 //! SHA-256 as text for people, and the identity of a text with the random orders that come of it.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,19 +17,65 @@ pub(crate) fn to_hex(digest: &[u8]) -> String {
 /// Identity of a cleaned text: the first half of its SHA-256, in which no two texts of a data set meet.
 pub(crate) type Key = u128;
 
-/// The identity of `cleaned`.
-pub(crate) fn key(cleaned: &str) -> Key {
-    let digest: [u8; 32] = Sha256::digest(cleaned.as_bytes()).into();
+/// The identity of a tidied text, whatever the case of its letters: that of its lower-case form, which is what
+/// [`unspsc_taxonomy::clean`] makes of it.
+pub(crate) fn key(tidied: &str) -> Key {
+    let mut digest = Sha256::new();
+    let mut lower = [0; 128];
+    for piece in tidied.as_bytes().chunks(lower.len()) {
+        if let Some(lower) = lower.get_mut(..piece.len()) {
+            lower.copy_from_slice(piece);
+            lower.make_ascii_lowercase();
+            digest.update(lower);
+        }
+    }
+    let digest: [u8; 32] = digest.finalize().into();
     digest.iter().take(16).fold(0, |key, byte| key << 8 | u128::from(*byte))
+}
+
+/// A set of texts. A [`Key`] is a hash already, so that it is not hashed again.
+pub(crate) type Keys = HashSet<Key, BuildHasherDefault<KeyHasher>>;
+
+/// Takes a part of a [`Key`] for its hash.
+#[derive(Debug, Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = mix(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.0 = mix(self.0 ^ u64::from(value));
+    }
+
+    fn write_u128(&mut self, value: u128) {
+        self.0 ^= value as u64;
+    }
 }
 
 /// The place of `key` in the random order that `seed` stands for.
 ///
 /// Sorting by it shuffles without a generator's state: a text keeps its place whatever rows stand around it, in
 /// whatever order they came, on however many threads, and no library's shuffle can change the split of a published data
-/// set. The key comes last, so that the order is total.
-pub(crate) fn place(seed: u64, key: Key) -> (u64, Key) {
-    (mix(seed ^ mix((key >> 64) as u64) ^ key as u64), key)
+/// set.
+pub(crate) fn place(seed: u64, key: Key) -> u64 {
+    mix(seed ^ mix((key >> 64) as u64) ^ key as u64)
+}
+
+/// Rows that the nearest caches hold together.
+pub(crate) const NEAR: usize = 128;
+
+/// Reads values of shuffled rows, which lie all over memory. One after the other with nothing in between, many are on
+/// their way at once; whatever is then done to row after row finds them near instead of waiting for each.
+pub(crate) fn touch(values: impl Iterator<Item = u128>) {
+    std::hint::black_box(values.fold(0, |sum, value| sum ^ value));
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014, <https://doi.org/10.1145/2714064.2660195>).

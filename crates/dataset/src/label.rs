@@ -1,13 +1,15 @@
 //! One label for each text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unspsc_taxonomy::{Code, Level, Titles};
 
-use crate::digest::Key;
+use crate::digest::{Key, KeyHasher};
 use crate::{Groups, Reject, RejectReason, Row};
 
 /// What a text is to be classified as: an eight-digit code, or the name of a group of codes.
@@ -62,7 +64,9 @@ pub enum Labelling {
 }
 
 /// A text to learn from or be judged by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It is as large as a [`Row`], so that a million rows become examples where they lie in memory.
+#[derive(Debug, Clone)]
 pub struct Example {
     /// Tidied, not empty, in its own case; in a labelled set [`unspsc_taxonomy::clean`] of it is unique.
     pub description: String,
@@ -76,7 +80,20 @@ pub struct Example {
     pub title: bool,
     /// Identity of the cleaned description.
     pub(crate) key: Key,
+    /// The file, as an index into [`crate::Loaded::sources`], and the line that it begins on, counted from 1.
+    pub place: (u32, u32),
 }
+
+impl PartialEq for Example {
+    /// Wherever they were read.
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |e: &Self| (e.key, e.code, e.title);
+        parts(self) == parts(other)
+            && (&self.description, &self.label, &self.origin) == (&other.description, &other.label, &other.origin)
+    }
+}
+
+impl Eq for Example {}
 
 /// What became of rows that are no examples of their own; examples and these add up to the rows that came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -101,8 +118,9 @@ pub struct Labelled {
 /// The label of each row by itself, whatever other rows say of the same text; none where [`label()`] rejects the row.
 #[must_use]
 pub fn labels(rows: &[Row], labelling: &Labelling) -> Vec<Option<Label>> {
-    let mut labels = Labels::new(labelling);
-    rows.iter().map(|row| labels.of(row).ok()).collect()
+    let titles = Titles::embedded().unwrap_or_default();
+    let of = |labels: &mut Labels<'_>, row: &Row| labels.of(row).ok();
+    rows.par_iter().map_init(|| Labels::new(labelling, &titles), of).collect()
 }
 
 /// Labels every row and keeps one for each text.
@@ -111,69 +129,72 @@ pub fn labels(rows: &[Row], labelling: &Labelling) -> Vec<Option<Label>> {
 /// the text means, and all its rows are rejected. The code that is kept is the first one under the winning label; of
 /// spellings that differ in case, the one with most small letters, which says most about names.
 #[must_use]
-pub fn label(rows: Vec<Row>, labelling: &Labelling) -> Labelled {
-    let mut labels = Labels::new(labelling);
-    let mut rejects = Vec::new();
-    let mut places: HashMap<Key, usize> = HashMap::with_capacity(rows.len());
-    let mut texts: Vec<Candidates> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let label = match labels.of(&row) {
-            Ok(label) => label,
-            Err(reason) => {
-                rejects.push(rejected(row, reason));
-                continue;
-            }
-        };
-        let place = *places.entry(row.key).or_insert(texts.len());
-        match texts.get_mut(place) {
-            Some(text) => text.push((label, row)),
-            None => texts.push(Candidates::One(label, row)),
-        }
+pub fn label(mut rows: Vec<Row>, labelling: &Labelling) -> Labelled {
+    let titles = Titles::embedded().unwrap_or_default();
+    let fate = |labels: &mut Labels<'_>, row: &Row| labels.of(row).map_or_else(Fate::rejected, Fate::Example);
+    let mut fates: Vec<Fate> = rows.par_iter().map_init(|| Labels::new(labelling, &titles), fate).collect();
+    for same in repeated(&rows, &fates) {
+        settle(&same, &mut rows, &mut fates);
     }
-    let (mut examples, mut duplicates) = (Vec::with_capacity(texts.len()), 0);
-    for text in texts {
-        match text {
-            Candidates::One(label, row) => examples.push(example(label, row)),
-            Candidates::Several(rows) => {
-                let (count, before) = (rows.len(), rejects.len());
-                let won = settle(rows, &mut rejects);
-                duplicates += count - (rejects.len() - before) - usize::from(won.is_some());
-                examples.extend(won);
-            }
+    let (mut rejects, mut duplicates) = (Vec::new(), 0);
+    let example = |(row, fate): (Row, Fate)| match fate {
+        Fate::Example(label) => {
+            let Row { description, code, origin, title, key, place, .. } = row;
+            Some(Example { description, code, label, origin, title, key, place })
         }
-    }
-    let counts = LabelCounts { duplicates, rejected: rejects.len() };
-    Labelled { examples, rejects, counts }
+        Fate::Duplicate => {
+            duplicates += 1;
+            None
+        }
+        Fate::Rejected(reason) => {
+            let Row { place, description, code, .. } = row;
+            rejects.push(Reject { place, description, code: code.to_string(), reason: *reason });
+            None
+        }
+    };
+    let examples = rows.into_iter().zip(fates).filter_map(example).collect();
+    Labelled { examples, counts: LabelCounts { duplicates, rejected: rejects.len() }, rejects }
 }
 
-/// Rows of one text; nearly always one.
-enum Candidates {
-    One(Label, Row),
-    Several(Vec<(Label, Row)>),
+/// The places of rows with a label whose text is that of others, text by text.
+fn repeated(rows: &[Row], fates: &[Fate]) -> Vec<Vec<usize>> {
+    let labelled = |(_, (_, fate)): &(usize, (&Row, &Fate))| matches!(fate, Fate::Example(_));
+    let places = rows.par_iter().zip(fates).enumerate().filter(labelled);
+    // Half a key tells nearly all texts apart, and half as much memory is sorted sooner.
+    let mut order: Vec<(u64, usize)> = places.map(|(place, (row, _))| (row.key as u64, place)).collect();
+    order.par_sort_unstable();
+    let mut repeated = Vec::new();
+    for alike in order.chunk_by(|one, other| one.0 == other.0).filter(|alike| alike.len() > 1) {
+        let mut texts = BTreeMap::<Key, Vec<usize>>::new();
+        for (_, place) in alike {
+            texts.entry(rows.get(*place).map_or(0, |row| row.key)).or_default().push(*place);
+        }
+        repeated.extend(texts.into_values().filter(|same| same.len() > 1));
+    }
+    repeated
 }
 
-impl Candidates {
-    fn push(&mut self, entry: (Label, Row)) {
-        let earlier = std::mem::replace(self, Self::Several(Vec::new()));
-        let mut entries = match earlier {
-            Self::One(label, row) => vec![(label, row)],
-            Self::Several(entries) => entries,
-        };
-        entries.push(entry);
-        *self = Self::Several(entries);
-    }
+/// What becomes of a row.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// It is an example with this label.
+    Example(Label),
+    /// It says what another row says.
+    Duplicate,
+    /// It is not taken.
+    Rejected(Box<RejectReason>),
 }
 
 /// Labels of codes, each made once.
 struct Labels<'a> {
     labelling: &'a Labelling,
-    titles: Titles,
-    known: HashMap<Code, Label>,
+    titles: &'a Titles,
+    known: HashMap<Code, Label, BuildHasherDefault<KeyHasher>>,
 }
 
 impl<'a> Labels<'a> {
-    fn new(labelling: &'a Labelling) -> Self {
-        Self { labelling, titles: Titles::embedded().unwrap_or_default(), known: HashMap::new() }
+    fn new(labelling: &'a Labelling, titles: &'a Titles) -> Self {
+        Self { labelling, titles, known: HashMap::default() }
     }
 
     fn of(&mut self, row: &Row) -> Result<Label, RejectReason> {
@@ -195,53 +216,55 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// The example that rows of one text become; the rows of other labels become rejects.
-fn settle(entries: Vec<(Label, Row)>, rejects: &mut Vec<Reject>) -> Option<Example> {
-    let mut votes: Vec<(Label, usize)> = Vec::new();
-    for (label, _) in &entries {
-        match votes.iter_mut().find(|(seen, _)| seen == label) {
+impl Fate {
+    fn rejected(reason: RejectReason) -> Self {
+        Self::Rejected(Box::new(reason))
+    }
+}
+
+/// Decides about rows of one text: `same` has their places in `rows` and `fates`, ascending, each with a label so far.
+fn settle(same: &[usize], rows: &mut [Row], fates: &mut [Fate]) {
+    let said: Vec<(usize, Label)> = same
+        .iter()
+        .filter_map(|place| match fates.get(*place) {
+            Some(Fate::Example(label)) => Some((*place, label.clone())),
+            _ => None,
+        })
+        .collect();
+    let mut votes: Vec<(&Label, usize)> = Vec::new();
+    for (_, label) in &said {
+        match votes.iter_mut().find(|(seen, _)| *seen == label) {
             Some((_, count)) => *count += 1,
-            None => votes.push((label.clone(), 1)),
+            None => votes.push((label, 1)),
         }
     }
     let most = votes.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    let leaders: Vec<Label> = votes.into_iter().filter(|(_, count)| *count == most).map(|(label, _)| label).collect();
+    let leaders: Vec<&Label> = votes.into_iter().filter(|(_, count)| *count == most).map(|(label, _)| label).collect();
     let [winner] = leaders.as_slice() else {
-        for (label, row) in entries {
-            let other = leaders.iter().find(|leader| **leader != label).unwrap_or(&label).clone();
-            rejects.push(rejected(row, RejectReason::Tied(other)));
+        for (place, label) in &said {
+            let other = leaders.iter().find(|leader| **leader != label).map_or(label, |leader| *leader);
+            fates[*place] = Fate::rejected(RejectReason::Tied(other.clone()));
         }
-        return None;
+        return;
     };
-    let mut won: Option<Example> = None;
-    for (label, row) in entries {
-        if label != *winner {
-            rejects.push(rejected(row, RejectReason::Outvoted(winner.clone())));
-            continue;
-        }
-        let Some(kept) = &mut won else {
-            won = Some(example(label, row));
-            continue;
-        };
-        kept.title |= row.title;
-        if small_letters(&row.description) > small_letters(&kept.description) {
-            kept.description = row.description;
+    let (agreeing, others): (Vec<_>, Vec<_>) = said.iter().partition(|(_, label)| label == *winner);
+    for (place, _) in others {
+        fates[*place] = Fate::rejected(RejectReason::Outvoted((*winner).clone()));
+    }
+    let Some(((kept, _), repeats)) = agreeing.split_first() else { return };
+    for (place, _) in repeats {
+        fates[*place] = Fate::Duplicate;
+        let Row { description, title, .. } = &mut rows[*place];
+        let (title, description) = (*title, std::mem::take(description));
+        rows[*kept].title |= title;
+        if small_letters(&description) > small_letters(&rows[*kept].description) {
+            rows[*kept].description = description;
         }
     }
-    won
 }
 
 fn small_letters(text: &str) -> usize {
     text.bytes().filter(u8::is_ascii_lowercase).count()
-}
-
-fn example(label: Label, row: Row) -> Example {
-    let Row { description, code, origin, title, key, .. } = row;
-    Example { description, code, label, origin, title, key }
-}
-
-fn rejected(row: Row, reason: RejectReason) -> Reject {
-    Reject { place: row.place, description: row.description, code: row.code.to_string(), reason }
 }
 
 #[cfg(test)]
@@ -278,11 +301,11 @@ mod tests {
         assert_eq!(kept, [("Toner", "44103103".to_owned()), ("desk", "56101703".to_owned())]);
         assert_eq!(examples[0].label.as_str(), "44100000");
         let expected = [
-            ("thing", "code above the level"),
-            ("other", "unknown family"),
             ("toner", "contradicting labels"),
             ("cable", "contradicting labels"),
             ("cable", "contradicting labels"),
+            ("thing", "code above the level"),
+            ("other", "unknown family"),
         ];
         assert_eq!(kinds(&rejects), expected);
         assert_eq!(counts, LabelCounts { duplicates: 2, rejected: 5 });

@@ -82,15 +82,23 @@ pub(crate) struct Written {
     origin: usize,
 }
 
-/// A description with its code, or why there is none.
+/// A description with its code, or why there is none. What is rare stands elsewhere, so that a million of them are small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
     /// Tidied and not empty, and the code.
-    pub(crate) outcome: Result<(String, Code), RejectReason>,
-    /// The cells as they stand in the file.
-    pub(crate) raw: (String, String),
+    pub(crate) outcome: Result<(String, Code), Box<Unusable>>,
     /// Label and origin, in files that this crate wrote.
-    pub(crate) written: Option<(String, String)>,
+    pub(crate) written: Option<Box<(String, String)>>,
+}
+
+/// A row that yields nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    pub(crate) reason: RejectReason,
+    /// The cell of the description, or the row as far as it goes.
+    pub(crate) description: String,
+    /// The cell of the code.
+    pub(crate) code: String,
 }
 
 impl Layout {
@@ -163,21 +171,23 @@ impl Layout {
         matches!(self, Self::Occupational { .. })
     }
 
-    /// The items of one record; those of the code list from fine to coarse.
-    pub(crate) fn items(&self, record: &StringRecord, form: TitleForm) -> Vec<Item> {
+    /// Hands the items of one record to `take`; those of the code list from fine to coarse.
+    pub(crate) fn items(&self, record: &StringRecord, form: TitleForm, mut take: impl FnMut(Item)) {
         match self {
             Self::Described { descriptions, code, written, .. } => {
-                vec![described(record, descriptions, *code, written.as_ref())]
+                take(described(record, descriptions, *code, written.as_ref()));
             }
-            Self::Occupational { example, code } => vec![described(record, &[*example], *code, None)],
+            Self::Occupational { example, code } => take(described(record, &[*example], *code, None)),
             Self::CodeList(levels) => {
-                let item = |(place, (code, title)): (usize, &(usize, usize))| {
-                    let parents: Vec<usize> = levels.iter().skip(place).map(|(_, title)| *title).collect();
-                    let alone = (form != TitleForm::Parents).then(|| described(record, &[*title], *code, None));
-                    let joined = (form != TitleForm::Alone).then(|| titled(record, &parents, *code));
-                    [alone, joined]
-                };
-                levels.iter().enumerate().flat_map(item).flatten().collect()
+                for (place, (code, title)) in levels.iter().enumerate() {
+                    if form != TitleForm::Parents {
+                        take(described(record, &[*title], *code, None));
+                    }
+                    if form != TitleForm::Alone {
+                        let parents: Vec<usize> = levels.iter().skip(place).map(|(_, title)| *title).collect();
+                        take(titled(record, &parents, *code));
+                    }
+                }
             }
         }
     }
@@ -187,18 +197,19 @@ fn described(record: &StringRecord, columns: &[usize], code: usize, written: Opt
     let last = columns.iter().copied().chain([code]).max().unwrap_or_default();
     if record.len() <= last {
         let reason = RejectReason::TooFewColumns { found: record.len(), wanted: last + 1 };
-        return Item {
-            outcome: Err(reason),
-            raw: (record.iter().collect::<Vec<_>>().join(","), String::new()),
-            written: None,
-        };
+        let description = record.iter().collect::<Vec<_>>().join(",");
+        return Item { outcome: Err(Box::new(Unusable { reason, description, code: String::new() })), written: None };
     }
     let cell = |column: usize| record.get(column).unwrap_or_default();
+    let written = written.map(|w| Box::new((cell(w.label).to_owned(), cell(w.origin).to_owned())));
+    if let [column] = columns {
+        return item(cell(*column), cell(code), written);
+    }
     let mut cells: Vec<&str> =
         columns.iter().map(|column| cell(*column)).filter(|text| !text.trim().is_empty()).collect();
     // Buyers fill in an item's name and repeat it as its description.
     cells.dedup_by(|next, previous| next.trim().eq_ignore_ascii_case(previous.trim()));
-    item(&cells.join(" "), cell(code), written.map(|w| (cell(w.label).to_owned(), cell(w.origin).to_owned())))
+    item(&cells.join(" "), cell(code), written)
 }
 
 /// A title followed by those above it, separated by commas.
@@ -207,14 +218,13 @@ fn titled(record: &StringRecord, columns: &[usize], code: usize) -> Item {
     item(&cells.join(", "), record.get(code).unwrap_or_default(), None)
 }
 
-fn item(text: &str, digits: &str, written: Option<(String, String)>) -> Item {
+fn item(text: &str, digits: &str, written: Option<Box<(String, String)>>) -> Item {
     let outcome = digits.parse().map_err(RejectReason::Code).and_then(|code| {
         let tidied = tidy(text);
         if says_nothing(&tidied) { Err(RejectReason::EmptyDescription) } else { Ok((tidied, code)) }
     });
-    // The cells are wanted for rejects alone.
-    let raw = if outcome.is_err() { (text.to_owned(), digits.to_owned()) } else { Default::default() };
-    Item { outcome, raw, written }
+    let unusable = |reason| Box::new(Unusable { reason, description: text.to_owned(), code: digits.to_owned() });
+    Item { outcome: outcome.map_err(unusable), written }
 }
 
 /// Whether a description is none: empty, without a letter or digit, or what forms and programs write for nothing. pandas
@@ -290,7 +300,9 @@ mod tests {
         let record: StringRecord =
             ["10101501", "Cats", "10101500", "Livestock", "10100000", "Live animals"].to_vec().into();
         let texts = |form| -> Vec<String> {
-            layout.items(&record, form).into_iter().map(|item| item.outcome.unwrap().0).collect()
+            let mut titles = Vec::new();
+            layout.items(&record, form, |item| titles.push(item.outcome.unwrap().0));
+            titles
         };
         assert_eq!(texts(TitleForm::Alone), ["Cats", "Livestock", "Live animals"]);
         assert_eq!(

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use csv::{Reader, ReaderBuilder, StringRecord};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unspsc_taxonomy::{Code, Level, Titles, clean};
+use unspsc_taxonomy::{Code, Level, Titles};
 
 use crate::digest::{self, Key};
-use crate::layout::{Item, Layout};
+use crate::layout::{Item, Layout, Unusable};
 use crate::read::Content;
 use crate::{Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
 
@@ -22,8 +22,10 @@ const ENDINGS: [&str; 4] = [".csv", ".tsv", ".txt", ".csv.gz"];
 /// Folders of this name hold data to measure by, never to train on.
 const VALIDATION_FOLDER: &str = "validation";
 
-/// Records that are read before they are cleaned, on all threads.
+/// Records that are read while as many are cleaned.
 const BATCH: usize = 8192;
+/// Records that a thread cleans at a time.
+const PIECE: usize = 256;
 
 /// The set that the program carries.
 const STARTER: &str = include_str!("../../../data/starter.csv");
@@ -44,7 +46,7 @@ pub struct Row {
     /// Identity of the cleaned description.
     pub(crate) key: Key,
     /// The file, as an index into [`Loaded::sources`], and the line that the row begins on, counted from 1.
-    pub(crate) place: (u32, u32),
+    pub place: (u32, u32),
 }
 
 impl Row {
@@ -52,7 +54,7 @@ impl Row {
     #[must_use]
     pub fn new(description: &str, code: Code, origin: &str) -> Self {
         let description = unspsc_taxonomy::tidy(description);
-        let key = digest::key(&clean(&description));
+        let key = digest::key(&description);
         Self { description, code, group: None, origin: origin.into(), title: false, key, place: (0, 0) }
     }
 
@@ -155,17 +157,27 @@ impl Loaded {
             file: u32::try_from(self.sources.len()).unwrap_or(u32::MAX),
             origin: path.file_name().unwrap_or_default().to_string_lossy().into(),
             titles: Titles::embedded().unwrap_or_default(),
-            layout,
+            repeats_itself: layout.repeats(),
+            is_code_list: layout.is_code_list(),
             seen: HashSet::new(),
             repeats: 0,
         };
-        loop {
-            let batch = records(&mut reader).map_err(|source| csv_error(path, source))?;
-            if batch.is_empty() {
-                break;
-            }
-            adding.batch(&batch, reading.titles, self);
+        // One thread takes over what was cleaned last and reads on, while the others clean what was read last.
+        let (mut batch, mut next, mut cleaned) = (Batch::default(), Batch::default(), Vec::new());
+        batch.fill(&mut reader).map_err(|source| csv_error(path, source))?;
+        while !batch.records().is_empty() {
+            let (read, now_cleaned) = rayon::join(
+                || {
+                    adding.take(std::mem::take(&mut cleaned), self);
+                    next.fill(&mut reader)
+                },
+                || clean(batch.records(), &layout, reading.titles),
+            );
+            read.map_err(|source| csv_error(path, source))?;
+            cleaned = now_cleaned;
+            std::mem::swap(&mut batch, &mut next);
         }
+        adding.take(cleaned, self);
         let (rows, rejects) = (self.rows.len() - rows_before, self.rejects.len() - rejects_before);
         if rows + rejects == 0 {
             return Err(DatasetError::HeaderOnly { path: path.to_owned() });
@@ -173,7 +185,7 @@ impl Loaded {
         self.sources.push(Source {
             path: path.to_owned(),
             sha256: scan.sha256,
-            layout: adding.layout.name().to_owned(),
+            layout: layout.name().to_owned(),
             rows,
             rejects,
             repeats: adding.repeats,
@@ -182,9 +194,53 @@ impl Loaded {
     }
 }
 
-/// The next records; none at the end.
-fn records(reader: &mut Reader<impl Read>) -> Result<Vec<StringRecord>, csv::Error> {
-    reader.records().take(BATCH).collect()
+/// Records whose memory is used again.
+#[derive(Default)]
+struct Batch {
+    records: Vec<StringRecord>,
+    filled: usize,
+}
+
+impl Batch {
+    /// Reads the next records; none at the end.
+    fn fill(&mut self, reader: &mut Reader<impl Read>) -> Result<(), csv::Error> {
+        self.records.resize_with(BATCH, StringRecord::new);
+        self.filled = 0;
+        for record in &mut self.records {
+            if !reader.read_record(record)? {
+                break;
+            }
+            self.filled += 1;
+        }
+        Ok(())
+    }
+
+    fn records(&self) -> &[StringRecord] {
+        self.records.get(..self.filled).unwrap_or_default()
+    }
+}
+
+/// An item with the line it begins on and the identity of its text.
+struct Cleaned {
+    line: u64,
+    key: Key,
+    item: Item,
+}
+
+/// The items of the records in their order, cleaned on all threads.
+fn clean(records: &[StringRecord], layout: &Layout, form: TitleForm) -> Vec<Vec<Cleaned>> {
+    let piece = |records: &[StringRecord]| {
+        let mut cleaned = Vec::with_capacity(records.len());
+        for record in records {
+            let line = record.position().map_or(0, csv::Position::line);
+            layout.items(record, form, |item| {
+                let key = item.outcome.as_ref().map_or(0, |(text, _)| digest::key(text));
+                cleaned.push(Cleaned { line, key, item });
+            });
+        }
+        cleaned
+    };
+    records.par_chunks(PIECE).map(piece).collect()
 }
 
 /// A file on its way into [`Loaded`].
@@ -192,27 +248,18 @@ struct Adding {
     file: u32,
     origin: Arc<str>,
     titles: Titles,
-    layout: Layout,
+    repeats_itself: bool,
+    is_code_list: bool,
     /// What the file has yielded already, for the layouts that repeat themselves.
     seen: HashSet<(Key, Code)>,
     repeats: usize,
 }
 
 impl Adding {
-    /// Cleans a batch on all threads, then adds it in order.
-    fn batch(&mut self, records: &[StringRecord], form: TitleForm, loaded: &mut Loaded) {
-        let line = |record: &StringRecord| record.position().map_or(0, csv::Position::line);
-        let layout = &self.layout;
-        let keyed = |item: Item| {
-            let key = item.outcome.as_ref().map_or(0, |(text, _)| digest::key(&clean(text)));
-            (key, item)
-        };
-        let items: Vec<Vec<(Key, Item)>> =
-            records.par_iter().map(|record| layout.items(record, form).into_iter().map(keyed).collect()).collect();
-        for (record, items) in records.iter().zip(items) {
-            for (key, item) in items {
-                self.item(line(record), key, item, loaded);
-            }
+    /// Adds what was cleaned, in order.
+    fn take(&mut self, cleaned: Vec<Vec<Cleaned>>, loaded: &mut Loaded) {
+        for Cleaned { line, key, item } in cleaned.into_iter().flatten() {
+            self.item(line, key, item, loaded);
         }
     }
 
@@ -225,23 +272,24 @@ impl Adding {
                 let reason = RejectReason::UnknownSegment(code);
                 return loaded.rejects.push(Reject { place, description, code: code.to_string(), reason });
             }
-            Err(reason) => {
-                let (description, code) = item.raw;
+            Err(unusable) => {
+                let Unusable { reason, description, code } = *unusable;
                 return loaded.rejects.push(Reject { place, description, code, reason });
             }
         };
         // The titles above a commodity stand in its line too; that is the layout and no repetition.
-        if (self.layout.repeats() || self.layout.is_code_list()) && !self.seen.insert((key, code)) {
-            self.repeats += usize::from(self.layout.repeats());
+        if (self.repeats_itself || self.is_code_list) && !self.seen.insert((key, code)) {
+            self.repeats += usize::from(self.repeats_itself);
             return;
         }
         let (group, origin) = match item.written {
-            Some((label, origin)) => {
+            Some(written) => {
+                let (label, origin) = *written;
                 (label.parse::<Code>().is_err().then(|| Label::group(&label)), self.origin(&origin, loaded))
             }
             None => (None, Arc::clone(&self.origin)),
         };
-        loaded.rows.push(Row { description, code, group, origin, title: self.layout.is_code_list(), key, place });
+        loaded.rows.push(Row { description, code, group, origin, title: self.is_code_list, key, place });
     }
 
     /// The origin that a row names for itself; rows of one origin share its name.

@@ -5,14 +5,20 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::{CLEANING_VERSION, Level};
 
+use crate::digest::{NEAR, touch};
 use crate::layout::CODE_LIST;
+use crate::split::labels;
 use crate::{
     Augmentation, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Row, Source, Splits,
     TitleForm, cap, fingerprint, label, load, split, thin_titles,
 };
+
+/// Rows that a thread turns into CSV at a time.
+const PIECE: usize = 4096;
 
 /// Files of a prepared set: the three sides and their provenance.
 const TRAIN: &str = "train.csv";
@@ -147,7 +153,7 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
     if let Some(max) = options.max_per_class {
         splits.train = cap(splits.train, max, options.seed);
     }
-    let classes = splits.train.iter().map(|example| &example.label).collect::<BTreeSet<_>>().len();
+    let classes = labels(&splits.train).len();
     if classes < 2 {
         let reasons = explain(&reasons, labelled.duplicates);
         return Err(DatasetError::Unusable { usable: usable - labelled.rejected, rows: all, reasons });
@@ -242,21 +248,18 @@ impl Prepared {
         &self,
         folder: &Path,
         names: &[&str],
-        part: impl Fn(&str) -> PathBuf,
+        part: impl Fn(&str) -> PathBuf + Sync,
     ) -> Result<(), DatasetError> {
+        let failed = |name: &str| {
+            let path = part(name);
+            move |source| DatasetError::Write { path, source }
+        };
+        let mut files = Vec::with_capacity(names.len());
         for name in names {
-            write_file(&part(name), |out| match *name {
-                TRAIN => write_csv(&self.splits.train, out),
-                VALIDATION => write_csv(&self.splits.validation, out),
-                TEST => write_csv(&self.splits.test, out),
-                REJECTS => self.write_rejects(out),
-                GROUPS => self.write_groups(out),
-                _ => {
-                    serde_json::to_writer_pretty(&mut *out, &self.manifest)?;
-                    out.write_all(b"\n")
-                }
-            })?;
+            files.push((name, self.write_file(&part(name), name).map_err(failed(name))?));
         }
+        // Else after a power failure the names could be there and the bytes not.
+        files.par_iter().try_for_each(|(name, file)| file.sync_all().map_err(failed(name)))?;
         // The groups of an earlier set would be taken for those of this one.
         if self.groups.is_none() {
             drop(fs::remove_file(folder.join(GROUPS)));
@@ -266,6 +269,22 @@ impl Prepared {
             fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), source })?;
         }
         Ok(())
+    }
+
+    fn write_file(&self, path: &Path, name: &str) -> io::Result<File> {
+        let mut out = BufWriter::new(File::create(path)?);
+        match name {
+            TRAIN => write_csv(&self.splits.train, &mut out)?,
+            VALIDATION => write_csv(&self.splits.validation, &mut out)?,
+            TEST => write_csv(&self.splits.test, &mut out)?,
+            REJECTS => self.write_rejects(&mut out)?,
+            GROUPS => self.write_groups(&mut out)?,
+            _ => {
+                serde_json::to_writer_pretty(&mut out, &self.manifest)?;
+                out.write_all(b"\n")?;
+            }
+        }
+        out.into_inner().map_err(io::IntoInnerError::into_error)
     }
 
     fn write_rejects(&self, out: &mut BufWriter<File>) -> io::Result<()> {
@@ -301,21 +320,47 @@ fn explain(rejects: &BTreeMap<String, usize>, duplicates: usize) -> String {
 }
 
 fn write_csv(side: &[Example], out: &mut BufWriter<File>) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(["description", "code", "label", "origin"])?;
-    for Example { description, code, label, origin, .. } in side {
-        writer.write_record([description.as_str(), &code.to_string(), label.as_str(), origin])?;
+    out.write_all(b"description,code,label,origin\n")?;
+    // As much at a time as all threads have to do, and not the whole side; one writes what the others made before.
+    let mut made: Vec<io::Result<Vec<u8>>> = Vec::new();
+    let mut write = |made: Vec<io::Result<Vec<u8>>>| made.into_iter().try_for_each(|lines| out.write_all(&lines?));
+    for some in side.chunks(PIECE * 4 * rayon::current_num_threads()) {
+        let (written, further) =
+            rayon::join(|| write(std::mem::take(&mut made)), || some.par_chunks(PIECE).map(csv_rows).collect());
+        written?;
+        made = further;
     }
-    writer.flush()
+    write(made)
 }
 
-fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), DatasetError> {
-    let attempt = || {
-        let mut out = BufWriter::new(File::create(path)?);
-        write(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-    };
-    attempt().map_err(|source| DatasetError::Write { path: path.to_owned(), source })
+/// The lines of some examples.
+fn csv_rows(examples: &[Example]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::with_capacity(PIECE * 100);
+    for some in examples.chunks(NEAR) {
+        let ends = |text: &[u8]| Some((u128::from(*text.first()?) << 8) + u128::from(*text.last()?));
+        touch(some.iter().filter_map(|example| ends(example.description.as_bytes())));
+        for Example { description, code, label, origin, .. } in some {
+            push_field(&mut lines, description);
+            write!(lines, ",{code},")?;
+            push_field(&mut lines, label.as_str());
+            lines.push(b',');
+            push_field(&mut lines, origin);
+            lines.push(b'\n');
+        }
+    }
+    Ok(lines)
+}
+
+/// Adds a field, in quotes where it needs them. [`csv::Writer`] goes through every byte of fields that hardly ever do,
+/// which would be a seventh of the time of all that is done to a row.
+fn push_field(line: &mut Vec<u8>, field: &str) {
+    if field.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        line.push(b'"');
+        line.extend_from_slice(field.replace('"', "\"\"").as_bytes());
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(field.as_bytes());
+    }
 }
 
 #[cfg(test)]

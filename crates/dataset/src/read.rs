@@ -60,15 +60,17 @@ impl<'a> Content<'a> {
         let raw = Hashing { inner: self.raw()?, digest: Sha256::new() };
         let mut plain = decompressed(raw).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
         let mut look = Look::default();
-        let mut chunk = vec![0; CHUNK];
+        // One thread reads on, and takes the digest, while another looks at what was read last.
+        let (mut chunk, mut next, mut read) = (vec![0; CHUNK], vec![0; CHUNK], 0);
         loop {
-            let read = match plain.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(source) if source.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(DatasetError::Read { path: path.to_owned(), source }),
-            };
-            look.at(chunk.get(..read).unwrap_or_default(), path)?;
+            let at = chunk.get(..read).unwrap_or_default();
+            let (further, looked) = rayon::join(|| read_some(&mut plain, &mut next), || look.at(at, path));
+            looked?;
+            read = further.map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+            if read == 0 {
+                break;
+            }
+            std::mem::swap(&mut chunk, &mut next);
         }
         if !look.printable {
             return Err(DatasetError::Empty { path: path.to_owned() });
@@ -81,8 +83,11 @@ impl<'a> Content<'a> {
     ///
     /// # Errors
     /// Names the file if it cannot be opened.
-    pub(crate) fn open(self, scan: &Scan) -> Result<DecodeReaderBytes<Box<dyn Read + 'a>, Vec<u8>>, DatasetError> {
-        let plain: Box<dyn Read + 'a> = match decompressed(self.raw()?) {
+    pub(crate) fn open(
+        self,
+        scan: &Scan,
+    ) -> Result<DecodeReaderBytes<Box<dyn Read + Send + 'a>, Vec<u8>>, DatasetError> {
+        let plain: Box<dyn Read + Send + 'a> = match decompressed(self.raw()?) {
             Ok(plain) => Box::new(plain),
             Err(source) => return Err(DatasetError::Read { path: self.path().to_owned(), source }),
         };
@@ -94,13 +99,23 @@ impl<'a> Content<'a> {
         Ok(builder.build(plain))
     }
 
-    fn raw(self) -> Result<Box<dyn Read + 'a>, DatasetError> {
+    fn raw(self) -> Result<Box<dyn Read + Send + 'a>, DatasetError> {
         match self {
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(source) => Err(DatasetError::Read { path: path.to_owned(), source }),
             },
             Self::Embedded(_, bytes) => Ok(Box::new(bytes)),
+        }
+    }
+}
+
+/// Fills `buffer` with the next bytes, none at the end.
+fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }
@@ -181,15 +196,14 @@ impl Look {
             return Err(DatasetError::Binary { path: path.to_owned() });
         }
         self.printable |= chunk.iter().any(u8::is_ascii_graphic);
-        for piece in chunk.split_inclusive(|byte| *byte == b'\n') {
-            self.line_bytes += piece.len();
-            if self.line_bytes > MAX_LINE_BYTES {
-                return Err(DatasetError::LongLine { path: path.to_owned(), line: self.line + 1 });
-            }
-            if piece.ends_with(b"\n") {
-                self.line += 1;
-                self.line_bytes = 0;
-            }
+        // A chunk is shorter than the longest line, so that only the line that it ends can be too long.
+        self.line_bytes += chunk.iter().position(|byte| *byte == b'\n').unwrap_or(chunk.len());
+        if self.line_bytes > MAX_LINE_BYTES {
+            return Err(DatasetError::LongLine { path: path.to_owned(), line: self.line + 1 });
+        }
+        if let Some(last) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            self.line += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.line_bytes = chunk.len() - last - 1;
         }
         self.check_utf8(chunk);
         Ok(())

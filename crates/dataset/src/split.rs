@@ -1,12 +1,12 @@
 //! Training, validation and test rows that share no text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use unspsc_taxonomy::{Level, clean};
+use unspsc_taxonomy::Level;
 
-use crate::digest::{self, Key};
+use crate::digest::{self, NEAR, touch};
 use crate::{Example, Label};
 
 /// One row in so many goes to validation, and one to test.
@@ -31,76 +31,98 @@ impl Splits {
     }
 }
 
-/// What stays together: a text, or all titles of one commodity.
-type Unit = Vec<Example>;
-
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
 /// All titles of one commodity go to one side. A label with three texts or commodities has at least one on every side;
 /// with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
 pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
-    let mut splits = Splits::default();
-    for (_, examples) in by_label(examples) {
-        deal(examples, seed, &mut splits);
+    let mut places = places(&examples, seed);
+    places.par_sort_unstable();
+    let mut sides = vec![Side::Train; examples.len()];
+    for of_one_label in places.chunk_by(|one, other| one.label == other.label) {
+        deal(of_one_label, &mut sides);
     }
-    // The first of each label were held out, so that what is left begins with small labels: each side gets an order
-    // of its own.
-    for side in [&mut splits.train, &mut splits.validation, &mut splits.test] {
-        side.par_sort_unstable_by_key(|example| digest::place(!seed, example.key));
-    }
-    splits
-}
-
-fn by_label(examples: Vec<Example>) -> BTreeMap<Label, Vec<Example>> {
-    let mut labels = BTreeMap::<Label, Vec<Example>>::new();
-    for example in examples {
-        match labels.get_mut(&example.label) {
-            Some(rows) => rows.push(example),
-            None => drop(labels.insert(example.label.clone(), vec![example])),
+    let mut examples: Vec<Option<Example>> = examples.into_iter().map(Some).collect();
+    let mut collect = |side: Side| -> Vec<Example> {
+        // The first of each label were held out, so that what is left begins with small labels: each side gets an order
+        // of its own.
+        let key = |index: usize| examples.get(index).and_then(Option::as_ref).map(|example| example.key);
+        let indices = sides.par_iter().enumerate().filter(|(_, of)| **of == side);
+        let mut order: Vec<(u64, usize)> =
+            indices.filter_map(|(index, _)| Some((digest::place(!seed, key(index)?), index))).collect();
+        // Equal places are as good as impossible; the key makes the order total even so.
+        order.par_sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| key(one.1).cmp(&key(other.1))));
+        let mut side = Vec::with_capacity(order.len());
+        for some in order.chunks(NEAR) {
+            touch(some.iter().filter_map(|(_, index)| Some(examples.get(*index)?.as_ref()?.key)));
+            side.extend(some.iter().filter_map(|(_, index)| examples.get_mut(*index)?.take()));
         }
-    }
-    labels
+        side
+    };
+    Splits { train: collect(Side::Train), validation: collect(Side::Validation), test: collect(Side::Test) }
 }
 
-/// Deals out the examples of one label.
-fn deal(examples: Vec<Example>, seed: u64, splits: &mut Splits) {
-    let rows = held_out(examples.len());
-    let units = units(examples, seed);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Train,
+    Validation,
+    Test,
+}
+
+/// Where an example stands when all are dealt out: by label, then in the random order of what stays together, which is
+/// a text or all titles of one commodity.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    label: u32,
+    /// Two units that come upon the same number stay together, which does no harm.
+    unit: u64,
+    /// Index of the example.
+    index: usize,
+}
+
+fn places(examples: &[Example], seed: u64) -> Vec<Place> {
+    let labels = labels(examples);
+    let rank: HashMap<&Label, u32> = labels.into_iter().zip(0..).collect();
+    let place = |(index, example): (usize, &Example)| {
+        let is_commodity = example.title && example.code.level() == Level::Commodity;
+        let unit = if is_commodity { digest::key(&example.code.to_string()) } else { example.key };
+        let label = rank.get(&example.label).copied().unwrap_or_default();
+        Place { label, unit: digest::place(seed, unit), index }
+    };
+    examples.par_iter().enumerate().map(place).collect()
+}
+
+/// The distinct labels of the examples, in order.
+pub(crate) fn labels(examples: &[Example]) -> BTreeSet<&Label> {
+    let found = examples.par_chunks(1 << 14).map(|some| some.iter().map(|example| &example.label).collect());
+    found.reduce(HashSet::new, |some: HashSet<&Label>, more| &some | &more).into_iter().collect()
+}
+
+/// Deals out the examples of one label, which stand in the order of their units.
+fn deal(places: &[Place], sides: &mut [Side]) {
+    let rows = held_out(places.len());
+    let units = || places.chunk_by(|one, other| one.unit == other.unit);
     // A third at most, so that few and large units leave some for every side.
-    let most = units.len() / 3;
+    let most = units().count() / 3;
     let (mut test, mut validation) = ((0, 0), (0, 0));
-    for unit in units {
+    for unit in units() {
         let open = |dealt: (usize, usize)| dealt.0 < rows && dealt.1 < most;
         let (side, dealt) = if open(test) {
-            (&mut splits.test, Some(&mut test))
+            (Side::Test, &mut test)
         } else if open(validation) {
-            (&mut splits.validation, Some(&mut validation))
+            (Side::Validation, &mut validation)
         } else {
-            (&mut splits.train, None)
+            // All that follow are for training too.
+            return;
         };
-        if let Some(dealt) = dealt {
-            *dealt = (dealt.0 + unit.len(), dealt.1 + 1);
+        *dealt = (dealt.0 + unit.len(), dealt.1 + 1);
+        for place in unit {
+            if let Some(of) = sides.get_mut(place.index) {
+                *of = side;
+            }
         }
-        side.extend(unit);
     }
-}
-
-/// What stays together, in the random order that `seed` stands for.
-fn units(examples: Vec<Example>, seed: u64) -> Vec<Unit> {
-    let (titles, texts): (Vec<_>, Vec<_>) =
-        examples.into_iter().partition(|e| e.title && e.code.level() == Level::Commodity);
-    let mut commodities = BTreeMap::new();
-    for title in titles {
-        commodities.entry(title.code).or_insert_with(Vec::new).push(title);
-    }
-    let mut units: Vec<(Key, Unit)> = texts.into_iter().map(|text| (text.key, vec![text])).collect();
-    units.extend(commodities.into_iter().map(|(code, mut unit)| {
-        unit.sort_unstable_by_key(|example| example.key);
-        (digest::key(&code.to_string()), unit)
-    }));
-    units.par_sort_unstable_by_key(|(key, _)| digest::place(seed, *key));
-    units.into_iter().map(|(_, unit)| unit).collect()
 }
 
 /// Keeps at most `max_per_class` examples of each label, chosen by `seed`.
@@ -124,7 +146,7 @@ fn keep<K: Ord>(
     kind: impl Fn(&Example) -> Option<K>,
 ) -> Vec<Example> {
     let mut kept = BTreeMap::<K, usize>::new();
-    examples.par_sort_unstable_by_key(|example| digest::place(!seed, example.key));
+    examples.par_sort_unstable_by_key(|example| (digest::place(!seed, example.key), example.key));
     examples.retain(|example| {
         let Some(kind) = kind(example) else { return true };
         let count = kept.entry(kind).or_default();
@@ -134,18 +156,18 @@ fn keep<K: Ord>(
     examples
 }
 
-/// Identity of a data set: SHA-256 over the cleaned texts and labels of the three sides, whatever their order;
-/// hexadecimal.
+/// Identity of a data set: SHA-256 over the identities of the texts, which are the first halves of the SHA-256 of the
+/// cleaned texts, and their labels on the three sides, in the order of the rows; hexadecimal.
 #[must_use]
 pub fn fingerprint(splits: &Splits) -> String {
     let mut digest = Sha256::new();
     for (name, side) in splits.named() {
-        let mut lines: Vec<(String, &Label)> = side.par_iter().map(|e| (clean(&e.description), &e.label)).collect();
-        lines.par_sort_unstable();
-        digest.update(format!("{name}\n"));
-        for (description, label) in lines {
-            // Cleaned texts hold neither tabs nor line ends, so that no two data sets read alike.
-            digest.update(format!("{description}\t{label}\n"));
+        digest.update(name);
+        for example in side {
+            digest.update(example.key.to_be_bytes());
+            digest.update(example.label.as_str());
+            // No label holds it, so that no two data sets read alike.
+            digest.update(b"\n");
         }
     }
     digest::to_hex(&digest.finalize())
@@ -243,11 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_sees_texts_labels_and_sides_but_not_order() {
+    fn the_fingerprint_sees_texts_labels_sides_and_order() {
         let splits = split(examples(&[("10000000", 20)]), 1);
+        assert_eq!(fingerprint(&splits), fingerprint(&splits.clone()));
         let mut reordered = splits.clone();
         reordered.train.reverse();
-        assert_eq!(fingerprint(&splits), fingerprint(&reordered));
+        assert_ne!(fingerprint(&splits), fingerprint(&reordered));
+        let mut reworded = splits.clone();
+        reworded.train[0].key ^= 1;
+        assert_ne!(fingerprint(&splits), fingerprint(&reworded));
         let mut moved = splits.clone();
         moved.train.extend(moved.test.pop());
         assert_ne!(fingerprint(&splits), fingerprint(&moved));

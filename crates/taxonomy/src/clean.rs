@@ -26,12 +26,26 @@ pub fn clean(text: &str) -> String {
 /// `&`, `<` and `>`, which makes the function idempotent.
 #[must_use]
 pub fn tidy(text: &str) -> String {
+    // Nearly every line of a purchase record: nothing to do, or nothing to decode and no markup to look for.
+    if is_tidy(text) {
+        return text.to_owned();
+    }
     if text.bytes().all(|byte| byte.is_ascii() && !matches!(byte, b'&' | b'<')) {
-        // Nearly every line of a purchase record: nothing to decode, no markup to look for.
         return spaced(text);
     }
     let decoded = decode_html_entities(text);
     spaced(&deunicode::deunicode_with_tofu(&strip_tags(&decoded), " "))
+}
+
+/// Whether [`tidy`] leaves the text as it is.
+fn is_tidy(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let fits = |byte: u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'&' | b'<' | b'>');
+    // Without an early end, which lets the compiler take many bytes at a time.
+    let printable = bytes.iter().fold(true, |all, byte| all & fits(*byte));
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let spaced = pairs.fold(true, |all, (byte, next)| all & !((*byte == b' ') & (*next == b' ')));
+    printable && spaced && !text.starts_with(' ') && !text.ends_with(' ')
 }
 
 /// Printable characters of an ASCII text with single spaces between the words, and `&` as a word.

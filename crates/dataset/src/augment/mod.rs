@@ -9,15 +9,17 @@ mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unspsc_taxonomy::{Level, clean};
+use unspsc_taxonomy::Level;
 
-use crate::digest::{self, Key};
+use crate::digest::{self, Key, Keys};
 use crate::{Example, Label, Prepared, Splits, fingerprint};
 
 pub use thesaurus::{Thesaurus, ThesaurusError};
@@ -28,8 +30,8 @@ use words::Sentence;
 /// What stands before the origin of a new row.
 pub const AUGMENTED: &str = "augmented:";
 
-/// Rounds over a class's texts without a new one after which the class is left as it is.
-const FRUITLESS_ROUNDS: usize = 8;
+/// Attempts in a row without a new text after which an original is given up: it has hardly any variants left.
+const FRUITLESS_ATTEMPTS: usize = 8;
 
 /// What happens to large classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +123,7 @@ fn level_out(splits: &mut Splits, options: AugmentOptions) -> usize {
     }
     excess.values_mut().for_each(|count| *count = count.saturating_sub(options.to));
     let mut units: Vec<_> = units.into_iter().collect();
-    units.sort_unstable_by_key(|((_, key), _)| digest::place(options.seed, *key));
+    units.sort_unstable_by_key(|((_, key), _)| (digest::place(options.seed, *key), *key));
     let mut leaving = HashSet::new();
     for ((label, _), rows) in units {
         if let Some(excess) = excess.get_mut(label).filter(|excess| **excess >= rows.len()) {
@@ -138,7 +140,9 @@ fn level_out(splits: &mut Splits, options: AugmentOptions) -> usize {
 
 /// New rows for all classes below `options.to`, and what they lack even so.
 fn grow(splits: &Splits, thesaurus: &Thesaurus, options: AugmentOptions) -> (Vec<Example>, BTreeMap<Label, usize>) {
-    let mut taken: HashSet<Key> = splits.named().iter().flat_map(|(_, side)| side.iter().map(|e| e.key)).collect();
+    let all = splits.named().iter().map(|(_, side)| side.len()).sum::<usize>();
+    let mut taken = Keys::with_capacity_and_hasher(2 * all, BuildHasherDefault::default());
+    taken.extend(splits.named().iter().flat_map(|(_, side)| side.iter().map(|example| example.key)));
     let mut classes = BTreeMap::<&Label, Vec<&Example>>::new();
     for example in &splits.train {
         classes.entry(&example.label).or_default().push(example);
@@ -172,36 +176,57 @@ fn entries(classes: &[(&Label, Vec<&Example>)], thesaurus: &Thesaurus) -> HashMa
 fn grow_class(
     originals: &[&Example],
     entries: &HashMap<String, Entry>,
-    taken: &HashSet<Key>,
+    taken: &Keys,
     options: AugmentOptions,
 ) -> Vec<Example> {
-    let sentences: Vec<(&Example, Sentence<'_>)> =
-        originals.iter().map(|example| (*example, Sentence::new(&example.description, entries))).collect();
+    let mut sentences: Vec<Varied<'_>> = originals
+        .iter()
+        .map(|original| Varied { original, sentence: Sentence::new(&original.description, entries), fruitless: 0 })
+        .filter(|varied| !varied.sentence.replaceable.is_empty())
+        .collect();
     let wanted = options.to - originals.len();
-    let (mut rows, mut own) = (Vec::with_capacity(wanted), HashSet::<Key>::new());
-    let mut fruitless = 0;
+    let (mut rows, mut own) = (Vec::new(), Keys::default());
+    let mut origins = HashMap::<&str, Arc<str>>::new();
     for round in 0_u64.. {
-        let before = rows.len();
-        for (original, sentence) in &sentences {
+        for Varied { original, sentence, fruitless } in &mut sentences {
             if rows.len() == wanted {
                 return rows;
             }
-            let seed = digest::place(options.seed ^ round.rotate_left(32), original.key).0;
-            let Some(description) = sentence.vary(options.share, &mut ChaCha8Rng::seed_from_u64(seed)) else {
+            let seed = digest::place(options.seed ^ round.rotate_left(32), original.key);
+            let description = sentence.vary(options.share, &mut ChaCha8Rng::seed_from_u64(seed));
+            let key = digest::key(&description);
+            if taken.contains(&key) || !own.insert(key) {
+                *fruitless += 1;
                 continue;
-            };
-            let key = digest::key(&clean(&description));
-            if !taken.contains(&key) && own.insert(key) {
-                let origin = format!("{AUGMENTED}{}", original.origin).into();
-                rows.push(Example { description, key, origin, ..(*original).clone() });
             }
+            *fruitless = 0;
+            let origin = Arc::clone(
+                origins.entry(&original.origin).or_insert_with(|| format!("{AUGMENTED}{}", original.origin).into()),
+            );
+            rows.push(Example {
+                description,
+                code: original.code,
+                label: original.label.clone(),
+                origin,
+                title: original.title,
+                key,
+                place: original.place,
+            });
         }
-        fruitless = if rows.len() > before { 0 } else { fruitless + 1 };
-        if fruitless == FRUITLESS_ROUNDS {
+        sentences.retain(|varied| varied.fruitless < FRUITLESS_ATTEMPTS);
+        if sentences.is_empty() {
             break;
         }
     }
     rows
+}
+
+/// A text that new ones are made of.
+struct Varied<'a> {
+    original: &'a Example,
+    sentence: Sentence<'a>,
+    /// Attempts in a row that gave no new text.
+    fruitless: usize,
 }
 
 /// `amount` of the places `0..len`, ascending.

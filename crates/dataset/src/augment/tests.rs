@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use unspsc_taxonomy::clean;
+
 use super::*;
 use crate::{Options, Row, TitleForm, label, prepare, starter};
 

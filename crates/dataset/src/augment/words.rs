@@ -66,6 +66,8 @@ pub(super) struct Sentence<'a> {
     pub(super) words: Vec<Word<'a>>,
     /// Those with synonyms.
     pub(super) replaceable: Vec<usize>,
+    /// Length of the text.
+    bytes: usize,
 }
 
 /// Words of `text` that a dictionary may know, in small letters.
@@ -88,31 +90,31 @@ impl<'a> Sentence<'a> {
         };
         let words: Vec<Word<'a>> = split.iter().enumerate().map(word).collect();
         let replaceable = (0..words.len()).filter(|place| words.get(*place).is_some_and(|w| !w.synonyms.is_empty()));
-        Self { replaceable: replaceable.collect(), words }
+        Self { replaceable: replaceable.collect(), words, bytes: text.len() }
     }
 
-    /// The text with `share` of its replaceable words replaced, one at least; none where no word is replaceable.
-    pub(super) fn vary(&self, share: f64, random: &mut ChaCha8Rng) -> Option<String> {
-        if self.replaceable.is_empty() {
-            return None;
-        }
+    /// The text with `share` of its replaceable words replaced, one at least; the text itself where none is replaceable.
+    pub(super) fn vary(&self, share: f64, random: &mut ChaCha8Rng) -> String {
         let wanted = share * self.replaceable.len() as f64;
         let amount = (1..=self.replaceable.len()).filter(|amount| *amount as f64 <= wanted + 0.5).count().max(1);
-        let chosen = choose(self.replaceable.len(), amount, random);
-        let chosen: Vec<usize> = chosen.into_iter().filter_map(|place| self.replaceable.get(place).copied()).collect();
-        let mut text = String::new();
+        let mut chosen = choose(self.replaceable.len(), amount, random).into_iter();
+        let mut next = chosen.next().and_then(|place| self.replaceable.get(place));
+        let mut text = String::with_capacity(self.bytes + 16 * amount);
         for (place, Word { parts: [before, core, after], synonyms }) in self.words.iter().enumerate() {
             if place > 0 {
                 text.push(' ');
             }
             text.push_str(before);
-            match synonyms.get(random.random_range(0..synonyms.len().max(1))) {
-                Some(synonym) if chosen.contains(&place) => text.push_str(&in_case_of(core, synonym)),
-                _ => text.push_str(core),
+            if next == Some(&place) {
+                let synonym = synonyms.get(random.random_range(0..synonyms.len().max(1)));
+                push_in_case_of(core, synonym.map_or(core, String::as_str), &mut text);
+                next = chosen.next().and_then(|place| self.replaceable.get(place));
+            } else {
+                text.push_str(core);
             }
             text.push_str(after);
         }
-        Some(text)
+        text
     }
 }
 
@@ -171,19 +173,13 @@ fn proper_names(words: &[[&str; 3]], entries: &HashMap<String, Entry>) -> Vec<bo
     cores().enumerate().map(name).collect()
 }
 
-/// `synonym` in capitals, with a capital, or as it is, like `word`.
-fn in_case_of(word: &str, synonym: &str) -> String {
-    let mut letters = word.bytes();
-    let capital = letters.next().is_some_and(|byte| byte.is_ascii_uppercase());
-    if !capital {
-        return synonym.to_owned();
+/// Adds `synonym` in capitals, with a capital, or as it is, like `word`.
+fn push_in_case_of(word: &str, synonym: &str, text: &mut String) {
+    let start = text.len();
+    text.push_str(synonym);
+    let capitals = word.bytes().take_while(u8::is_ascii_uppercase).count();
+    let end = if capitals == word.len() { text.len() } else { start + capitals.min(1) };
+    if let Some(letters) = text.get_mut(start..end) {
+        letters.make_ascii_uppercase();
     }
-    if letters.all(|byte| byte.is_ascii_uppercase()) {
-        return synonym.to_ascii_uppercase();
-    }
-    let mut cased = synonym.to_owned();
-    if let Some(first) = cased.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    cased
 }
