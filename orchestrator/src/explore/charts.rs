@@ -135,12 +135,12 @@ fn marks(svg: &mut String, scale: &Scale, lengths: &Lengths) {
         let (x, from, bottom) = (scale.x(length), y - 10.0, HEIGHT - BOTTOM);
         let (side, text) = if x > WIDTH - 120.0 { ("mark end", x - 5.0) } else { ("mark", x + 5.0) };
         let _ = write!(svg, "<path class=\"best\" d=\"M{x:.1} {from}V{bottom}\"/>");
-        let _ = write!(svg, "<text class=\"{side}\" x=\"{text:.1}\" y=\"{y}\">{name}</text>");
+        let _ = write!(svg, "<text class=\"{side}\" x=\"{text:.1}\" y=\"{y}\">{}</text>", escape(&name));
         y += LINE;
     }
     if !far.is_empty() {
-        let text = far.into_iter().map(cut).collect::<Vec<_>>().join(", ");
-        let _ = write!(svg, "<text class=\"tick end\" x=\"{}\" y=\"14\">{text} →</text>", WIDTH - RIGHT);
+        let (x, text) = (WIDTH - RIGHT, far.into_iter().map(cut).collect::<Vec<_>>().join(", "));
+        let _ = write!(svg, "<text class=\"tick end\" x=\"{x}\" y=\"14\">{} →</text>", escape(&text));
     }
 }
 

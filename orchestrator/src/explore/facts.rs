@@ -38,7 +38,7 @@ pub(crate) fn facts(survey: &Survey, about: &About) -> String {
         html += &format!("<p class=\"note\">{} is validation data and was left alone.</p>\n", escape(&skipped));
     }
     let command = escape(&about.command);
-    html + &format!("</section>\n<section>\n<h2>Command</h2>\n<p class=\"command\">{command}</p>\n</section>\n")
+    html + &format!("</section>\n<section>\n<h2>Command</h2>\n<p>{command}</p>\n</section>\n")
 }
 
 fn options(options: &Options, about: &About) -> Vec<(&'static str, String)> {

@@ -36,7 +36,7 @@ pub(crate) async fn run(progress: &Progress, args: &ExploreArgs) -> anyhow::Resu
     let survey = work.await.context("the exploration came to a sudden end")??;
     drop(step);
     print(&summary::describe(&survey))?;
-    print(&format!("written to {}", args.output.display()))
+    print(&format!("\nwritten to {}", args.output.display()))
 }
 
 /// Surveys, and writes the page.
@@ -46,7 +46,8 @@ fn explore(args: &ExploreArgs) -> anyhow::Result<Survey> {
     probe(&args.output).with_context(cannot)?;
     let survey = survey(args)?;
     let columns = args.data.description_column.iter().chain(&args.data.code_column).cloned().collect();
-    let about = About { name: prepare::name(&args.data), command: command_line(), columns };
+    let name = args.data.data.as_ref().map_or_else(|| "Starter set".to_owned(), |path| path.display().to_string());
+    let about = About { name, command: command_line(), columns };
     write(&args.output, &page::page(&survey, &about)).with_context(cannot)?;
     Ok(survey)
 }

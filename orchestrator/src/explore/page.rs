@@ -21,7 +21,7 @@ const MAX_OVERLAPS: usize = 12;
 /// Sources that are named with the samples of a class.
 const MAX_CLASS_SOURCES: usize = 4;
 /// Characters of names and of sample texts that are shown.
-const NAME: usize = 80;
+const NAME: usize = 120;
 const TEXT: usize = 140;
 
 /// What the survey does not know.
@@ -69,7 +69,7 @@ fn verdict(survey: &Survey) -> String {
     let mut html = tiles(&[
         (count(survey.usable()), usable.to_owned()),
         (count(counts.classes), "classes with training rows".to_owned()),
-        (ratios.join(" → "), format!("rows of the largest class for one of the smallest, {sides}")),
+        (ratios.join(" → "), format!("largest class to smallest, {sides}")),
         (percent(dropped), format!("of {} rows dropped", count(counts.rows))),
         (medians.join(" / "), format!("words{tokens} in the median text")),
     ]);
@@ -195,9 +195,14 @@ fn lengths(survey: &Survey) -> String {
     let head = ["length in", "median", "mode", "longest"].map(str::to_owned);
     let head = head.into_iter().chain([low, high].map(|limit| format!("cut at {limit}")));
     let texts = count(survey.words.texts());
-    let tokens = if rows.len() > 1 { "; tokens are those of the encoder, with the special ones" } else { "" };
-    let caption =
-        format!("Of the {texts} texts of training, validation and test{tokens}. At most {LONGEST} are counted.");
+    let mut caption = format!("Of the {texts} texts of training, validation and test");
+    if let Ok(tokens) = &survey.tokens {
+        caption += "; tokens are those of the encoder, with the special ones";
+        if tokens.longest() == LONGEST {
+            caption += &format!("; a text of more than {LONGEST} counts as that long");
+        }
+    }
+    caption.push('.');
     format!(
         "<section>\n<h2>Length of the texts</h2>\n<div class=\"charts\">{charts}</div>\n{note}{}</section>\n",
         table(&caption, head, 1, rows)
