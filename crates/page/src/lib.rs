@@ -24,7 +24,8 @@ pub fn document(kind: &str, title: &str, body_html: &str) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{kind}: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header><p class=\"kicker\">{kind}</p><h1>{title}</h1></header>\n<main>\n{body_html}</main>\n</body>\n</html>\n"
+         <header><p class=\"kicker\">{kind}</p><h1>{title}</h1></header>\n\
+         <main>\n{body_html}</main>\n</body>\n</html>\n"
     )
 }
 

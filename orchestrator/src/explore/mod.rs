@@ -1,8 +1,6 @@
 //! `unspsc data explore`: a data set on one page, before and after preparation.
 
-mod charts;
 mod count;
-mod facts;
 mod lengths;
 mod overlap;
 mod page;

@@ -1,28 +1,31 @@
 //! The survey as one HTML file.
 
+mod charts;
+mod classes;
+mod facts;
+
 use std::fmt::Write as _;
 
 use unspsc_page::{document, escape, table, tiles};
 
 use crate::tables::count;
 
-use super::charts::{Bars, histogram};
-use super::facts::facts;
 use super::lengths::{LONGEST, Lengths};
 use super::overlap::Overlaps;
 use super::summary::without_tokens;
-use super::survey::{Class, MAX_CLASSES, Origin, Rows, Sample, Survey};
+use super::survey::{Origin, Rows, Survey};
 use super::warnings::warnings;
 use super::{LIMITS, percent, short};
+
+use charts::histogram;
+use classes::{classes, samples};
+use facts::facts;
 
 /// Sources that have a row of their own, and those whose overlaps are shown.
 const MAX_SOURCES: usize = 40;
 const MAX_OVERLAPS: usize = 12;
-/// Sources that are named with the samples of a class.
-const MAX_CLASS_SOURCES: usize = 4;
-/// Characters of names and of sample texts that are shown.
+/// Characters of names that are shown.
 const NAME: usize = 120;
-const TEXT: usize = 140;
 
 /// What the survey does not know.
 #[derive(Debug, Clone, Default)]
@@ -63,11 +66,10 @@ fn verdict(survey: &Survey) -> String {
     let median = [Some(&survey.words), survey.tokens.as_ref().ok()];
     let medians: Vec<String> = median.into_iter().flatten().map(|lengths| lengths.median().to_string()).collect();
     let dropped = survey.dropped() as f64 / counts.rows.max(1) as f64;
-    let usable = if survey.made() > 0 { "usable rows before augmentation" } else { "usable rows" };
     let sides = if before.is_some() { "before → in training" } else { "in training" };
     let tokens = if medians.len() > 1 { " / tokens" } else { "" };
     let mut html = tiles(&[
-        (count(survey.usable()), usable.to_owned()),
+        (count(survey.usable()), "usable rows".to_owned()),
         (count(counts.classes), "classes with training rows".to_owned()),
         (ratios.join(" → "), format!("largest class to smallest, {sides}")),
         (percent(dropped), format!("of {} rows dropped", count(counts.rows))),
@@ -75,7 +77,10 @@ fn verdict(survey: &Survey) -> String {
     ]);
     let warnings = warnings(survey);
     if warnings.is_empty() {
-        html.push_str("<p class=\"lead\">Nothing conspicuous: no tiny classes, few repetitions, no contradictions to speak of.</p>\n");
+        html.push_str(
+            "<p class=\"lead\">Nothing conspicuous: no tiny classes, few repetitions, no contradictions to speak \
+             of.</p>\n",
+        );
         return html;
     }
     html.push_str("<section>\n<h2>What to look at</h2>\n<ul class=\"warnings\">\n");
@@ -87,7 +92,7 @@ fn verdict(survey: &Survey) -> String {
 
 /// Rows by source.
 fn sources(survey: &Survey) -> String {
-    let before = survey.classes.iter().any(|class| class.rows.before.is_some());
+    let before = survey.knows_before();
     let mut head = vec!["source"];
     head.extend(before.then_some(survey.before));
     head.extend(survey.overlaps.is_some().then_some("distinct texts"));
@@ -109,69 +114,14 @@ fn sources(survey: &Survey) -> String {
     if survey.sources.len() > 1 {
         rows.push(row("all".to_owned(), Origin::sum(&survey.sources), None));
     }
-    let caption = if before {
-        format!(
-            "Usable rows {}, and what became of them. A text that several rows hold counts where it came first.",
-            survey.before
-        )
-    } else {
-        "Rows of the prepared set; those before preparation are not in its folder.".to_owned()
+    let caption = match (before, survey.overlaps.is_some()) {
+        (true, true) => {
+            "Usable rows as loaded, and what became of them. A text of several rows counts where it came first."
+        }
+        (true, false) => "Rows of the prepared set before augmentation, and after.",
+        (false, _) => "Rows of the prepared set; those before preparation are not in its folder.",
     };
-    format!("<section>\n<h2>Rows by source</h2>\n{}</section>\n", table(&caption, head, 1, rows))
-}
-
-/// Rows by class, as bars and numbers.
-fn classes(survey: &Survey) -> String {
-    let shown = &survey.classes[..survey.classes.len().min(MAX_CLASSES)];
-    let before = shown.iter().any(|class| class.rows.before.is_some());
-    let bars = Bars::up_to(shown.iter().map(|class| class.rows.first().max(class.rows.after())).max().unwrap_or(0));
-    let key = if before {
-        format!(
-            "<span class=\"key was\"></span>{}<span class=\"key\"></span>training, validation and test",
-            survey.before
-        )
-    } else {
-        "Training, validation and test".to_owned()
-    };
-    let mut html = format!(
-        "<section>\n<h2>Rows by class</h2>\n<div class=\"wide\"><table class=\"figures\">\n<caption>{key}; logarithmic \
-         scale, largest class first{}</caption>\n<thead><tr><th scope=\"col\" class=\"word\">class</th><th scope=\"col\" \
-         class=\"bars\">{}</th>",
-        if shown.len() < survey.classes.len() { format!(", {MAX_CLASSES} shown") } else { String::new() },
-        bars.scale()
-    );
-    let columns = before.then_some(survey.before).into_iter().chain(["training", "validation", "test"]);
-    html.extend(columns.map(|column| format!("<th scope=\"col\">{column}</th>")));
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for class in shown {
-        let (rows, pair) = (class.rows, bars.pair(class.rows.before, class.rows.after()));
-        let _ = write!(html, "<tr><th scope=\"row\" class=\"word\">{}</th><td class=\"bars\">{pair}</td>", name(class));
-        let numbers = before.then(|| rows.before.unwrap_or(0)).into_iter().chain(rows.sides);
-        html.extend(numbers.map(|number| format!("<td>{}</td>", count(number))));
-        html.push_str("</tr>\n");
-    }
-    html.push_str("</tbody></table></div>\n");
-    if let Some(others) = survey.classes.get(MAX_CLASSES..).filter(|others| !others.is_empty()) {
-        let rows: usize = others.iter().map(|class| class.rows.first()).sum();
-        let largest = others.first().map_or(0, |class| class.rows.first());
-        let _ = writeln!(
-            html,
-            "<p class=\"note\">{} smaller classes with {} rows together, {} at most each, are not shown.</p>",
-            count(others.len()),
-            count(rows),
-            count(largest)
-        );
-    }
-    html + "</section>\n"
-}
-
-/// Code or group, and the title where there is one, as HTML.
-fn name(class: &Class) -> String {
-    let label = short(class.label.as_str(), NAME);
-    match &class.title {
-        Some(title) => format!("<code>{}</code> {}", escape(&label), escape(&short(title, NAME))),
-        None => escape(&label).into_owned(),
-    }
+    format!("<section>\n<h2>Rows by source</h2>\n{}</section>\n", table(caption, head, 1, rows))
 }
 
 /// How long the texts are.
@@ -229,13 +179,11 @@ fn fate(survey: &Survey) -> String {
         rows.push(vec!["made by augmentation, for training".to_owned(), count(survey.made()), String::new()]);
     }
     let repeats: usize = survey.manifest.sources.iter().map(|source| source.repeats).sum();
-    let caption = match repeats {
-        0 => "Every row that was read is in one of the lines below.".to_owned(),
-        repeats => format!(
-            "Every row that was read is in one of the lines below; {} repetitions that belong to a file's layout do not count.",
-            count(repeats)
-        ),
-    };
+    let mut caption = "Every row that was read is in one of the lines below".to_owned();
+    if repeats > 0 {
+        caption += &format!("; {} repetitions that belong to a file's layout do not count", count(repeats));
+    }
+    caption.push('.');
     let table = table(&caption, ["what became of the rows", "rows", "share"], 1, rows);
     format!("<section>\n<h2>What became of the rows</h2>\n{table}</section>\n")
 }
@@ -243,7 +191,9 @@ fn fate(survey: &Survey) -> String {
 /// Texts that sources share.
 fn overlaps(survey: &Survey) -> String {
     let body = match &survey.overlaps {
-        None => "<p>A prepared set holds each text once: what its sources share can be seen in the data that it was made of.</p>\n".to_owned(),
+        None => "<p>A prepared set holds each text once: what its sources share can be seen in the data that it was \
+                 made of.</p>\n"
+            .to_owned(),
         Some(_) if survey.sources.len() < 2 => "<p>There is one source only.</p>\n".to_owned(),
         Some(overlaps) => matrix(survey, overlaps),
     };
@@ -271,44 +221,13 @@ fn matrix(survey: &Survey, overlaps: &Overlaps) -> String {
             .collect()
     };
     let head = ["source".to_owned()].into_iter().chain((1..=shown).map(|number| number.to_string()));
-    let caption = "Distinct texts that two sources both hold; contested are those with more than one label between the two. In \
-                   brackets: all distinct texts of the source.";
+    let caption = "Distinct texts that two sources both hold; contested are those with more than one label between the \
+                   two. In brackets: all distinct texts of the source.";
     let mut html = table(caption, head, 1, survey.sources.iter().take(shown).enumerate().map(row));
     if shown < survey.sources.len() {
         let _ = writeln!(html, "<p class=\"note\">The {shown} largest of {} sources.</p>", count(survey.sources.len()));
     }
     html
-}
-
-/// Some texts of each class.
-fn samples(survey: &Survey) -> String {
-    let mut html = String::from(
-        "<section>\n<h2>Texts of each class</h2>\n<p class=\"note\">Drawn from the training rows by the seed; those of \
-         validation and test stay unseen.</p>\n<div class=\"texts\">\n",
-    );
-    for class in survey.classes.iter().take(MAX_CLASSES) {
-        let first: usize = class.sources.iter().map(|(_, rows)| rows).sum();
-        let source = |(place, rows): &(usize, usize)| {
-            let name = survey.sources.get(*place).map_or_else(String::new, |origin| short(&origin.name, NAME));
-            format!("{name} {}", percent(*rows as f64 / first.max(1) as f64))
-        };
-        let mut named: Vec<String> = class.sources.iter().take(MAX_CLASS_SOURCES).map(source).collect();
-        named.extend((class.sources.len() > MAX_CLASS_SOURCES).then(|| "others".to_owned()));
-        let text = |sample: &Sample| {
-            let made = if sample.made { " <i>(made)</i>" } else { "" };
-            format!("{}{made}", escape(&short(&sample.text, TEXT)))
-        };
-        let texts: Vec<String> = class.samples.iter().map(text).collect();
-        let texts = if texts.is_empty() { "<i>no training row</i>".to_owned() } else { texts.join(" <b>·</b> ") };
-        let _ = writeln!(
-            html,
-            "<article><h3>{}</h3><p class=\"note\">{} rows: {}</p><p>{texts}</p></article>",
-            name(class),
-            count(first),
-            escape(&named.join(", "))
-        );
-    }
-    html + "</div>\n</section>\n"
 }
 
 #[cfg(test)]

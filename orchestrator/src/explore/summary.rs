@@ -52,15 +52,16 @@ fn sizes(survey: &Survey) -> String {
     sizes.add_row(["largest : smallest".to_owned()].into_iter().chain(imbalance));
     align_numbers(&mut sizes, 1..3);
     let share = percent(survey.dropped() as f64 / counts.rows.max(1) as f64);
-    let (dropped, read) = (count(survey.dropped()), count(counts.rows));
     let rejects = counts.rejects.values().sum::<usize>() - survey.contradicting();
-    format!(
-        "{sizes}\n{dropped} of {read} rows dropped ({share}): duplicates {}, contradictions {}, other rejects {}, caps {}\n",
-        count(counts.duplicates),
-        count(survey.contradicting()),
-        count(rejects),
-        count(counts.capped),
-    )
+    let reasons = [
+        ("duplicates", counts.duplicates),
+        ("contradictions", survey.contradicting()),
+        ("other rejects", rejects),
+        ("caps", counts.capped),
+    ];
+    let reasons = reasons.map(|(reason, rows)| format!("{reason} {}", count(rows))).join(", ");
+    let (dropped, read) = (count(survey.dropped()), count(counts.rows));
+    format!("{sizes}\n{dropped} of {read} rows dropped ({share}): {reasons}\n")
 }
 
 /// Lengths in words and tokens, or why there are no tokens.

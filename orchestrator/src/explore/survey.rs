@@ -172,6 +172,11 @@ impl Survey {
         Self { words: Lengths::of_words(&splits), manifest, before, classes, sources, overlaps, tokens }
     }
 
+    /// Whether rows before are known by class and source.
+    pub(crate) fn knows_before(&self) -> bool {
+        self.sources.iter().any(|origin| origin.rows.before.is_some())
+    }
+
     /// Rows with a text and a label, repeated and contradicting ones included.
     pub(crate) fn usable(&self) -> usize {
         let Counts { rows, rejects, .. } = &self.manifest.counts;

@@ -6,6 +6,7 @@ use unspsc_dataset::{Loaded, Options, Row, Source, TitleForm};
 use unspsc_taxonomy::Level;
 
 use super::*;
+use crate::explore::survey::MAX_CLASSES;
 
 const BAD: &str = "</td><script>alert(\"1\")</script>";
 

@@ -71,8 +71,8 @@ fn what_is_off_is_said_in_words() {
     let survey = Survey::of_loaded(loaded(), options(), no_encoder()).unwrap();
     let expected = [
         "One class has fewer than 10 rows, too few to learn from: 40000000 (1).",
-        "One class has no row on at least one side, so that nothing can be measured there: 40000000 (not in validation, \
-         test).",
+        "One class has no row on at least one side, so that nothing can be measured there: 40000000 (not in \
+         validation, test).",
         "Sources disagree about the label: one.csv and two.csv on 1 of 6 shared texts.",
         "3.5 % of the usable rows (2) are dropped because other rows label their text otherwise.",
     ];

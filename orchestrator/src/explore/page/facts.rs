@@ -3,10 +3,10 @@
 use unspsc_dataset::{Grouping, Options};
 use unspsc_page::{escape, pairs, table};
 
+use crate::explore::survey::Survey;
 use crate::tables::count;
 
-use super::page::About;
-use super::survey::Survey;
+use super::About;
 
 /// Files that are listed; a folder may hold thousands.
 const MAX_FILES: usize = 100;

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use unspsc_page::escape;
 
+use crate::explore::lengths::Lengths;
+use crate::explore::{LIMITS, percent};
 use crate::tables::count;
-
-use super::lengths::Lengths;
-use super::{LIMITS, percent};
 
 /// Size of a histogram and the margins that its labels need, in SVG units.
 const WIDTH: f64 = 440.0;
@@ -186,11 +185,11 @@ impl Bars {
         svg + "</svg>"
     }
 
-    /// The bars of one class: rows before, where that is known, above rows after.
-    pub(crate) fn pair(self, before: Option<usize>, after: usize) -> String {
+    /// The bars of one class: rows before, where that is known, above training rows.
+    pub(crate) fn pair(self, before: Option<usize>, training: usize) -> String {
         let label = match before {
-            Some(before) => format!("{} before, {} after", count(before), count(after)),
-            None => count(after),
+            Some(before) => format!("{} before, {} in training", count(before), count(training)),
+            None => format!("{} in training", count(training)),
         };
         let mut svg = open(&label);
         for rows in self.powers() {
@@ -200,7 +199,7 @@ impl Bars {
             let _ = write!(svg, "<rect class=\"was\" y=\"2\" width=\"{:.1}\" height=\"6\"/>", self.length(before));
         }
         let (y, height) = if before.is_some() { (9, 6) } else { (4, 10) };
-        let length = self.length(after);
+        let length = self.length(training);
         let _ = write!(svg, "<rect class=\"bar\" y=\"{y}\" width=\"{length:.1}\" height=\"{height}\"/>");
         svg + "</svg>"
     }
