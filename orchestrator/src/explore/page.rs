@@ -25,7 +25,7 @@ use facts::facts;
 const MAX_SOURCES: usize = 40;
 const MAX_OVERLAPS: usize = 12;
 /// Characters of names that are shown.
-const NAME: usize = 120;
+const NAME: usize = 160;
 
 /// What the survey does not know.
 #[derive(Debug, Clone, Default)]

@@ -28,7 +28,7 @@ pub(super) fn classes(survey: &Survey) -> String {
     };
     let bounded = if shown.len() < survey.classes.len() { format!(", {MAX_CLASSES} shown") } else { String::new() };
     let mut html = format!(
-        "<section>\n<h2>Rows by class</h2>\n<div class=\"wide\"><table class=\"figures\">\n<caption>{key}; logarithmic \
+        "<section>\n<h2>Rows by class</h2>\n<div class=\"wide long\"><table class=\"figures\">\n<caption>{key}; logarithmic \
          scale, largest class first{bounded}</caption>\n<thead><tr><th scope=\"col\" class=\"word\">class</th>\
          <th scope=\"col\" class=\"bars\">{}</th>",
         bars.scale()
