@@ -38,9 +38,11 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn the_same_seed_gives_the_same_bytes_and_another_seed_another_split() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, other] = ["one", "two", "other"].map(|name| folder.path().join(name));
-    for (output, seed) in [(&one, "5"), (&two, "5"), (&other, "6")] {
-        let (done, out, err) = prepare(None, output, &["--seed", seed]);
-        assert!(done, "{err}");
+    for (output, seed, threads) in [(&one, "5", "1"), (&two, "5", "3"), (&other, "6", "1")] {
+        let mut command = unspsc(["data", "prepare", "--seed", seed, "--output"]);
+        let result = command.arg(output).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        let (out, err) = texts(&result);
+        assert!(result.status.success(), "{err}");
         assert!(out.contains("starter.csv") && out.contains("training"), "{out}");
     }
     let names: Vec<_> = files(&one).into_iter().map(|(name, _)| name).collect();

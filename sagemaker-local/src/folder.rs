@@ -1,13 +1,16 @@
 //! The state folder: where things lie in it, and the lock that keeps a second server out.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The state folder, held until dropped or released.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     root: PathBuf,
+    mark: OsString,
     /// The lock goes when the file is closed, even by a kill; children do not inherit it.
     lock: File,
 }
@@ -38,11 +41,11 @@ impl StateFolder {
         for part in ["s3", "jobs", "endpoints"] {
             fs::create_dir_all(path.join(part)).map_err(io_error)?;
         }
-        // Left-over children are known by this path, so it must be the same whichever way the folder is named.
+        // Left-over children are known by this path too, so it must be the same whichever way the folder is named.
         let root = fs::canonicalize(path).map_err(io_error)?;
         let lock = File::create(root.join("lock")).map_err(io_error)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, lock }),
+            Ok(()) => Ok(Self { mark: mark(&root, &lock).map_err(io_error)?, root, lock }),
             Err(TryLockError::WouldBlock) => Err(FolderError::Locked { path: root }),
             Err(TryLockError::Error(source)) => Err(io_error(source)),
         }
@@ -56,6 +59,12 @@ impl StateFolder {
     /// The folder itself, without symbolic links in its path.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What processes of this folder carry in their environment: the same for the next server on this folder, another
+    /// for one whose folder was made anew at the same path.
+    pub(crate) fn mark(&self) -> &OsStr {
+        &self.mark
     }
 
     /// The file of records.
@@ -77,6 +86,15 @@ impl StateFolder {
     pub(crate) fn endpoint(&self, name: &str) -> EndpointFolder {
         EndpointFolder(self.root.join("endpoints").join(name))
     }
+}
+
+/// The path alone would not do: a folder can be deleted under a running server, and its path be locked a second time.
+/// The lock file's inode is not given to another file as long as that server holds it open.
+fn mark(root: &Path, lock: &File) -> io::Result<OsString> {
+    let file = lock.metadata()?;
+    let mut mark = root.as_os_str().to_owned();
+    mark.push(format!("#{}:{}", file.dev(), file.ino()));
+    Ok(mark)
 }
 
 /// The folder of one training job.
@@ -126,7 +144,20 @@ mod tests {
         let held = StateFolder::open(folder.path()).unwrap();
         let error = StateFolder::open(folder.path()).unwrap_err();
         assert!(error.to_string().starts_with("another sagemaker-local uses the state folder"), "{error}");
+        let mark = held.mark().to_owned();
         drop(held);
-        StateFolder::open(folder.path()).unwrap();
+        let again = StateFolder::open(folder.path()).unwrap();
+        assert_eq!(again.mark(), mark);
+    }
+
+    #[test]
+    fn a_folder_that_is_deleted_and_made_anew_has_another_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let held = StateFolder::open(&path).unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        let second = StateFolder::open(&path).unwrap();
+        assert_eq!(held.root(), second.root());
+        assert_ne!(held.mark(), second.mark());
     }
 }

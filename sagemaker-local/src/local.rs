@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::folder::{FolderError, StateFolder};
 use crate::platform::Platform;
@@ -23,11 +23,11 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running local SageMaker.
 ///
-/// [`LocalSageMaker::stop`] ends it in order. Dropping it asks jobs and endpoints to stop and does not wait; when the
-/// process ends, however it ends, the kernel kills what is left.
+/// [`LocalSageMaker::stop`] ends it in order. Dropping it ends only the server: jobs and endpoints run until the runtime
+/// ends; when the process ends, however it ends, the kernel kills what is left.
 #[derive(Debug)]
 pub struct LocalSageMaker {
-    platform: Arc<Platform>,
+    pub(crate) platform: Arc<Platform>,
     address: SocketAddr,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<()>,
@@ -79,7 +79,7 @@ impl LocalSageMaker {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let settings = absolute(settings)?;
         let folder = StateFolder::open(&settings.state)?;
-        leftovers::kill_all(folder.root());
+        kill_left_over(&folder).await;
         let store = Store::open(folder.records())?;
         store.update(|state| {
             state.recover();
@@ -91,7 +91,7 @@ impl LocalSageMaker {
         let address = listener.local_addr().map_err(bind_error)?;
         let platform = Arc::new(Platform {
             storage: Storage::open(folder.buckets())?,
-            spawner: Spawner::start(folder.root()).map_err(|source| StartError::SetUp {
+            spawner: Spawner::start(folder.mark()).map_err(|source| StartError::SetUp {
                 what: "the thread that starts children",
                 source: source.into(),
             })?,
@@ -99,6 +99,7 @@ impl LocalSageMaker {
                 .map_err(|source| StartError::SetUp { what: "the HTTP client", source: source.into() })?,
             tasks: crate::tasks::Tasks::default(),
             routes: crate::hosting::Routes::default(),
+            ports: crate::hosting::Ports::default(),
             store,
             folder,
             settings,
@@ -126,20 +127,40 @@ impl LocalSageMaker {
 
     /// Stops serving, ends every job and endpoint, and returns when no child is left.
     pub async fn stop(self) {
+        self.stop_unless(std::future::pending()).await;
+    }
+
+    /// Like [`LocalSageMaker::stop`], but kills at once what still runs when `hurry` is over; false if it came to that.
+    pub async fn stop_unless(self, hurry: impl Future<Output = ()>) -> bool {
+        let Self { platform, shutdown, mut server, .. } = self;
         // A server that is gone already hears nothing.
-        let _ = self.shutdown.send(());
-        self.platform.tasks.stop_all().await;
-        let mut server = self.server;
-        if tokio::time::timeout(DRAIN_LIMIT, &mut server).await.is_err() {
-            server.abort();
-        }
-        // What a request under way has started meanwhile.
-        self.platform.tasks.stop_all().await;
-        leftovers::kill_all(self.platform.folder.root());
+        let _ = shutdown.send(());
+        let orderly = async {
+            platform.tasks.stop_all().await;
+            // A request that hangs is broken off below.
+            let _ = tokio::time::timeout(DRAIN_LIMIT, &mut server).await;
+        };
+        let in_order = tokio::select! {
+            // Begun in any case, so that no task starts any more, and those that run are broken off with it.
+            biased;
+            () = orderly => true,
+            () = hurry => false,
+        };
+        server.abort();
+        kill_left_over(&platform.folder).await;
         // A request that hangs may hold the platform beyond this point; the folder is free all the same.
-        if let Err(error) = self.platform.folder.release() {
+        if let Err(error) = platform.folder.release() {
             tracing::warn!(%error, "cannot release the state folder");
         }
+        in_order
+    }
+}
+
+/// Kills what carries the folder's mark, on a thread that may sleep.
+async fn kill_left_over(folder: &StateFolder) {
+    let mark = folder.mark().to_owned();
+    if let Err(error) = spawn_blocking(move || leftovers::kill_all(&mark)).await {
+        tracing::error!(%error, "the search for processes that were left behind broke off");
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Seconds between SIGTERM and SIGKILL for a job that is stopped; SageMaker gives 120
     #[arg(long, env = "SAGEMAKER_LOCAL_STOP_GRACE_SECS", default_value_t = Settings::STOP_GRACE.as_secs())]
     stop_grace_secs: u64,
-    /// Seconds within which a new endpoint must answer /ping; SageMaker gives 480
+    /// Seconds within which all instances of a new endpoint must answer /ping; SageMaker gives 480
     #[arg(long, env = "SAGEMAKER_LOCAL_PING_LIMIT_SECS", default_value_t = Settings::PING_LIMIT.as_secs())]
     ping_limit_secs: u64,
     /// What to log on standard error, in the syntax of tracing's `EnvFilter`
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     pub(crate) log: String,
 }
 
-/// Serves until SIGINT or SIGTERM, then stops every child; a second signal ends the wait for them.
+/// Serves until SIGINT or SIGTERM, then stops every child; a second signal kills those that still run and is an error.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -54,10 +54,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     println!("export AWS_DEFAULT_REGION={}", sagemaker_local::REGION);
     signalled(&mut interrupt, &mut terminate).await;
     tracing::info!("stopping; a second signal kills what still runs");
-    tokio::select! {
-        () = local.stop() => {}
-        () = signalled(&mut interrupt, &mut terminate) => tracing::warn!("killing what still runs"),
-    }
+    let in_order = local.stop_unless(signalled(&mut interrupt, &mut terminate)).await;
+    anyhow::ensure!(in_order, "a second signal came: what still ran was killed");
     Ok(())
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::folder::StateFolder;
-use crate::hosting::Routes;
+use crate::hosting::{Ports, Routes};
 use crate::process::Spawner;
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::store::Store;
-use crate::tasks::Tasks;
+use crate::tasks::{Grace, Tasks};
 
 /// What every operation works on; one a server, shared by reference.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Platform {
     pub(crate) tasks: Tasks,
     /// Endpoints in service.
     pub(crate) routes: Routes,
+    /// Ports that instances of endpoints have.
+    pub(crate) ports: Ports,
 }
 
 impl Platform {
@@ -37,13 +39,13 @@ impl Platform {
     /// Whoever stops the whole platform waits for it at a terminal, so children get less time.
     const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-    /// Time between SIGTERM and SIGKILL for an instance of an endpoint.
-    pub(crate) fn instance_grace(&self) -> Duration {
-        self.settings.stop_grace.min(Self::INSTANCE_GRACE)
+    /// Time between SIGTERM and SIGKILL for a training job.
+    pub(crate) fn job_grace(&self) -> Grace {
+        Grace { usual: self.settings.stop_grace, shutdown: self.settings.stop_grace.min(Self::SHUTDOWN_GRACE) }
     }
 
-    /// Time between SIGTERM and SIGKILL for any child when the platform stops.
-    pub(crate) fn shutdown_grace(&self) -> Duration {
-        self.settings.stop_grace.min(Self::SHUTDOWN_GRACE)
+    /// Time between SIGTERM and SIGKILL for an instance of an endpoint.
+    pub(crate) fn instance_grace(&self) -> Grace {
+        Grace { usual: self.settings.stop_grace.min(Self::INSTANCE_GRACE), ..self.job_grace() }
     }
 }

@@ -1,29 +1,32 @@
-//! Child processes: how they start, how they end, and why none outlives the server.
+//! Child processes: how they start, how they end, and why no child outlives the server.
 //!
 //! - Each child leads a process group of its own, and a signal goes to the whole group, so that a shell takes its own
 //!   children along.
 //! - The kernel kills a child when the *thread* that started it ends. So one thread starts all children, does nothing
 //!   else and lives as long as the server: a thread of the runtime may end earlier. However the server dies, even by
-//!   SIGKILL, its children die with it.
-//! - Each child carries the state folder in its environment, by which a later server finds what a child has started in
-//!   its turn and left behind: see [`crate::leftovers`].
+//!   SIGKILL, its children die with it. What they have started in their turn does not: after a SIGKILL of the server it
+//!   runs on until the next one starts on the same state folder.
+//! - Each child carries the mark of the state folder in its environment, by which that next server finds what was left
+//!   behind: see [`crate::leftovers`].
 
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// The variable by which children of a server are known; its value is the state folder.
+/// The variable by which children of a server are known; its value is the mark of the state folder.
 pub(crate) const OWNER: &str = "SAGEMAKER_LOCAL_OWNER";
 
 /// What a child gets of the server's own environment; all else would make a run depend on the caller's shell.
@@ -57,12 +60,12 @@ struct Order {
 #[derive(Debug)]
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
-    owner: PathBuf,
+    mark: OsString,
 }
 
 impl Spawner {
-    /// Starts the thread; its children belong to the state folder `owner`. Needs a tokio runtime around it.
-    pub(crate) fn start(owner: &Path) -> io::Result<Self> {
+    /// Starts the thread; its children carry `mark`. Needs a tokio runtime around it.
+    pub(crate) fn start(mark: &OsStr) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
@@ -72,7 +75,7 @@ impl Spawner {
                 let _ = reply.send(command.spawn());
             }
         })?;
-        Ok(Self { orders, owner: owner.to_path_buf() })
+        Ok(Self { orders, mark: mark.to_owned() })
     }
 
     /// Starts a child.
@@ -93,7 +96,7 @@ impl Spawner {
         command.arg(launch.word).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
-        command.env(OWNER, &self.owner);
+        command.env(OWNER, &self.mark);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         die_with_this_thread(&mut command);
@@ -126,39 +129,51 @@ fn die_with_this_thread(command: &mut Command) {
 pub(crate) struct Process {
     child: Child,
     group: Pid,
+    /// The group is gone, and its id may soon be another's.
     over: bool,
 }
 
 impl Process {
     /// Waits until the child ends; whatever else runs in its group then ends too, as in a container.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
-        self.signal(Signal::SIGKILL);
+        let mut children = signal(SignalKind::child())?;
+        while self.runs() {
+            children.recv().await;
+        }
+        // The child has ended and is not reaped yet: until then its id, the group's, is given to nobody else.
+        self.send(Signal::SIGKILL);
         self.over = true;
-        Ok(status)
+        self.child.wait().await
     }
 
-    /// Sends SIGTERM, after `grace` SIGKILL, and waits for the end.
-    pub(crate) async fn terminate(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM);
-        if let Ok(ended) = tokio::time::timeout(grace, self.wait()).await {
-            return ended;
+    /// Sends SIGTERM, once `grace` is over SIGKILL, and waits for the end.
+    pub(crate) async fn terminate(&mut self, grace: impl Future<Output = ()>) -> io::Result<ExitStatus> {
+        self.send(Signal::SIGTERM);
+        tokio::select! {
+            ended = self.wait() => return ended,
+            () = grace => {}
         }
-        self.signal(Signal::SIGKILL);
+        self.send(Signal::SIGKILL);
         self.wait().await
     }
 
-    fn signal(&self, signal: Signal) {
-        // The group may have ended by itself.
-        let _ = killpg(self.group, signal);
+    /// False once the child has ended; leaves it to be reaped.
+    fn runs(&self) -> bool {
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !self.over && waitid(Id::Pid(self.group), look) == Ok(WaitStatus::StillAlive)
+    }
+
+    fn send(&self, signal: Signal) {
+        if !self.over {
+            // All of the group may have ended by itself.
+            let _ = killpg(self.group, signal);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.over {
-            self.signal(Signal::SIGKILL);
-        }
+        self.send(Signal::SIGKILL);
     }
 }
 
@@ -178,6 +193,7 @@ pub(crate) fn describe(status: ExitStatus) -> String {
 mod tests {
     use super::*;
     use std::fs;
+    use std::time::Duration;
 
     /// A script and its log in a folder that goes with the first value.
     fn script(body: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -192,7 +208,7 @@ mod tests {
     }
 
     async fn start(program: &Path, log: &Path) -> (Spawner, Process) {
-        let spawner = Spawner::start(Path::new("/owner")).unwrap();
+        let spawner = Spawner::start(OsStr::new("/owner")).unwrap();
         let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
         let process = spawner.spawn(Launch { program, word: "train", environment, log: log.to_path_buf() }).await;
         (spawner, process.unwrap())
@@ -205,6 +221,10 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), look).await.expect("the line never came");
+    }
+
+    fn grandchild(log: &Path) -> i32 {
+        fs::read_to_string(log).unwrap().trim_start_matches("child ").trim().parse().unwrap()
     }
 
     async fn gone(pid: i32) {
@@ -232,10 +252,17 @@ mod tests {
         let (_folder, program, log) = script("trap '' TERM\nsleep 60 &\necho \"child $!\"\nwait");
         let (_spawner, mut process) = start(&program, &log).await;
         logged(&log, "child").await;
-        let grandchild: i32 = fs::read_to_string(&log).unwrap().trim_start_matches("child ").trim().parse().unwrap();
-        let status = process.terminate(Duration::from_millis(50)).await.unwrap();
+        let status = process.terminate(tokio::time::sleep(Duration::from_millis(50))).await.unwrap();
         assert_eq!(describe(status), "killed by SIGKILL");
-        gone(grandchild).await;
+        gone(grandchild(&log)).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_child_leaves_in_its_group_ends_with_it() {
+        let (_folder, program, log) = script("sleep 60 &\necho \"child $!\"\nexit 3");
+        let (_spawner, mut process) = start(&program, &log).await;
+        assert_eq!(describe(process.wait().await.unwrap()), "exit code: 3");
+        gone(grandchild(&log)).await;
     }
 
     #[tokio::test]
@@ -251,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_named() {
         let (folder, _, log) = script("");
-        let spawner = Spawner::start(Path::new("/owner")).unwrap();
+        let spawner = Spawner::start(OsStr::new("/owner")).unwrap();
         let program = folder.path().join("missing");
         let launch = Launch { program: &program, word: "train", environment: Vec::new(), log };
         let error = spawner.spawn(launch).await.unwrap_err().to_string();

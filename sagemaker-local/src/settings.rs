@@ -18,7 +18,7 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// Time between SIGTERM and SIGKILL for a job that is stopped.
     pub stop_grace: Duration,
-    /// Time within which a new endpoint must answer `/ping`.
+    /// Time within which all instances of a new endpoint must answer `/ping`.
     pub ping_limit: Duration,
 }
 

@@ -140,6 +140,21 @@ async fn an_instance_that_ends_before_it_answers_fails_the_endpoint_with_its_las
 }
 
 #[tokio::test]
+async fn what_a_container_logs_as_its_error_comes_first() {
+    let log = "echo '2026-11-22T14:18:59.170000Z  INFO loading the model' >&2\n\
+        echo '2026-11-22T14:18:59.171000Z ERROR model.safetensors is cut short' >&2\nexit 1";
+    let place = Place::new("", log);
+    let server = place.start();
+    deploy(&place, &server, 1).await;
+    assert_eq!(
+        server.endpoint_when_made("e").await["FailureReason"],
+        "model.safetensors is cut short. The primary container for production variant v ended before it passed the ping \
+         health check (exit code: 1)."
+    );
+    server.terminate().await;
+}
+
+#[tokio::test]
 async fn an_instance_that_never_answers_ping_is_given_up_and_killed() {
     let place = Place::new("", "echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\nexec sleep 600");
     let server = place.start_with_ping_limit(1);

@@ -54,6 +54,9 @@ async fn a_job_turns_a_channel_into_a_model_and_metrics() {
     assert!(archived(&place, "out/good/output/model.tar.gz", "weights").starts_with("description,unspsc"));
     assert!(archived(&place, "out/good/output/model.tar.gz", "hyperparameters.json").contains("\"epochs\": \"2\""));
     assert_eq!(archived(&place, "out/good/output/output.tar.gz", "report"), "train good hello\n");
+    let kept = |path: &str| place.state().join("jobs/good").join(path).exists();
+    assert!(kept("job.log") && kept("opt-ml/output/data/report") && kept("opt-ml/input/config/hyperparameters.json"));
+    assert!(!kept("opt-ml/model") && !kept("opt-ml/input/data/training"), "what a bucket has is there twice");
     server.terminate().await;
 }
 

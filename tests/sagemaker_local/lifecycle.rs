@@ -1,10 +1,13 @@
 //! The server's own life: nothing outlives it, and what it has finished is still there when it comes back.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::server::{Place, Server, gone, pid, runs};
+use crate::stand_in;
 
 /// Ends at once for jobs called `quick`, else runs until it is killed, with a child of its own.
 const TRAIN: &str = r#"
@@ -20,6 +23,14 @@ async fn with_everything_running(place: &Place) -> (Server, [i32; 3]) {
     server.start_job("quick", json!({})).await;
     server.finished_job("quick").await;
     server.start_job("long", json!({})).await;
+    create_endpoint(&server).await;
+    let state = place.state();
+    let job = pid(&state.join("jobs/long/opt-ml/pid")).await;
+    let grandchild = pid(&state.join("jobs/long/opt-ml/grandchild")).await;
+    (server, [job, grandchild, pid(&state.join("endpoints/e/pid")).await])
+}
+
+async fn create_endpoint(server: &Server) {
     let container = json!({ "Image": "serve:latest" });
     server.sagemaker("CreateModel", json!({ "ModelName": "m", "PrimaryContainer": container })).await;
     let variant = json!({ "VariantName": "v", "ModelName": "m" });
@@ -27,10 +38,6 @@ async fn with_everything_running(place: &Place) -> (Server, [i32; 3]) {
         .sagemaker("CreateEndpointConfig", json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }))
         .await;
     server.sagemaker("CreateEndpoint", json!({ "EndpointName": "e", "EndpointConfigName": "c" })).await;
-    let state = place.state();
-    let job = pid(&state.join("jobs/long/opt-ml/pid")).await;
-    let grandchild = pid(&state.join("jobs/long/opt-ml/grandchild")).await;
-    (server, [job, grandchild, pid(&state.join("endpoints/e/pid")).await])
 }
 
 async fn check_restart(place: &Place) {
@@ -66,6 +73,62 @@ async fn a_server_that_is_asked_to_stop_leaves_no_process() {
         assert!(!runs(child), "{child} is still there");
     }
     check_restart(&place).await;
+}
+
+/// Ignores SIGTERM, and has a child in a session of its own.
+const STUBBORN: &str = r#"
+trap '' TERM
+setsid sleep 600 &
+echo $! > "$SAGEMAKER_BASE_DIR/grandchild"
+echo $$ > "$SAGEMAKER_BASE_DIR/pid"
+wait"#;
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_stop_waits_no_longer_for_what_was_being_stopped_before() {
+    let place = Place::new(STUBBORN, &format!("trap '' TERM\n{}", stand_in::serve()));
+    let server = place.start_patient();
+    server.start_job("stubborn", json!({})).await;
+    create_endpoint(&server).await;
+    let job = pid(&place.state().join("jobs/stubborn/opt-ml/pid")).await;
+    assert_eq!(server.endpoint_when_made("e").await["EndpointStatus"], "InService");
+    server.sagemaker("StopTrainingJob", json!({ "TrainingJobName": "stubborn" })).await;
+    server.sagemaker("DeleteEndpoint", json!({ "EndpointName": "e" })).await;
+    let asked = Instant::now();
+    server.terminate().await;
+    // The job had 120 seconds from its own stop and the endpoint 30; the platform gives 10.
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
+    assert!(!runs(job));
+}
+
+#[tokio::test]
+async fn a_second_signal_kills_what_still_runs_and_what_that_has_left_behind() {
+    let place = Place::new(STUBBORN, "");
+    let server = place.start_patient();
+    server.start_job("stubborn", json!({})).await;
+    let folder = place.state().join("jobs/stubborn/opt-ml");
+    let (job, grandchild) = (pid(&folder.join("pid")).await, pid(&folder.join("grandchild")).await);
+    let asked = Instant::now();
+    // Two different ones, since the kernel makes one of two equal ones that wait.
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    assert_eq!(server.ended().await.code(), Some(1));
+    assert!(asked.elapsed() < Duration::from_secs(10), "the second signal was not heard");
+    assert!(!runs(job) && !runs(grandchild));
+}
+
+#[tokio::test]
+async fn a_server_whose_folder_was_deleted_is_no_prey_of_the_next_one() {
+    let place = Place::new("echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\nexec sleep 600", "");
+    let first = place.start();
+    first.start_job("theirs", json!({})).await;
+    let job = pid(&place.state().join("jobs/theirs/opt-ml/pid")).await;
+    std::fs::remove_dir_all(place.state()).unwrap();
+    let second = place.start();
+    assert!(runs(job), "the start of the second server killed a job of the first");
+    second.terminate().await;
+    assert!(runs(job), "the end of the second server killed a job of the first");
+    first.kill();
+    gone(job).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 /// Far above what anything here takes; only a hang meets it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
+const STOP_GRACE: &str = "SAGEMAKER_LOCAL_STOP_GRACE_SECS";
 /// A bucket that every server has.
 pub(crate) const BUCKET: &str = "test-bucket";
 
@@ -52,10 +53,10 @@ impl Place {
         self.state().join("s3").join(BUCKET).join(key)
     }
 
-    /// The server's command; a stopped job has one second, an endpoint `ping_limit_secs`.
+    /// The server's command; whatever is stopped has one second, an endpoint `ping_limit_secs` to start.
     pub(crate) fn command(&self, ping_limit_secs: u64) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sagemaker-local"));
-        command.args(["--port", "0", "--stop-grace-secs", "1", "--log", "warn,s3s=off"]);
+        command.args(["--port", "0", "--log", "warn,s3s=off"]).env(STOP_GRACE, "1");
         command.arg("--state").arg(self.state());
         command.arg("--train").arg(&self.train).arg("--serve").arg(&self.serve);
         command.arg("--ping-limit-secs").arg(ping_limit_secs.to_string());
@@ -67,7 +68,18 @@ impl Place {
     }
 
     pub(crate) fn start_with_ping_limit(&self, secs: u64) -> Server {
-        let mut process = self.command(secs).stdout(Stdio::piped()).spawn().unwrap();
+        Self::started(self.command(secs))
+    }
+
+    /// A server whose jobs and endpoints have SageMaker's own time to end.
+    pub(crate) fn start_patient(&self) -> Server {
+        let mut command = self.command(LIMIT.as_secs());
+        command.env_remove(STOP_GRACE);
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Server {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let first = lines.next().expect("the server ended before it listened");
         let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap().trim_end_matches(',');
@@ -183,10 +195,20 @@ impl Server {
     }
 
     /// SIGTERM; returns once the server has ended well.
-    pub(crate) async fn terminate(mut self) {
-        kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), Signal::SIGTERM).unwrap();
+    pub(crate) async fn terminate(self) {
+        self.signal(Signal::SIGTERM);
+        assert!(self.ended().await.success());
+    }
+
+    /// Sends the server `signal`.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.process.id()).unwrap()), signal).unwrap();
+    }
+
+    /// How the server ended, once it has.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         until("the server ends", || self.process.try_wait().unwrap().is_some()).await;
-        assert!(self.process.wait().unwrap().success());
+        self.process.wait().unwrap()
     }
 }
 

@@ -210,11 +210,19 @@ fn titled(record: &StringRecord, columns: &[usize], code: usize) -> Item {
 fn item(text: &str, digits: &str, written: Option<(String, String)>) -> Item {
     let outcome = digits.parse().map_err(RejectReason::Code).and_then(|code| {
         let tidied = tidy(text);
-        if tidied.is_empty() { Err(RejectReason::EmptyDescription) } else { Ok((tidied, code)) }
+        if says_nothing(&tidied) { Err(RejectReason::EmptyDescription) } else { Ok((tidied, code)) }
     });
     // The cells are wanted for rejects alone.
     let raw = if outcome.is_err() { (text.to_owned(), digits.to_owned()) } else { Default::default() };
     Item { outcome, raw, written }
+}
+
+/// Whether a description is none: empty, without a letter or digit, or what forms and programs write for nothing. pandas
+/// takes these words for missing values.
+fn says_nothing(tidied: &str) -> bool {
+    const WORDS: [&str; 5] = ["n/a", "na", "nan", "none", "null"];
+    let core = tidied.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    core.is_empty() || WORDS.iter().any(|word| core.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub enum RejectReason {
     /// The same text carries another label as often.
     #[error("as many rows with this text say {0}")]
     Tied(Label),
-    /// Cleaning leaves nothing of the description.
-    #[error("the description is empty after cleaning")]
+    /// Cleaning leaves nothing of the description, or a word for nothing.
+    #[error("the description is empty after cleaning, or says that there is none")]
     EmptyDescription,
     /// The row ends before the columns that are needed.
     #[error("the row has {found} columns, {wanted} are needed")]

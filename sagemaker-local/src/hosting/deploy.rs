@@ -8,8 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
 use unspsc_contract::OptMl;
 
+use super::ports::Port;
 use super::record::{Container, EndpointStatus, Variant, VariantSummary};
 use crate::archive;
 use crate::error::ApiError;
@@ -18,7 +20,7 @@ use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
 use crate::storage::{S3Uri, S3UriError};
 use crate::store::ENDPOINT_STOPPED;
-use crate::tasks::{Stop, StopSignal};
+use crate::tasks::StopSignal;
 use crate::time::Time;
 
 /// SageMaker gives one `/ping` two seconds.
@@ -54,11 +56,13 @@ impl<E: Display> From<E> for Over {
 }
 
 /// An instance, and the port that it was given.
-type Instance = (Process, u16);
+type Instance = (Process, Port);
 
 /// Runs the endpoint until it is deleted or fails, and keeps its record.
 pub(super) async fn run(platform: &Platform, deployment: Deployment, stop: StopSignal) {
-    let live = Live { platform, folder: platform.folder.endpoint(&deployment.name), deployment };
+    let folder = platform.folder.endpoint(&deployment.name);
+    let log_start = fs::metadata(folder.log()).map_or(0, |log| log.len());
+    let live = Live { platform, folder, log_start, deployment };
     let over = live.serve(stop).await;
     let name = &live.deployment.name;
     platform.routes.remove(name);
@@ -78,6 +82,8 @@ pub(super) async fn run(platform: &Platform, deployment: Deployment, stop: StopS
 struct Live<'a> {
     platform: &'a Platform,
     folder: EndpointFolder,
+    /// Where the log begins that is not of an earlier endpoint of the same name.
+    log_start: u64,
     deployment: Deployment,
 }
 
@@ -101,8 +107,10 @@ impl Live<'_> {
         for _ in 0..self.deployment.variant.initial_instance_count {
             instances.push(self.launch().await?);
         }
+        let own = self.deployment.variant.container_startup_health_check_timeout_in_seconds;
+        let deadline = Instant::now() + own.map_or(self.platform.settings.ping_limit, Duration::from_secs);
         for instance in &mut instances {
-            self.bring_up(instance).await?;
+            self.bring_up(instance, deadline).await?;
         }
         Ok(instances)
     }
@@ -126,10 +134,10 @@ impl Live<'_> {
 
     /// Starts one instance on a port that was free a moment ago.
     async fn launch(&self) -> Result<Instance, Over> {
-        let port = free_port()?;
+        let port = self.platform.ports.free()?;
         let own = [
             ("SAGEMAKER_BASE_DIR", self.folder.opt_ml().display().to_string()),
-            ("SAGEMAKER_BIND_TO_PORT", port.to_string()),
+            ("SAGEMAKER_BIND_TO_PORT", port.number().to_string()),
             // In a container it listens to all; here whoever shares the network must not reach it.
             ("UNSPSC_HOST", "127.0.0.1".to_owned()),
         ];
@@ -145,17 +153,15 @@ impl Live<'_> {
     }
 
     /// Waits until the instance answers `/ping`; starts it anew if it ends because its port was taken.
-    async fn bring_up(&self, instance: &mut Instance) -> Result<(), Over> {
-        let own = self.deployment.variant.container_startup_health_check_timeout_in_seconds;
-        let limit = own.map_or(self.platform.settings.ping_limit, Duration::from_secs);
+    async fn bring_up(&self, instance: &mut Instance, deadline: Instant) -> Result<(), Over> {
         for attempt in 1.. {
             let (process, port) = &mut *instance;
             let status = tokio::select! {
-                () = self.answers_ping(*port) => return Ok(()),
+                () = self.answers_ping(port.number()) => return Ok(()),
                 status = process.wait() => status?,
-                () = tokio::time::sleep(limit) => return Err(self.failed("did not pass the ping health check")),
+                () = tokio::time::sleep_until(deadline) => return Err(self.failed("did not pass the ping health check")),
             };
-            let port_taken = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err();
+            let port_taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).is_err();
             if !port_taken || attempt == PORT_ATTEMPTS {
                 let end = process::describe(status);
                 return Err(self.failed(&format!("ended before it passed the ping health check ({end})")));
@@ -179,7 +185,7 @@ impl Live<'_> {
     /// Puts the endpoint in service until it is told to stop or one of its instances ends.
     async fn watch(&self, instances: Vec<Instance>, stop: StopSignal) -> Over {
         let Deployment { name, variant, container } = &self.deployment;
-        let ports: Vec<u16> = instances.iter().map(|(_, port)| *port).collect();
+        let ports: Vec<u16> = instances.iter().map(|(_, port)| port.number()).collect();
         // The route comes first: whoever sees `InService` may invoke at once.
         self.platform.routes.insert(name, &variant.variant_name, &ports);
         let in_service = self.record(|endpoint, now| {
@@ -190,17 +196,17 @@ impl Live<'_> {
             return error.into();
         }
         tracing::info!(endpoint = name, ?ports, "endpoint is in service");
-        let (instance_grace, shutdown_grace) = (self.platform.instance_grace(), self.platform.shutdown_grace());
+        let grace = self.platform.instance_grace();
         let mut watched = JoinSet::new();
-        for (mut process, _) in instances {
+        for (mut process, port) in instances {
             let mut stop = stop.clone();
             watched.spawn(async move {
+                let _port = port;
                 tokio::select! {
                     ended = process.wait() => Some(ended.map_or_else(|error| error.to_string(), process::describe)),
-                    why = stop.stopped() => {
-                        let grace = if why == Stop::Platform { shutdown_grace } else { instance_grace };
+                    _ = stop.stopped() => {
                         // An instance that cannot be waited for is killed as it is dropped.
-                        let _ = process.terminate(grace).await;
+                        let _ = process.terminate(stop.grace(grace)).await;
                         None
                     }
                 }
@@ -216,13 +222,17 @@ impl Live<'_> {
         Over::Stopped
     }
 
-    /// A `FailureReason` that says what the container did, and quotes its last words.
+    /// A `FailureReason` that says what the container did: after its own error if its log ends with one, else with the
+    /// log's last lines.
     fn failed(&self, what: &str) -> Over {
         let variant = &self.deployment.variant.variant_name;
-        let words = tail(&self.folder.log());
-        Over::Failed(format!(
-            "The primary container for production variant {variant} {what}. Its last log lines: {words}"
-        ))
+        let did = format!("The primary container for production variant {variant} {what}.");
+        let lines = tail(&self.folder.log(), self.log_start);
+        let own = lines.last().and_then(|line| error_message(line));
+        Over::Failed(match own {
+            Some(error) => format!("{}. {did}", error.trim_end_matches('.')),
+            None => format!("{did} Its last log lines: {}", lines.join(" | ")),
+        })
     }
 
     fn record(&self, change: impl FnOnce(&mut super::Endpoint, Time)) -> Result<(), ApiError> {
@@ -235,23 +245,24 @@ impl Live<'_> {
     }
 }
 
-/// A port that nobody listens on at the moment.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The last lines of a log.
-fn tail(log: &Path) -> String {
+/// The last lines of a log, from the byte `start` on.
+fn tail(log: &Path, start: u64) -> Vec<String> {
     let mut bytes = Vec::new();
     // A log that cannot be read has nothing to say.
     let _ = fs::File::open(log).and_then(|mut file| {
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES).max(start)))?;
         file.read_to_end(&mut bytes)
     });
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join(" | ")
+    lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).map(|line| (*line).to_owned()).collect()
+}
+
+/// What a line of `serve`'s log says if it is of the level ERROR: `TIME ERROR MESSAGE`.
+fn error_message(line: &str) -> Option<&str> {
+    let (time, message) = line.split_once(" ERROR ")?;
+    (!time.contains(' ')).then(|| message.trim())
 }
 
 #[cfg(test)]
@@ -262,11 +273,20 @@ mod tests {
     fn the_tail_of_a_log_is_its_last_lines() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        assert_eq!(tail(&log), "");
+        assert!(tail(&log, 0).is_empty());
         fs::write(&log, "one\n\ntwo\n").unwrap();
-        assert_eq!(tail(&log), "one | two");
+        assert_eq!(tail(&log, 0), ["one", "two"]);
+        assert_eq!(tail(&log, 5), ["two"], "what an earlier endpoint wrote is none of its words");
         let lines: Vec<String> = (0..1000).map(|i| format!("line {i}")).collect();
         fs::write(&log, lines.join("\n")).unwrap();
-        assert_eq!(tail(&log), "line 995 | line 996 | line 997 | line 998 | line 999");
+        assert_eq!(tail(&log, 0), ["line 995", "line 996", "line 997", "line 998", "line 999"]);
+    }
+
+    #[test]
+    fn an_error_is_known_by_its_level() {
+        let error = "2026-11-22T14:18:59.171000Z ERROR config.json has no labels";
+        assert_eq!(error_message(error), Some("config.json has no labels"));
+        assert_eq!(error_message("2026-11-22T14:18:59.171000Z  INFO an ERROR was met"), None);
+        assert_eq!(error_message("model.safetensors is corrupt"), None);
     }
 }

@@ -41,10 +41,13 @@ impl From<ApiError> for Reason {
 
 /// Runs the job `name` to its end and keeps its record.
 pub(super) async fn run(platform: &Platform, name: &str, stop: StopSignal) {
-    let spec = platform.store.read(|state| state.training_jobs.get(name).map(|job| job.spec.clone()));
-    let Some(spec) = spec else { return };
+    let record = platform.store.read(|state| {
+        state.training_jobs.get(name).map(|job| (job.spec.clone(), job.training_job_status == JobStatus::Stopping))
+    });
+    let Some((spec, stopping)) = record else { return };
     let job = Job { platform, name, spec, folder: platform.folder.job(name) };
-    let outcome = job.stages(stop).await;
+    // A stop that came before this task could be told of it stands in the record alone.
+    let outcome = if stopping { Ok(End::Stopped) } else { job.stages(stop).await };
     tracing::info!(job = name, ?outcome, "training job is over");
     let ended = job.change(|job, now| match outcome {
         Ok(End::Completed) if job.training_job_status == JobStatus::Stopping => {
@@ -84,6 +87,7 @@ impl Job<'_> {
         let end = end?;
         self.enter(SecondaryStatus::Uploading)?;
         self.upload(&tree).await?;
+        self.tidy(&tree).await;
         Ok(end)
     }
 
@@ -114,14 +118,12 @@ impl Job<'_> {
                 if status.success() { Ok(End::Completed) } else { Err(failure(&tree.failure(), status)) }
             }
             why = stop.stopped() => {
-                let at_once = why == Stop::Platform;
-                let grace = if at_once { platform.shutdown_grace() } else { platform.settings.stop_grace };
-                process.terminate(grace).await.map_err(internal)?;
-                if at_once { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
+                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
+                if why == Stop::Platform { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
             }
             () = tokio::time::sleep(limit) => {
                 self.enter(SecondaryStatus::Stopping)?;
-                process.terminate(platform.settings.stop_grace).await.map_err(internal)?;
+                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
                 Ok(End::MaxRuntimeExceeded)
             }
         }
@@ -176,6 +178,16 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Deletes what the buckets have as well; what the job wrote under `output`, its log and its settings stay.
+    async fn tidy(&self, tree: &OptMl) {
+        let channels = self.spec.input_data_config.iter().map(|channel| tree.channel(&channel.channel_name));
+        for folder in channels.chain([tree.model()]) {
+            if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
+                tracing::warn!(job = self.name, folder = %folder.display(), %error, "cannot delete what is in a bucket");
+            }
+        }
+    }
+
     fn enter(&self, status: SecondaryStatus) -> Result<(), ApiError> {
         self.change(|job, now| job.enter(status, now))
     }
@@ -205,6 +217,32 @@ fn failure(path: &Path, status: ExitStatus) -> Reason {
 mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
+    use std::sync::Arc;
+
+    use crate::store::StoreError;
+    use crate::{LocalSageMaker, Settings};
+
+    /// What a `StopTrainingJob` does that comes between the record of a job and its task.
+    #[tokio::test]
+    async fn a_job_that_is_stopped_before_its_task_starts_never_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let settings = Settings { train: missing, ..Settings::new(folder.path().join("state")).unwrap() };
+        let local = LocalSageMaker::start(settings).await.unwrap();
+        let platform = Arc::clone(&local.platform);
+        let mut job = super::super::example("job");
+        job.enter(SecondaryStatus::Stopping, Time::now());
+        let kept = platform.store.update(|state| {
+            state.training_jobs.insert("job".to_owned(), job);
+            Ok::<_, StoreError>(())
+        });
+        kept.unwrap();
+        let shared = Arc::clone(&platform);
+        platform.tasks.start(task_key("job"), |stop| async move { run(&shared, "job", stop).await });
+        local.stop().await;
+        let status = platform.store.read(|state| state.training_jobs["job"].secondary_status);
+        assert_eq!(status, SecondaryStatus::Stopped);
+    }
 
     #[test]
     fn a_failure_is_told_in_the_jobs_own_words_within_the_limit_of_the_api() {

@@ -41,7 +41,8 @@ fn descriptions_with_bom_quotes_line_breaks_and_float_codes() {
 
 #[test]
 fn unusable_rows_become_rejects_with_line_and_reason() {
-    let csv = "description,unspsc\nok,43210000\n<br>,43210000\nno code,\nodd code,4321150\nshort\nnone,99000000\n";
+    let csv = "description,unspsc\nok,43210000\n<br>,43210000\nno code,\nodd code,4321150\nshort\nno such segment,99000000\n\
+               N/A,43210000\n--,43210000\n";
     let loaded = load_one("own.csv", csv.as_bytes()).unwrap();
     expect(&loaded, &[("ok", "43210000")]);
     let rejects: Vec<_> = loaded.rejects.iter().map(|reject| (reject.place.1, reject.reason.kind())).collect();
@@ -51,10 +52,12 @@ fn unusable_rows_become_rejects_with_line_and_reason() {
         (5, "unreadable code"),
         (6, "too few columns"),
         (7, "unknown segment"),
+        (8, "empty description"),
+        (9, "empty description"),
     ];
     assert_eq!(rejects, expected);
     assert!(loaded.rejects[2].reason.to_string().contains("7 digits"));
-    assert_eq!((loaded.sources[0].rows, loaded.sources[0].rejects), (1, 5));
+    assert_eq!((loaded.sources[0].rows, loaded.sources[0].rejects), (1, 7));
 }
 
 #[test]
