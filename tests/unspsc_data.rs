@@ -1,4 +1,4 @@
-//! `unspsc data prepare` and `data augment`, and every help text, as a user meets them.
+//! `unspsc data prepare`, `data augment` and `data explore`, and every help text, as a user meets them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
@@ -218,6 +218,117 @@ fn augmentation_refuses_what_it_cannot_do_well() {
     }
 }
 
+fn explore(data: Option<&Path>, output: &Path, more: &[&str]) -> (bool, String, String) {
+    let mut command = unspsc(["data", "explore", "--output"]);
+    command.arg(output).args(more);
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
+    // Where there is no other encoder, the test is not to find that of the machine.
+    let output = command.env("UNSPSC_ENCODER", "no-encoder").output().unwrap();
+    let (out, err) = texts(&output);
+    (output.status.success(), out, err)
+}
+
+/// The last words of the first line that begins so.
+fn figures<const N: usize>(out: &str, line: &str) -> [String; N] {
+    let found = out.lines().find(|found| found.trim_start().starts_with(line));
+    let found = found.unwrap_or_else(|| panic!("`{line}` is not in\n{out}"));
+    let words: Vec<String> = found.split_whitespace().map(str::to_owned).collect();
+    words[words.len() - N..].to_vec().try_into().unwrap()
+}
+
+#[test]
+fn exploring_the_starter_set_gives_one_page_and_a_short_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one.html", "two.html"].map(|name| folder.path().join(name));
+    let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/bert");
+    let (done, out, err) = explore(None, &one, &["--encoder", encoder]);
+    assert!(done, "{err}");
+    assert!(out.lines().count() <= 25 && out.ends_with(&format!("written to {}\n", one.display())), "{out}");
+    assert_eq!(figures(&out, "starter.csv"), ["3,014", "2,400", "307", "307"]);
+    assert_eq!(figures(&out, "with rows"), ["57", "57"]);
+    assert!(out.contains("0 of 3,014 rows dropped") && out.contains(" tokens "), "{out}");
+    let page = fs::read_to_string(&one).unwrap();
+    for part in ["<h1>Starter set at segment level</h1>", "Tokens in a text", "43000000"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for part in ["<script", "http:", "https:", "src=", "@import"] {
+        assert!(!page.contains(part), "{part}: the page has to stand alone");
+    }
+    let names: Vec<_> = files(folder.path()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["one.html"], "nothing but the page is written");
+
+    let (done, out, err) = explore(None, &two, &[]);
+    assert!(done && out.contains("Tokens are not counted (no-encoder/config.json"), "{out}{err}");
+    let page = fs::read_to_string(&two).unwrap();
+    assert!(out.contains("--encoder") && page.contains("Nothing conspicuous") && !page.contains("Tokens in a text"));
+}
+
+#[test]
+fn sources_that_overlap_and_disagree_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, page) = (folder.path().join("data"), folder.path().join("page.html"));
+    fs::create_dir(&data).unwrap();
+    let rows = |code: &str, numbers: std::ops::Range<usize>| -> String {
+        numbers.map(|number| format!("ball valve {number},{code}\n")).collect()
+    };
+    let file = |name: &str, rows: String| fs::write(data.join(name), format!("description,unspsc\n{rows}")).unwrap();
+    file("one.csv", rows("40141607", 0..40) + "usb cable,\n");
+    file("two.csv", rows("40141600", 30..45) + &rows("26121600", 45..70) + &rows("26121600", 0..4));
+    let (done, out, err) = explore(Some(&data), &page, &[]);
+    assert!(done, "{err}");
+    assert_eq!(figures(&out, "one.csv"), ["40", "28", "4", "4"]);
+    assert!(out.contains("! Sources disagree about the label: two.csv and one.csv on 4 of 14 shared texts."), "{out}");
+    assert!(out.contains("19 of 85 rows dropped (22.4 %): duplicates 10, contradictions 8, other rejects 1"), "{out}");
+    let page = fs::read_to_string(page).unwrap();
+    for part in ["<td>14, 4 contested</td>", "rejected: no code", "9.5 % of the usable rows (8)"] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_prepared_folder_is_explored_as_it_is_and_rows_that_were_made_are_a_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let [prepared, augmented, page] = ["prepared", "augmented", "page.html"].map(|name| folder.path().join(name));
+    assert!(prepare(None, &prepared, &[]).0);
+    let (done, out, err) = explore(Some(&prepared), &page, &["--seed", "5"]);
+    assert!(done, "{err}");
+    assert_eq!(figures(&out, "starter.csv"), ["–", "2,400", "307", "307"]);
+    assert!(fs::read_to_string(&page).unwrap().contains("A prepared set holds each text once"));
+    assert!(augment(&prepared, &augmented, &["--to", "50"], "2").0);
+    let (done, out, err) = explore(Some(&augmented), &page, &[]);
+    assert!(done, "{err}");
+    assert_eq!(figures(&out, "starter.csv"), ["3,014", "2,400", "307", "307"]);
+    let [before, _, validation, test] = figures(&out, "augmented:starter.csv");
+    assert_eq!([before, validation, test], ["0", "0", "0"]);
+    assert!(fs::read_to_string(&page).unwrap().contains("<i>(made)</i>"));
+    let (done, _, err) = explore(Some(&prepared), &page, &["--level", "family"]);
+    assert!(!done && err.contains("is prepared at segment level"), "{err}");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_named_and_an_old_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    fs::write(&page, "an old page").unwrap();
+    let (done, out, err) = explore(Some(&folder.path().join("gone.csv")), &page, &[]);
+    assert!(!done && out.is_empty() && err.contains("gone.csv does not exist"), "{err}");
+    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"an old page".to_vec())]);
+    for place in [page.join("below.html"), folder.path().join("no/page.html"), folder.path().to_owned()] {
+        let (done, out, err) = explore(None, &place, &[]);
+        assert!(!done && out.is_empty(), "{out}");
+        let expected = format!("error: cannot write {}: ", place.display());
+        assert!(err.lines().last().unwrap().starts_with(&expected), "{err}");
+    }
+    let limited = "trap '' XFSZ; ulimit -f 4; exec \"$0\" data explore --output \"$1\"";
+    let mut command = Command::new("sh");
+    let result = command.args(["-c", limited, env!("CARGO_BIN_EXE_unspsc")]).arg(&page).output().unwrap();
+    let (_, err) = texts(&result);
+    assert!(!result.status.success() && err.contains(&format!("cannot write {}", page.display())), "{err}");
+    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"an old page".to_vec())]);
+}
+
 #[test]
 fn a_prepared_folder_is_used_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -232,10 +343,11 @@ fn a_prepared_folder_is_used_as_it_is() {
 
 #[test]
 fn every_verb_has_a_help_with_examples() {
-    let verbs: [&[&str]; 9] = [
+    let verbs: [&[&str]; 10] = [
         &["data", "download"],
         &["data", "prepare"],
         &["data", "augment"],
+        &["data", "explore"],
         &["train"],
         &["deploy"],
         &["invoke"],

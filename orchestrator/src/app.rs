@@ -4,7 +4,7 @@ use crate::interrupt::{Interrupted, Interrupts};
 use crate::options::{Command, DataCommand, PlatformArgs};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{augment, deploy, destroy, download, invoke, pipeline, prepare, train};
+use crate::{augment, deploy, destroy, download, explore, invoke, pipeline, prepare, train};
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
@@ -14,6 +14,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Data(DataCommand::Augment(args)) => {
             Interrupts::install()?.guard(augment::run(&Progress::new(), args)).await
+        }
+        Command::Data(DataCommand::Explore(args)) => {
+            Interrupts::install()?.guard(explore::run(&Progress::new(), args)).await
         }
         Command::Data(DataCommand::Download(args)) => {
             let progress = Progress::new();

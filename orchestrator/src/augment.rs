@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use indicatif::HumanCount;
 use unspsc_dataset::{AugmentOptions, Prepared, Thesaurus};
 
 use crate::options::AugmentArgs;
 use crate::progress::{Progress, print};
-use crate::tables::{align_numbers, table};
+use crate::tables::{align_numbers, count, table};
 
 /// Classes that are named one by one where they stay short of the goal.
 const MAX_NAMED: usize = 5;
@@ -59,7 +58,6 @@ fn same(one: &Path, other: &Path) -> bool {
 }
 
 fn describe(before: &[usize; 3], after: &Prepared) -> String {
-    let count = |number: usize| HumanCount(number as u64).to_string();
     let mut rows = table(["side", "rows before", "rows after"]);
     for ((name, side), before) in after.splits.named().into_iter().zip(before) {
         rows.add_row([name.to_owned(), count(*before), count(side.len())]);

@@ -144,6 +144,18 @@ Examples:
 Reads a folder that `unspsc data prepare` has written. Only train.csv gets new rows, each with its origin after
 `augmented:`; none says what a text of validation or test says. Proper names are left alone.")]
     Augment(AugmentArgs),
+    /// Look at data before and after preparation: one HTML page and a short summary
+    #[command(after_help = "\
+Examples:
+  unspsc data explore                             the starter set that the program carries
+  unspsc data explore --data purchases.csv --output purchases.html
+  unspsc data explore --data downloads/ --level family --max-per-class 2000
+  unspsc data explore --data augmented            a folder that `prepare` or `augment` has written
+
+Takes the options of `unspsc data prepare`, prepares in memory and writes nothing but the page, which needs neither
+network nor script and can be printed. Rows by source and class, lengths in words and tokens, imbalance, duplicates,
+contradictions, rejects, texts that sources share, and ten training texts of each class.")]
+    Explore(ExploreArgs),
 }
 
 /// `data download`.
@@ -234,6 +246,19 @@ pub(crate) struct AugmentArgs {
     /// Folder with the files of WordNet 3.0; scripts/setup puts them into .deps/wordnet
     #[arg(long, env = "UNSPSC_WORDNET", value_name = "DIR", default_value = ".deps/wordnet")]
     pub(crate) wordnet: PathBuf,
+}
+
+/// `data explore`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExploreArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// File to write the page into
+    #[arg(long, value_name = "FILE", default_value = "explore.html")]
+    pub(crate) output: PathBuf,
+    /// Folder with the encoder whose tokens are counted; scripts/setup puts one into .deps/encoder
+    #[arg(long, env = "UNSPSC_ENCODER", value_name = "DIR", default_value = ".deps/encoder/all-MiniLM-L6-v2")]
+    pub(crate) encoder: PathBuf,
 }
 
 /// `train`.

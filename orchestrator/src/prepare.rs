@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use indicatif::HumanCount;
 use unspsc_contract::files;
 use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, prepare};
 
 use crate::options::{DataArgs, PrepareArgs};
 use crate::progress::{Progress, print};
-use crate::tables::{align_numbers, table};
+use crate::tables::{align_numbers, count, table};
 
 /// Prepares, writes and describes a data set.
 pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
@@ -56,7 +55,7 @@ pub(crate) async fn prepare_into(
 }
 
 /// A set that was prepared before: it is used as it is, since another split would mix its sides.
-fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepared, Vec<PathBuf>)> {
+pub(crate) fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepared, Vec<PathBuf>)> {
     let prepared = Prepared::read(folder)?;
     let level = prepared.manifest.options.level;
     if prepared.groups.is_none() && level != args.level {
@@ -76,7 +75,8 @@ pub(crate) fn load(args: &DataArgs) -> anyhow::Result<Loaded> {
     })
 }
 
-fn options(args: &DataArgs) -> anyhow::Result<Options> {
+/// What a set is to be made for, as `args` say it.
+pub(crate) fn options(args: &DataArgs) -> anyhow::Result<Options> {
     let given = args.groups.as_deref().map(Groups::read).transpose()?.map(Grouping::Given);
     Ok(Options {
         level: args.level,
@@ -106,7 +106,6 @@ fn is_for_validation(path: &Path) -> bool {
 /// The manifest as people read it.
 fn describe(prepared: &Prepared) -> String {
     let manifest = &prepared.manifest;
-    let count = |number: usize| HumanCount(number as u64).to_string();
     let mut sources = table(["source", "layout", "rows", "rejects", "repeats"]);
     for source in &manifest.sources {
         let path = source.path.display().to_string();

@@ -80,7 +80,7 @@ pub(crate) fn describe(report: &Report, data: &DataArgs) -> anyhow::Result<Strin
 }
 
 /// The command that was given, to be given again.
-fn command_line() -> String {
+pub(crate) fn command_line() -> String {
     let quoted = |argument: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
         if !argument.is_empty() && argument.chars().all(plain) {

@@ -1,6 +1,7 @@
 //! Tables on standard output.
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use indicatif::HumanCount;
 
 /// One line under the head, and nothing else between the words.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -24,4 +25,9 @@ pub(crate) fn align_numbers(table: &mut Table, columns: impl IntoIterator<Item =
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+}
+
+/// A number of things with a comma between thousands.
+pub(crate) fn count(number: usize) -> String {
+    HumanCount(number as u64).to_string()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use unspsc_contract::ClassRecall;
-use unspsc_page::{escape, step};
+use unspsc_page::escape;
 
 /// One curve.
 pub(super) struct Line {
@@ -51,6 +51,14 @@ impl Scale {
         let share = (value - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
         HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
     }
+}
+
+/// A round distance between grid lines for a range: 1, 2 or 5 times a power of ten, about four of them.
+fn step(range: f64) -> f64 {
+    let rough = (range / 4.0).max(0.01);
+    let power = 10_f64.powf(rough.log10().floor());
+    let multiple = [1.0, 2.0, 5.0].into_iter().find(|multiple| multiple * power >= rough);
+    multiple.unwrap_or(10.0) * power
 }
 
 /// A line chart over epochs; `best` is marked.
@@ -154,6 +162,11 @@ pub(super) fn bars<'a>(classes: impl ExactSizeIterator<Item = &'a ClassRecall>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grid_lines_stand_at_round_values() {
+        assert_eq!([3.7, 0.45, 0.02, 90.0, 0.0].map(step), [1.0, 0.2, 0.01, 50.0, 0.01]);
+    }
 
     #[test]
     fn one_epoch_and_equal_values_are_drawn_too() {

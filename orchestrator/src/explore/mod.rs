@@ -1,0 +1,120 @@
+//! `unspsc data explore`: a data set on one page, before and after preparation.
+
+mod count;
+mod lengths;
+mod overlap;
+mod page;
+mod summary;
+mod survey;
+mod warnings;
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use unspsc_contract::files;
+
+use crate::options::ExploreArgs;
+use crate::prepare;
+use crate::progress::{Progress, print};
+use crate::report::command_line;
+
+use page::About;
+use survey::Survey;
+
+/// The limits that lengths are compared with: what encoders of this kind are usually made to read.
+const LIMITS: [usize; 2] = [64, 128];
+
+/// Surveys a data set, writes the page and prints the summary.
+pub(crate) async fn run(progress: &Progress, args: &ExploreArgs) -> anyhow::Result<()> {
+    let step = progress.step(&format!("exploring {}", prepare::name(&args.data)));
+    let owned = args.clone();
+    let work = tokio::task::spawn_blocking(move || explore(&owned));
+    let survey = work.await.context("the exploration came to a sudden end")??;
+    drop(step);
+    print(&summary::describe(&survey))?;
+    print(&format!("\nwritten to {}", args.output.display()))
+}
+
+/// Surveys, and writes the page.
+fn explore(args: &ExploreArgs) -> anyhow::Result<Survey> {
+    let cannot = || format!("cannot write {}", args.output.display());
+    // The reading may take a minute, at whose end it is late to learn of a place that cannot be written.
+    probe(&args.output).with_context(cannot)?;
+    let survey = survey(args)?;
+    let columns = args.data.description_column.iter().chain(&args.data.code_column).cloned().collect();
+    let name = args.data.data.as_ref().map_or_else(|| "Starter set".to_owned(), |path| path.display().to_string());
+    let about = About { name, command: command_line(), columns };
+    write(&args.output, &page::page(&survey, &about)).with_context(cannot)?;
+    Ok(survey)
+}
+
+fn survey(args: &ExploreArgs) -> anyhow::Result<Survey> {
+    if let Some(folder) = args.data.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
+        let (prepared, _) = prepare::as_it_is(folder, &args.data)?;
+        return Ok(Survey::of_prepared(prepared, &args.encoder));
+    }
+    // Groups first: a mistake in a short file should not come to light after a long one was read.
+    let options = prepare::options(&args.data)?;
+    Survey::of_loaded(prepare::load(&args.data)?, options, &args.encoder)
+}
+
+/// The name beside `path` under which the page is written.
+fn part(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().filter(|_| !path.is_dir()).ok_or(io::ErrorKind::IsADirectory)?;
+    Ok(path.with_file_name(format!(".{}.part", name.to_string_lossy())))
+}
+
+fn probe(path: &Path) -> io::Result<()> {
+    let part = part(path)?;
+    File::create(&part)?;
+    fs::remove_file(part)
+}
+
+/// Writes under another name first, so that a page that was there stays whole until a whole one takes its place.
+fn write(path: &Path, page: &str) -> io::Result<()> {
+    let part = part(path)?;
+    let attempt = || {
+        let mut file = File::create(&part)?;
+        file.write_all(page.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    attempt().inspect_err(|_| drop(fs::remove_file(&part)))
+}
+
+/// A share, 0 to 1, as people read it.
+fn percent(share: f64) -> String {
+    match 100.0 * share {
+        0.0 => "0 %".to_owned(),
+        100.0 => "100 %".to_owned(),
+        percent if percent < 0.1 => "< 0.1 %".to_owned(),
+        percent if percent > 99.9 => "> 99.9 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
+/// At most `most` characters of `text`.
+fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_to_nothing_and_to_all_only_where_it_is_that() {
+        let shares = [0.0, 0.0004, 0.001, 0.5, 0.999, 0.9996, 1.0].map(percent);
+        assert_eq!(shares, ["0 %", "< 0.1 %", "0.1 %", "50.0 %", "99.9 %", "> 99.9 %", "100 %"]);
+    }
+
+    #[test]
+    fn names_are_cut_between_characters() {
+        assert_eq!((short("äöü", 3), short("äöü", 2)), ("äöü".to_owned(), "äö…".to_owned()));
+    }
+}
