@@ -19,7 +19,10 @@ pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Resu
     print(&describe(&prepared))?;
     let groups = if prepared.groups.is_some() { "groups.csv, " } else { "" };
     let files = format!("train.csv, validation.csv, test.csv, rejects.csv, {groups}dataset.json");
-    print(&format!("written to {}: {files}", args.output.display()))
+    let printed = print(&format!("written to {}: {files}", args.output.display()));
+    // The process ends here, and takes a million texts with it sooner than they are freed one by one.
+    std::mem::forget(prepared);
+    printed
 }
 
 /// Prepares the data that `args` name and writes it into `folder`; returns the paths of the three sides and the

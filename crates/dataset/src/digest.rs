@@ -34,20 +34,24 @@ pub(crate) fn key(tidied: &str) -> Key {
 }
 
 /// A set of texts. A [`Key`] is a hash already, so that it is not hashed again.
-pub(crate) type Keys = HashSet<Key, BuildHasherDefault<KeyHasher>>;
+pub(crate) type Keys = HashSet<Key, QuickHash>;
 
-/// Takes a part of a [`Key`] for its hash.
+/// Hashing of keys, codes and labels, which stand in tables by the million and are nobody's attack.
+pub(crate) type QuickHash = BuildHasherDefault<QuickHasher>;
+
+/// Takes a part of a [`Key`] for its hash, and mixes everything else.
 #[derive(Debug, Default)]
-pub(crate) struct KeyHasher(u64);
+pub(crate) struct QuickHasher(u64);
 
-impl Hasher for KeyHasher {
+impl Hasher for QuickHasher {
     fn finish(&self) -> u64 {
         self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = mix(self.0 ^ u64::from(*byte));
+        for some in bytes.chunks(8) {
+            let number = some.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            self.0 = mix(self.0 ^ number);
         }
     }
 
@@ -67,6 +71,34 @@ impl Hasher for KeyHasher {
 /// set.
 pub(crate) fn place(seed: u64, key: Key) -> u64 {
     mix(seed ^ mix((key >> 64) as u64) ^ key as u64)
+}
+
+/// A rank, a place and an index below 2^32, which sort as one number: first by rank, then by place.
+///
+/// Integers are sorted several times as fast as structures of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ranked(u128);
+
+impl Ranked {
+    /// The example number `index`, at `place` within `rank`.
+    pub(crate) fn new(rank: u32, place: u64, index: usize) -> Self {
+        Self(u128::from(rank) << 96 | u128::from(place) << 32 | (index as u128 & u128::from(u32::MAX)))
+    }
+
+    /// The rank.
+    pub(crate) fn rank(self) -> u32 {
+        (self.0 >> 96) as u32
+    }
+
+    /// The place within the rank.
+    pub(crate) fn place(self) -> u64 {
+        (self.0 >> 32) as u64
+    }
+
+    /// The index.
+    pub(crate) fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
 }
 
 /// Rows that the nearest caches hold together.

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unspsc_taxonomy::{Code, Level, Titles};
 
-use crate::digest::{Key, KeyHasher};
+use crate::digest::{Key, QuickHash, Ranked};
 use crate::{Groups, Reject, RejectReason, Row};
 
 /// What a text is to be classified as: an eight-digit code, or the name of a group of codes.
@@ -161,13 +160,13 @@ fn repeated(rows: &[Row], fates: &[Fate]) -> Vec<Vec<usize>> {
     let labelled = |(_, (_, fate)): &(usize, (&Row, &Fate))| matches!(fate, Fate::Example(_));
     let places = rows.par_iter().zip(fates).enumerate().filter(labelled);
     // Half a key tells nearly all texts apart, and half as much memory is sorted sooner.
-    let mut order: Vec<(u64, usize)> = places.map(|(place, (row, _))| (row.key as u64, place)).collect();
+    let mut order: Vec<Ranked> = places.map(|(index, (row, _))| Ranked::new(0, row.key as u64, index)).collect();
     order.par_sort_unstable();
     let mut repeated = Vec::new();
-    for alike in order.chunk_by(|one, other| one.0 == other.0).filter(|alike| alike.len() > 1) {
+    for alike in order.chunk_by(|one, other| one.place() == other.place()).filter(|alike| alike.len() > 1) {
         let mut texts = BTreeMap::<Key, Vec<usize>>::new();
-        for (_, place) in alike {
-            texts.entry(rows.get(*place).map_or(0, |row| row.key)).or_default().push(*place);
+        for index in alike.iter().map(|ranked| ranked.index()) {
+            texts.entry(rows.get(index).map_or(0, |row| row.key)).or_default().push(index);
         }
         repeated.extend(texts.into_values().filter(|same| same.len() > 1));
     }
@@ -189,7 +188,7 @@ enum Fate {
 struct Labels<'a> {
     labelling: &'a Labelling,
     titles: &'a Titles,
-    known: HashMap<Code, Label, BuildHasherDefault<KeyHasher>>,
+    known: HashMap<Code, Label, QuickHash>,
 }
 
 impl<'a> Labels<'a> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -254,12 +255,19 @@ impl Prepared {
             let path = part(name);
             move |source| DatasetError::Write { path, source }
         };
-        let mut files = Vec::with_capacity(names.len());
-        for name in names {
-            files.push((name, self.write_file(&part(name), name).map_err(failed(name))?));
-        }
-        // Else after a power failure the names could be there and the bytes not.
-        files.par_iter().try_for_each(|(name, file)| file.sync_all().map_err(failed(name)))?;
+        thread::scope(|scope| {
+            let mut syncing = Vec::with_capacity(names.len());
+            for name in names {
+                let file = self.write_file(&part(name), name).map_err(failed(name))?;
+                // Else after a power failure the name could be there and the bytes not. The disk works while the next
+                // file is written.
+                syncing.push((name, scope.spawn(move || file.sync_all())));
+            }
+            syncing.into_iter().try_for_each(|(name, sync)| {
+                let synced = sync.join().unwrap_or_else(|_| Err(io::Error::other("the write came to a sudden end")));
+                synced.map_err(failed(name))
+            })
+        })?;
         // The groups of an earlier set would be taken for those of this one.
         if self.groups.is_none() {
             drop(fs::remove_file(folder.join(GROUPS)));

@@ -16,7 +16,7 @@ use crate::{DatasetError, digest};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Bytes looked at together.
-const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 18;
 
 /// Longest line that a table can have; a description has a few hundred characters, and whatever is longer than this
 /// is another kind of file, or lacks its line ends.

@@ -6,11 +6,14 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use unspsc_taxonomy::Level;
 
-use crate::digest::{self, NEAR, touch};
+use crate::digest::{self, NEAR, QuickHash, Ranked, touch};
 use crate::{Example, Label};
 
 /// One row in so many goes to validation, and one to test.
 const HELD_OUT_EVERY: usize = 10;
+
+/// Rows whose digest goes into the fingerprint as one: another number gives other fingerprints.
+const FINGERPRINT_ROWS: usize = 1 << 14;
 
 /// Examples by purpose; no text stands in two of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,23 +43,23 @@ pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
     let mut places = places(&examples, seed);
     places.par_sort_unstable();
     let mut sides = vec![Side::Train; examples.len()];
-    for of_one_label in places.chunk_by(|one, other| one.label == other.label) {
+    for of_one_label in places.chunk_by(|one, other| one.rank() == other.rank()) {
         deal(of_one_label, &mut sides);
     }
     let mut examples: Vec<Option<Example>> = examples.into_iter().map(Some).collect();
     let mut collect = |side: Side| -> Vec<Example> {
         // The first of each label were held out, so that what is left begins with small labels: each side gets an order
         // of its own.
-        let key = |index: usize| examples.get(index).and_then(Option::as_ref).map(|example| example.key);
-        let indices = sides.par_iter().enumerate().filter(|(_, of)| **of == side);
-        let mut order: Vec<(u64, usize)> =
-            indices.filter_map(|(index, _)| Some((digest::place(!seed, key(index)?), index))).collect();
-        // Equal places are as good as impossible; the key makes the order total even so.
-        order.par_sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| key(one.1).cmp(&key(other.1))));
+        let place = |(index, (example, of)): (usize, (&Option<Example>, &Side))| {
+            let key = example.as_ref().filter(|_| *of == side)?.key;
+            Some(Ranked::new(0, digest::place(!seed, key), index))
+        };
+        let mut order: Vec<Ranked> = examples.par_iter().zip(&sides).enumerate().filter_map(place).collect();
+        order.par_sort_unstable();
         let mut side = Vec::with_capacity(order.len());
         for some in order.chunks(NEAR) {
-            touch(some.iter().filter_map(|(_, index)| Some(examples.get(*index)?.as_ref()?.key)));
-            side.extend(some.iter().filter_map(|(_, index)| examples.get_mut(*index)?.take()));
+            touch(some.iter().filter_map(|place| Some(examples.get(place.index())?.as_ref()?.key)));
+            side.extend(some.iter().filter_map(|place| examples.get_mut(place.index())?.take()));
         }
         side
     };
@@ -70,39 +73,29 @@ enum Side {
     Test,
 }
 
-/// Where an example stands when all are dealt out: by label, then in the random order of what stays together, which is
-/// a text or all titles of one commodity.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    label: u32,
-    /// Two units that come upon the same number stay together, which does no harm.
-    unit: u64,
-    /// Index of the example.
-    index: usize,
-}
-
-fn places(examples: &[Example], seed: u64) -> Vec<Place> {
-    let labels = labels(examples);
-    let rank: HashMap<&Label, u32> = labels.into_iter().zip(0..).collect();
+/// Where the examples stand when all are dealt out: by label, then in the random order of what stays together, which is a
+/// text or all titles of one commodity. Two of these that come upon the same number stay together, which does no harm.
+fn places(examples: &[Example], seed: u64) -> Vec<Ranked> {
+    let rank: HashMap<&Label, u32, QuickHash> = labels(examples).into_iter().zip(0..).collect();
     let place = |(index, example): (usize, &Example)| {
         let is_commodity = example.title && example.code.level() == Level::Commodity;
         let unit = if is_commodity { digest::key(&example.code.to_string()) } else { example.key };
-        let label = rank.get(&example.label).copied().unwrap_or_default();
-        Place { label, unit: digest::place(seed, unit), index }
+        Ranked::new(rank.get(&example.label).copied().unwrap_or_default(), digest::place(seed, unit), index)
     };
     examples.par_iter().enumerate().map(place).collect()
 }
 
 /// The distinct labels of the examples, in order.
 pub(crate) fn labels(examples: &[Example]) -> BTreeSet<&Label> {
+    type Found<'a> = HashSet<&'a Label, QuickHash>;
     let found = examples.par_chunks(1 << 14).map(|some| some.iter().map(|example| &example.label).collect());
-    found.reduce(HashSet::new, |some: HashSet<&Label>, more| &some | &more).into_iter().collect()
+    found.reduce(Found::default, |some, more| &some | &more).into_iter().collect()
 }
 
 /// Deals out the examples of one label, which stand in the order of their units.
-fn deal(places: &[Place], sides: &mut [Side]) {
+fn deal(places: &[Ranked], sides: &mut [Side]) {
     let rows = held_out(places.len());
-    let units = || places.chunk_by(|one, other| one.unit == other.unit);
+    let units = || places.chunk_by(|one, other| one.place() == other.place());
     // A third at most, so that few and large units leave some for every side.
     let most = units().count() / 3;
     let (mut test, mut validation) = ((0, 0), (0, 0));
@@ -118,7 +111,7 @@ fn deal(places: &[Place], sides: &mut [Side]) {
         };
         *dealt = (dealt.0 + unit.len(), dealt.1 + 1);
         for place in unit {
-            if let Some(of) = sides.get_mut(place.index) {
+            if let Some(of) = sides.get_mut(place.index()) {
                 *of = side;
             }
         }
@@ -157,18 +150,24 @@ fn keep<K: Ord>(
 }
 
 /// Identity of a data set: SHA-256 over the identities of the texts, which are the first halves of the SHA-256 of the
-/// cleaned texts, and their labels on the three sides, in the order of the rows; hexadecimal.
+/// cleaned texts, and their labels on the three sides, in the order of the rows, some rows at a time; hexadecimal.
 #[must_use]
 pub fn fingerprint(splits: &Splits) -> String {
-    let mut digest = Sha256::new();
-    for (name, side) in splits.named() {
-        digest.update(name);
-        for example in side {
+    let of_some = |examples: &[Example]| {
+        let mut digest = Sha256::new();
+        for example in examples {
             digest.update(example.key.to_be_bytes());
             digest.update(example.label.as_str());
             // No label holds it, so that no two data sets read alike.
             digest.update(b"\n");
         }
+        digest.finalize()
+    };
+    let mut digest = Sha256::new();
+    for (name, side) in splits.named() {
+        digest.update(name);
+        let parts: Vec<_> = side.par_chunks(FINGERPRINT_ROWS).map(of_some).collect();
+        parts.iter().for_each(|part| digest.update(part));
     }
     digest::to_hex(&digest.finalize())
 }

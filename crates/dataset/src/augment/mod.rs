@@ -9,7 +9,6 @@ mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::BuildHasherDefault;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
 
-use crate::digest::{self, Key, Keys};
+use crate::digest::{self, Key, Keys, QuickHash};
 use crate::{Example, Label, Prepared, Splits, fingerprint};
 
 pub use thesaurus::{Thesaurus, ThesaurusError};
@@ -141,7 +140,7 @@ fn level_out(splits: &mut Splits, options: AugmentOptions) -> usize {
 /// New rows for all classes below `options.to`, and what they lack even so.
 fn grow(splits: &Splits, thesaurus: &Thesaurus, options: AugmentOptions) -> (Vec<Example>, BTreeMap<Label, usize>) {
     let all = splits.named().iter().map(|(_, side)| side.len()).sum::<usize>();
-    let mut taken = Keys::with_capacity_and_hasher(2 * all, BuildHasherDefault::default());
+    let mut taken = Keys::with_capacity_and_hasher(2 * all, QuickHash::default());
     taken.extend(splits.named().iter().flat_map(|(_, side)| side.iter().map(|example| example.key)));
     let mut classes = BTreeMap::<&Label, Vec<&Example>>::new();
     for example in &splits.train {
