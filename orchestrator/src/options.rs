@@ -113,9 +113,9 @@ Examples:
   unspsc data download --list                     what there is, from where, under which terms
   unspsc data download --mirror https://files.example.com/unspsc
 
-A transfer that broke off goes on where it ended. A file that is there and is what was downloaded is not fetched again:
-delete it to have it anew. Files that you placed there yourself are left alone. Lengths, SHA-256 digests and origins
-stand in DIR/downloads.json. Proxies are taken from HTTPS_PROXY and NO_PROXY. The exit code is 0 only when every file
+A transfer that broke off goes on where it ended. A file that is there and is what was downloaded is not fetched again: \
+delete it to have it anew. Files that you placed there yourself are left alone. Lengths, SHA-256 digests and origins \
+stand in DIR/downloads.json. Proxies are taken from HTTPS_PROXY and NO_PROXY. The exit code is 0 only when every file \
 is there.")]
     Download(DownloadArgs),
     /// Clean, label and split descriptions into train.csv, validation.csv and test.csv
@@ -127,9 +127,9 @@ Examples:
   unspsc data prepare --data erp.csv --description-column Text --code-column Category
   unspsc data prepare --data downloads/ --group-count 6 --output router
 
-Layouts are recognised by the header: description,unspsc; California's purchase orders; AusTender's yearly files;
-O*NET's Tools Used.txt and Technology Skills.txt; the UNSPSC code list; the prepared description,code,label,origin.
-For any other table, name its columns. Comma, semicolon, tab or bar; UTF-8, UTF-16 or latin-1; plain or gzip. A folder is
+Layouts are recognised by the header: description,unspsc; California's purchase orders; AusTender's yearly files; \
+O*NET's Tools Used.txt and Technology Skills.txt; the UNSPSC code list; the prepared description,code,label,origin. \
+For any other table, name its columns. Comma, semicolon, tab or bar; UTF-8, UTF-16 or latin-1; plain or gzip. A folder is \
 searched for .csv, .tsv, .txt and .csv.gz files; folders named `validation` are never entered.
 
 Rows that cannot be used go to rejects.csv with file, line and reason.")]
@@ -141,7 +141,7 @@ Examples:
   unspsc data augment --data prepared --output even --to 500 --mode equality
   unspsc train --local --data augmented
 
-Reads a folder that `unspsc data prepare` has written. Only train.csv gets new rows, each with its origin after
+Reads a folder that `unspsc data prepare` has written. Only train.csv gets new rows, each with its origin after \
 `augmented:`; none says what a text of validation or test says. Proper names are left alone.")]
     Augment(AugmentArgs),
     /// Look at data before and after preparation: one HTML page and a short summary
@@ -152,8 +152,8 @@ Examples:
   unspsc data explore --data downloads/ --level family --max-per-class 2000
   unspsc data explore --data augmented            a folder that `prepare` or `augment` has written
 
-Takes the options of `unspsc data prepare`, prepares in memory and writes nothing but the page, which needs neither
-network nor script and can be printed. Rows by source and class, lengths in words and tokens, imbalance, duplicates,
+Takes the options of `unspsc data prepare`, prepares in memory and writes nothing but the page, which needs neither \
+network nor script and can be printed. Rows by source and class, lengths in words and tokens, imbalance, duplicates, \
 contradictions, rejects, texts that sources share, and ten training texts of each class.")]
     Explore(ExploreArgs),
 }
