@@ -13,6 +13,8 @@ use std::process::Command;
 
 use support::{texts, unspsc};
 
+const STARTER: &str = include_str!("../data/starter.csv");
+
 fn prepare(data: Option<&Path>, output: &Path, more: &[&str]) -> (bool, String, String) {
     let mut command = unspsc(["data", "prepare", "--output"]);
     command.arg(output).args(more);
@@ -56,17 +58,17 @@ fn rejects_duplicates_and_contradictions_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("own.csv");
     let rows = "ball valve,40141607\nBALL VALVE,40141600\nusb cable,26121600\nusb cable,43200000\n\
-        desk,56100000\nno code,\n<br/>,43000000\n";
+        desk,56100000\nno code,\n<br/>,43000000\ngate valve,40141600\nneedle valve,40141600\nplug valve,40141600\n";
     fs::write(&data, format!("Description,UNSPSC\n{rows}")).unwrap();
     let (done, out, err) = prepare(Some(&data), &folder.path().join("out"), &[]);
     assert!(done, "{err}");
     for (line, number) in [
-        ("read", 7),
+        ("read", 10),
         ("rejected: empty description", 1),
         ("rejected: no code", 1),
         ("left out: same text and label again", 1),
         ("rejected: contradicting labels", 2),
-        ("training", 2),
+        ("training", 3),
     ] {
         let shown = out.lines().find(|shown| shown.trim_start().starts_with(line));
         let shown = shown.unwrap_or_else(|| panic!("`{line}` is not in\n{out}"));
@@ -334,11 +336,25 @@ fn a_prepared_folder_is_used_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let [prepared, again] = ["prepared", "again"].map(|name| folder.path().join(name));
     assert!(prepare(None, &prepared, &["--level", "family"]).0);
+    let inside = prepare(Some(&prepared.join("train.csv")), &prepared, &[]);
+    assert!(!inside.0 && inside.2.contains("holds the data itself"), "{}", inside.2);
     let (done, _, err) = prepare(Some(&prepared), &again, &[]);
     assert!(!done && err.contains("is prepared already") && !again.exists(), "{err}");
     let output = unspsc(["train", "--local", "--data"]).arg(&prepared).current_dir(&folder).output().unwrap();
     let (_, err) = texts(&output);
     assert!(!output.status.success() && err.contains("is prepared at family level: add --level family"), "{err}");
+    let output = unspsc(["data", "explore", "--level", "family", "--max-per-class", "5", "--data"])
+        .arg(&prepared)
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let (_, err) = texts(&output);
+    assert!(!output.status.success() && err.contains("so that --max-per-class changes nothing"), "{err}");
+    // A folder of data may hold what was made of it, which is not read again.
+    fs::write(folder.path().join("own.csv"), STARTER).unwrap();
+    let (done, out, err) = prepare(Some(folder.path()), &folder.path().join("made"), &[]);
+    assert!(done && err.contains("prepared is a prepared set and was left alone"), "{err}");
+    assert_eq!(out.matches(".csv ").count(), 1, "{out}");
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! `unspsc data augment`: a prepared set with more training rows.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use unspsc_dataset::{AugmentOptions, Prepared, Thesaurus};
 
 use crate::options::AugmentArgs;
+use crate::prepare::same;
 use crate::progress::{Progress, print};
 use crate::tables::{align_numbers, count, table};
 
@@ -23,8 +22,9 @@ pub(crate) async fn run(progress: &Progress, args: &AugmentArgs) -> anyhow::Resu
     let (before, after) = work.await.context("the augmentation came to a sudden end")??;
     drop(step);
     print(&describe(&before, &after))?;
+    let groups = if after.groups.is_some() { "groups.csv, " } else { "" };
     let printed = print(&format!(
-        "written to {}: train.csv, validation.csv, test.csv, rejects.csv, dataset.json",
+        "written to {}: train.csv, validation.csv, test.csv, rejects.csv, {groups}dataset.json",
         args.output.display()
     ));
     // The process ends here, and takes a million texts with it sooner than they are freed one by one.
@@ -53,11 +53,6 @@ fn augment(args: &AugmentArgs) -> anyhow::Result<([usize; 3], Prepared)> {
 
 fn sizes(prepared: &Prepared) -> [usize; 3] {
     prepared.splits.named().map(|(_, side)| side.len())
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
-    real(one) == real(other)
 }
 
 fn describe(before: &[usize; 3], after: &Prepared) -> String {

@@ -196,8 +196,8 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["group_count", "level"])]
     pub(crate) groups: Option<PathBuf>,
     /// Label by N groups of neighbouring segments with about the same number of rows
-    #[arg(long, value_name = "N", conflicts_with = "level")]
-    pub(crate) group_count: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", conflicts_with = "level", value_parser = clap::value_parser!(u8).range(2..=57))]
+    pub(crate) group_count: Option<u8>,
     /// How titles of the code list become texts: `alone`, `parents` (with the titles above) or `both`
     #[arg(long, default_value_t = TitleForm::Alone)]
     pub(crate) titles: TitleForm,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use unspsc_contract::files;
-use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, prepare};
+use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, TitleForm, prepare};
 
 use crate::options::{DataArgs, PrepareArgs};
 use crate::progress::{Progress, print};
@@ -14,6 +14,10 @@ use crate::tables::{align_numbers, count, table};
 pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
     if let Some(folder) = args.data.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
         bail!("{} is prepared already: name the data that it was made of", folder.display());
+    }
+    let folder = args.data.data.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
+    if folder.is_some_and(|folder| same(folder, &args.output) && folder.join(files::DATASET).is_file()) {
+        bail!("{} holds the data itself: name another --output", args.output.display());
     }
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
     print(&describe(&prepared))?;
@@ -46,14 +50,21 @@ pub(crate) async fn prepare_into(
         // Groups first: a mistake in a short file should not come to light after a long one was read.
         let options = options(&args)?;
         let prepared = prepare(load(&args)?, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
-        let paths = prepared.write(&folder)?;
+        let paths = Vec::new();
         anyhow::Ok((prepared, paths))
     });
-    let prepared = work.await.context("the preparation came to a sudden end")??;
-    drop(step);
-    for skipped in &prepared.0.manifest.skipped {
-        progress.say(&format!("{} is validation data and was left alone", skipped.display()));
+    let (prepared, paths) = work.await.context("the preparation came to a sudden end")??;
+    for skipped in &prepared.manifest.skipped {
+        let what = if is_for_validation(skipped) { "validation data" } else { "a prepared set" };
+        progress.say(&format!("{} is {what} and was left alone", skipped.display()));
     }
+    if !paths.is_empty() {
+        return Ok((prepared, paths));
+    }
+    // A step of its own: what is interrupted before it leaves nothing behind.
+    let work = tokio::task::spawn_blocking(move || prepared.write(&folder).map(|paths| (prepared, paths)));
+    let prepared = work.await.context("the writing came to a sudden end")??;
+    drop(step);
     Ok(prepared)
 }
 
@@ -64,18 +75,39 @@ pub(crate) fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepar
     if prepared.groups.is_none() && level != args.level {
         bail!("{} is prepared at {level} level: add --level {level}, or prepare it anew", folder.display());
     }
+    let given = [
+        ("--max-per-class", args.max_per_class.is_some()),
+        ("--titles-per-class", args.titles_per_class.is_some()),
+        ("--groups", args.groups.is_some()),
+        ("--group-count", args.group_count.is_some()),
+        ("--titles", args.titles != TitleForm::default() && args.titles != prepared.manifest.options.titles),
+        ("--description-column", !args.description_column.is_empty()),
+        ("--code-column", args.code_column.is_some()),
+    ];
+    if let Some((option, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+        bail!("{} is prepared already, so that {option} changes nothing: prepare it anew", folder.display());
+    }
     let paths = prepared.paths(folder);
     Ok((prepared, paths))
 }
 
 /// The rows of the file or folder that `args` name, or the starter set.
 pub(crate) fn load(args: &DataArgs) -> anyhow::Result<Loaded> {
-    let columns = Columns { description: args.description_column.clone(), code: args.code_column.clone() };
-    let reading = Reading { columns, titles: args.titles };
+    let reading = Reading { columns: columns(args), titles: args.titles };
     Ok(match &args.data {
         Some(path) => unspsc_dataset::load(path, &reading)?,
         None => unspsc_dataset::starter()?,
     })
+}
+
+fn columns(args: &DataArgs) -> Columns {
+    Columns { description: args.description_column.clone(), code: args.code_column.clone() }
+}
+
+/// Whether both are the same folder.
+pub(crate) fn same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+    real(one) == real(other)
 }
 
 /// What a set is to be made for, as `args` say it.
@@ -86,6 +118,7 @@ pub(crate) fn options(args: &DataArgs) -> anyhow::Result<Options> {
         groups: given.or(args.group_count.map(|count| Grouping::Even(count.into()))),
         seed: u64::from(args.seed),
         titles: args.titles,
+        columns: columns(args),
         titles_per_class: args.titles_per_class.map(Into::into),
         max_per_class: args.max_per_class.map(Into::into),
     })
@@ -101,7 +134,7 @@ pub(crate) fn name(args: &DataArgs) -> String {
 
 /// Whether `path` is a folder named `validation` or lies directly in one.
 fn is_for_validation(path: &Path) -> bool {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     let (folder, parent) = (absolute.file_name(), absolute.parent().and_then(Path::file_name));
     [folder, parent].into_iter().flatten().any(|name| name.eq_ignore_ascii_case("validation"))
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use unspsc_contract::DataSummary;
-use unspsc_dataset::{Example, Label, Labelled, Labelling, Reading, Splits, fingerprint, label, load, split};
-use unspsc_taxonomy::{Level, clean};
+use unspsc_dataset::{
+    AUGMENTED, Example, Label, Labelled, Labelling, Reading, Splits, fingerprint, label, load, split,
+};
+use unspsc_taxonomy::{Code, Level, clean};
 
 use crate::TrainError;
 use crate::environment::Environment;
@@ -31,15 +33,21 @@ impl Data {
     pub(crate) fn load(environment: &Environment) -> Result<Self, TrainError> {
         let (level, seed) = (environment.hyperparameters.level, environment.hyperparameters.seed);
         let (training, mut rejected_rows) = channel("training", &environment.training, level)?;
+        let (training, joined) = (training.examples, training.joined);
         let mut held_out = |name: &'static str, folder: Option<&Path>| -> Result<Option<Vec<Example>>, TrainError> {
             let Some(folder) = folder else { return Ok(None) };
-            let (examples, rejected) = channel(name, folder, level)?;
+            let (labelled, rejected) = channel(name, folder, level)?;
             rejected_rows += rejected;
-            Ok(Some(examples))
+            Ok(Some(labelled.examples))
         };
         let validation = held_out("validation", environment.validation.as_deref())?;
         let test = held_out("test", environment.test.as_deref())?;
-        let (splits, leaks) = assemble(training, validation, test, seed);
+        if (validation.is_none() || test.is_none()) && training.iter().any(|row| row.origin.starts_with(AUGMENTED)) {
+            let reason = "the channel `training` has rows made by augmentation, of which none can be held out: give the \
+                          channels `validation` and `test` too";
+            return Err(TrainError::Data(reason.into()));
+        }
+        let (splits, leaks) = assemble((training, &joined), validation, test, seed);
         if leaks > 0 {
             tracing::warn!("{leaks} rows dropped because their text stands in a split that is held out as well");
         }
@@ -74,14 +82,15 @@ impl Data {
 }
 
 /// The labelled rows of one channel, and how many of its rows cannot be used.
-fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Vec<Example>, usize), TrainError> {
+fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Labelled, usize), TrainError> {
     let loaded = load(folder, &Reading::default()).map_err(|source| TrainError::Channel { channel: name, source })?;
     let rows = loaded.rows.len() + loaded.rejects.len();
-    let Labelled { examples, rejects, counts } = label(loaded.rows, &Labelling::Level(level));
+    let mut labelled = label(loaded.rows, &Labelling::Level(level));
+    let Labelled { examples, rejects, counts, .. } = &mut labelled;
     let rejected = loaded.rejects.len() + rejects.len();
     let (used, duplicates) = (examples.len(), counts.duplicates);
     tracing::info!("channel {name}: {rows} rows, {used} used, {duplicates} duplicates, {rejected} rejected");
-    let first = loaded.rejects.iter().chain(&rejects).min_by_key(|reject| reject.place);
+    let first = loaded.rejects.iter().chain(&*rejects).min_by_key(|reject| reject.place);
     let first = first.map(|reject| {
         let (file, line) = reject.place;
         let source = usize::try_from(file).ok().and_then(|file| loaded.sources.get(file));
@@ -95,13 +104,13 @@ fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Vec<Examp
         let reason = first.unwrap_or_default();
         return Err(TrainError::Data(format!("channel `{name}`: none of {rows} rows can be used; {reason}")));
     }
-    Ok((examples, rejected))
+    Ok((labelled, rejected))
 }
 
 /// Splits `training` for whatever is not given, and drops rows whose text is held out: from training those of
 /// validation and test, from validation those of test. Returns how many were dropped.
 fn assemble(
-    training: Vec<Example>,
+    (training, joined): (Vec<Example>, &[(Code, Code)]),
     validation: Option<Vec<Example>>,
     test: Option<Vec<Example>>,
     seed: u64,
@@ -110,7 +119,7 @@ fn assemble(
     let mut splits = if given_validation && given_test {
         Splits { train: training, ..Splits::default() }
     } else {
-        split(training, seed)
+        split(training, joined, seed)
     };
     if let Some(rows) = validation {
         splits.train.append(&mut splits.validation);
@@ -150,12 +159,12 @@ mod tests {
 
     #[test]
     fn what_is_not_given_is_cut_from_training() {
-        let (splits, leaks) = assemble(two_classes(40), None, None, 1);
+        let (splits, leaks) = assemble((two_classes(40), &[]), None, None, 1);
         assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len(), leaks], [32, 4, 4, 0]);
         let own = examples([("own".into(), "10000000")]);
-        let (splits, _) = assemble(two_classes(40), Some(own.clone()), None, 1);
+        let (splits, _) = assemble((two_classes(40), &[]), Some(own.clone()), None, 1);
         assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len()], [36, 1, 4]);
-        let (splits, _) = assemble(two_classes(40), Some(own.clone()), Some(own), 1);
+        let (splits, _) = assemble((two_classes(40), &[]), Some(own.clone()), Some(own), 1);
         // The one text is in test already.
         assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len()], [40, 0, 1]);
     }
@@ -164,7 +173,7 @@ mod tests {
     fn a_text_that_is_held_out_is_not_trained_on() {
         let test = examples([("text 3".into(), "20000000")]);
         let validation = examples([("text 4".into(), "10000000"), ("text 3".into(), "20000000")]);
-        let (splits, leaks) = assemble(two_classes(10), Some(validation), Some(test), 1);
+        let (splits, leaks) = assemble((two_classes(10), &[]), Some(validation), Some(test), 1);
         assert_eq!([splits.train.len(), splits.validation.len(), splits.test.len(), leaks], [8, 1, 1, 3]);
     }
 

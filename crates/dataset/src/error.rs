@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::read::MAX_RECORD_LINES;
+
 /// A data set that cannot be read, used or written; each message is one sentence that names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -13,12 +15,12 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// The file or folder is there and cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A folder without data files.
     #[error("{} holds no file that ends in .csv, .tsv, .txt or .csv.gz", path.display())]
@@ -63,14 +65,14 @@ pub enum DatasetError {
         found: String,
     },
     /// The CSV reader gave up.
-    #[error("{}, line {line}: {source}", path.display())]
+    #[error("{}, line {line}: {reason}", path.display())]
     Csv {
         /// The file.
         path: PathBuf,
         /// Where, counted from 1.
         line: u64,
         /// The reader's reason.
-        source: csv::Error,
+        reason: csv::Error,
     },
     /// A file of groups that cannot be understood.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -89,12 +91,12 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// A `dataset.json` that cannot be understood.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
         /// The parser's reason.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// Rows are there, but too few of them can be used to train anything.
     #[error("{usable} of {rows} rows can be used, and a training set needs two labels with a row each ({reasons})")]
@@ -106,12 +108,30 @@ pub enum DatasetError {
         /// What became of the others, most frequent first.
         reasons: String,
     },
+    /// Rows are there, but none of them can be held out.
+    #[error("no label has three texts, of which one each is needed to train, to validate and to test")]
+    NothingHeldOut,
+    /// A record that goes on for longer than any does.
+    #[error("{}, line {line}: a record is longer than 1 MiB or {MAX_RECORD_LINES} lines: a quote that opens there is not \
+             closed", path.display())]
+    LongRecord {
+        /// The file.
+        path: PathBuf,
+        /// Where it begins, counted from 1.
+        line: u64,
+    },
+    /// Somebody else writes there.
+    #[error("another run is writing into {}: wait for its end, or name another folder", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {reason}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::{Code, Level};
 
+use crate::layout::is_placeholder;
 use crate::{DatasetError, Label};
 
 /// Which codes belong to which group; a code belongs where it or its closest ancestor is mentioned.
@@ -21,7 +22,7 @@ impl Groups {
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
         let text = fs::read_to_string(path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => DatasetError::Missing { path: path.to_owned() },
-            _ => DatasetError::Read { path: path.to_owned(), source },
+            _ => DatasetError::Read { path: path.to_owned(), reason: source },
         })?;
         let wrong = |line: u64, reason: String| DatasetError::Groups { path: path.to_owned(), line, reason };
         let mut groups = BTreeMap::new();
@@ -38,11 +39,11 @@ impl Groups {
             let cell = |column: usize| record.get(column).unwrap_or_default();
             let code: Code = cell(code).parse().map_err(|error| wrong(line, format!("column code: {error}")))?;
             let name = cell(group);
-            if name.is_empty() || name.parse::<Code>().is_ok() {
-                return Err(wrong(
-                    line,
-                    format!("column group: `{name}` is no name; a group needs one that is no code"),
-                ));
+            if name.is_empty() || name.parse::<Code>().is_ok() || is_placeholder(name) {
+                let reason = format!(
+                    "column group: `{name}` is no name; a group needs one that is no code and no word for nothing"
+                );
+                return Err(wrong(line, reason));
             }
             if groups.insert(code, Label::group(name)).is_some_and(|earlier| earlier != Label::group(name)) {
                 return Err(wrong(line, format!("{code} is in two groups")));
@@ -54,8 +55,8 @@ impl Groups {
         Ok(Self(groups))
     }
 
-    /// Cuts the standard's order of segments, which goes from raw materials to services, into at most `count` runs of
-    /// about the same number of rows: the largest run is as small as can be.
+    /// Cuts the standard's order of segments, which goes from raw materials to services, into `count` runs of about the
+    /// same number of rows: the largest run is as small as can be. There are fewer runs only where there are fewer segments.
     ///
     /// `codes` are those of the rows. Groups are named after their first and last segment, as `10-27`.
     #[must_use]
@@ -70,8 +71,18 @@ impl Groups {
             let limit = low.midpoint(high);
             if runs(&sizes, limit).len() <= count { high = limit } else { low = limit + 1 }
         }
+        let mut runs = runs(&sizes, low);
+        // One large segment can set the limit that fewer runs keep: then the largest of the others are cut further.
+        while runs.len() < count.min(sizes.len()) {
+            let rows = |run: &[(Code, usize)]| run.iter().map(|(_, size)| size).sum::<usize>();
+            let divisible = runs.iter().enumerate().filter(|(_, run)| run.len() > 1);
+            let Some((place, run)) = divisible.max_by_key(|(_, run)| rows(run)) else { break };
+            let imbalance = |at: &usize| rows(&run[..*at]).abs_diff(rows(&run[*at..]));
+            let (first, second) = run.split_at((1..run.len()).min_by_key(imbalance).unwrap_or(1));
+            runs.splice(place..=place, [first, second]);
+        }
         let mut groups = BTreeMap::new();
-        for run in runs(&sizes, low) {
+        for run in runs {
             let digits = |entry: Option<&(Code, usize)>| {
                 entry.map_or_else(String::new, |(code, _)| code.to_string()[..2].to_owned())
             };
@@ -137,6 +148,7 @@ mod tests {
             ("code,name\n43,x\n", "line 1: the columns `code` and `group` are needed"),
             ("code,group\n43,x\nabc,y\n", "line 3: column code: `abc`"),
             ("code,group\n43,44\n", "line 2: column group: `44` is no name"),
+            ("code,group\n43,NA\n", "line 2: column group: `NA` is no name"),
             ("code,group\n43,a\n43000000,b\n", "line 3: 43000000 is in two groups"),
             ("code,group\n", "no row below the header"),
         ] {
@@ -159,6 +171,14 @@ mod tests {
                 .collect::<std::collections::BTreeSet<_>>()
                 .len(),
             5
+        );
+        // One large segment sets a limit that two runs would keep.
+        let rows = [("10", 5), ("11", 5), ("20", 900), ("43", 2), ("50", 8)];
+        let codes = || rows.iter().flat_map(|(segment, size)| std::iter::repeat_n(code(segment), *size));
+        let groups = Groups::even(codes(), 4);
+        assert_eq!(
+            groups.entries().map(|(_, group)| group.as_str()).collect::<std::collections::BTreeSet<_>>().len(),
+            4
         );
         assert_eq!(Groups::even(codes(), 1).of(code("11")).map(Label::as_str), Some("10-50"));
     }

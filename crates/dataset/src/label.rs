@@ -112,6 +112,8 @@ pub struct Labelled {
     pub rejects: Vec<Reject>,
     /// What became of the other rows.
     pub counts: LabelCounts,
+    /// Commodities that share a title: theirs have to stand on one side of a split.
+    pub joined: Vec<(Code, Code)>,
 }
 
 /// The label of each row by itself, whatever other rows say of the same text; none where [`label()`] rejects the row.
@@ -132,7 +134,12 @@ pub fn label(mut rows: Vec<Row>, labelling: &Labelling) -> Labelled {
     let titles = Titles::embedded().unwrap_or_default();
     let fate = |labels: &mut Labels<'_>, row: &Row| labels.of(row).map_or_else(Fate::rejected, Fate::Example);
     let mut fates: Vec<Fate> = rows.par_iter().map_init(|| Labels::new(labelling, &titles), fate).collect();
+    let mut joined = Vec::new();
     for same in repeated(&rows, &fates) {
+        let commodity = |place: &usize| rows.get(*place).and_then(Row::titled_commodity);
+        let mut commodities: Vec<Code> = same.iter().filter_map(commodity).collect();
+        commodities.dedup();
+        joined.extend(commodities.iter().zip(commodities.iter().skip(1)).map(|(one, other)| (*one, *other)));
         settle(&same, &mut rows, &mut fates);
     }
     let (mut rejects, mut duplicates) = (Vec::new(), 0);
@@ -146,13 +153,12 @@ pub fn label(mut rows: Vec<Row>, labelling: &Labelling) -> Labelled {
             None
         }
         Fate::Rejected(reason) => {
-            let Row { place, description, code, .. } = row;
-            rejects.push(Reject { place, description, code: code.to_string(), reason: *reason });
+            rejects.push(row.reject(*reason));
             None
         }
     };
     let examples = rows.into_iter().zip(fates).filter_map(example).collect();
-    Labelled { examples, counts: LabelCounts { duplicates, rejected: rejects.len() }, rejects }
+    Labelled { examples, counts: LabelCounts { duplicates, rejected: rejects.len() }, rejects, joined }
 }
 
 /// The places of rows with a label whose text is that of others, text by text.
@@ -230,14 +236,9 @@ fn settle(same: &[usize], rows: &mut [Row], fates: &mut [Fate]) {
             _ => None,
         })
         .collect();
-    let mut votes: Vec<(&Label, usize)> = Vec::new();
-    for (_, label) in &said {
-        match votes.iter_mut().find(|(seen, _)| *seen == label) {
-            Some((_, count)) => *count += 1,
-            None => votes.push((label, 1)),
-        }
-    }
-    let most = votes.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let mut votes = BTreeMap::<&Label, usize>::new();
+    said.iter().for_each(|(_, label)| *votes.entry(label).or_default() += 1);
+    let most = votes.values().copied().max().unwrap_or(0);
     let leaders: Vec<&Label> = votes.into_iter().filter(|(_, count)| *count == most).map(|(label, _)| label).collect();
     let [winner] = leaders.as_slice() else {
         for (place, label) in &said {
@@ -295,7 +296,7 @@ mod tests {
         let alone = labels(&rows, &Labelling::Level(Level::Family));
         assert_eq!(alone.iter().filter(|label| label.is_none()).count(), 2, "`thing` and `other` have no family");
         assert_eq!(alone[3].as_ref().map(Label::as_str), Some("43210000"), "an outvoted row still says what it says");
-        let Labelled { examples, rejects, counts } = label(rows, &Labelling::Level(Level::Family));
+        let Labelled { examples, rejects, counts, .. } = label(rows, &Labelling::Level(Level::Family));
         let kept: Vec<_> = examples.iter().map(|e| (e.description.as_str(), e.code.to_string())).collect();
         assert_eq!(kept, [("Toner", "44103103".to_owned()), ("desk", "56101703".to_owned())]);
         assert_eq!(examples[0].label.as_str(), "44100000");

@@ -13,21 +13,28 @@ use crate::RejectReason;
 pub(crate) const CODE_LIST: &str = "code list";
 
 /// Columns of the code list from fine to coarse, under either publisher's names: (code, title).
-///
-/// Segment titles are left out: there is one row for each, and none to test on.
-const TITLED_LEVELS: [([&str; 2], [&str; 2]); 3] = [
+const TITLED_LEVELS: [([&str; 2], [&str; 2]); 4] = [
     (["commodity", "commodity code"], ["commodity name", "commodity title"]),
     (["class", "class code"], ["class name", "class title"]),
     (["family", "family code"], ["family name", "family title"]),
+    (["segment", "segment code"], ["segment name", "segment title"]),
 ];
 
 /// Which columns of a file with a header of its own hold what.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// Columns of the description, joined in this order; empty where the header is to be recognised.
     pub description: Vec<String>,
     /// The column of the code; absent where the header is to be recognised.
     pub code: Option<String>,
+}
+
+impl Columns {
+    /// Whether nobody has named any.
+    #[must_use]
+    pub fn are_recognised(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// In what form titles of the code list become texts.
@@ -71,8 +78,8 @@ pub(crate) enum Layout {
     Described { name: &'static str, descriptions: Vec<usize>, code: usize, written: Option<Written> },
     /// O\*NET: the same example stands there once for each occupation that uses it.
     Occupational { example: usize, code: usize },
-    /// The code list: (code, title) of commodity, class and family.
-    CodeList([(usize, usize); 3]),
+    /// The code list: (code, title) of commodity, class, family and segment.
+    CodeList([(usize, usize); 4]),
 }
 
 /// The further columns of files that this crate wrote.
@@ -109,7 +116,7 @@ impl Layout {
     pub(crate) fn recognise(header: &StringRecord, wanted: &Columns) -> Result<Self, String> {
         let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
         let find = |wanted: &[&str]| wanted.iter().find_map(|want| names.iter().position(|name| name == want));
-        if !wanted.description.is_empty() || wanted.code.is_some() {
+        if !wanted.are_recognised() {
             return Self::mapped(find, wanted);
         }
         if let (Some(item), Some(more), Some(code)) =
@@ -130,9 +137,12 @@ impl Layout {
             (Some(_), None, ..) => Err("unspsc".to_owned()),
             (_, _, Some(_), None) => Err("Commodity Code".to_owned()),
             _ => match titled {
-                [Some(commodity), Some(class), Some(family)] => Ok(Self::CodeList([commodity, class, family])),
-                [Some(_), None, _] => Err("Class".to_owned()),
-                [Some(_), _, None] => Err("Family".to_owned()),
+                [Some(commodity), Some(class), Some(family), Some(segment)] => {
+                    Ok(Self::CodeList([commodity, class, family, segment]))
+                }
+                [Some(_), None, ..] => Err("Class".to_owned()),
+                [Some(_), _, None, _] => Err("Family".to_owned()),
+                [Some(_), _, _, None] => Err("Segment".to_owned()),
                 _ => Err("description".to_owned()),
             },
         }
@@ -230,9 +240,14 @@ fn item(text: &str, digits: &str, written: Option<Box<(String, String)>>) -> Ite
 /// Whether a description is none: empty, without a letter or digit, or what forms and programs write for nothing. pandas
 /// takes these words for missing values.
 fn says_nothing(tidied: &str) -> bool {
-    const WORDS: [&str; 5] = ["n/a", "na", "nan", "none", "null"];
-    let core = tidied.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    core.is_empty() || WORDS.iter().any(|word| core.eq_ignore_ascii_case(word))
+    is_placeholder(tidied) || !tidied.bytes().any(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether pandas takes the word for a missing value, or would if it were less particular about case and punctuation.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["n/a", "na", "nan", "none", "null", "n/a n/a", "#n/a n/a", "1.#ind", "1.#qnan"];
+    let core = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    WORDS.iter().any(|word| core.eq_ignore_ascii_case(word) || text.trim_start_matches('-').eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -263,11 +278,13 @@ mod tests {
         );
         assert_eq!(
             recognise("Segment,Segment Name,Family,Family Name,Class,Class Name,Commodity,Commodity Name"),
-            Ok(Layout::CodeList([(6, 7), (4, 5), (2, 3)]))
+            Ok(Layout::CodeList([(6, 7), (4, 5), (2, 3), (0, 1)]))
         );
         assert_eq!(
-            recognise("Commodity Code,Commodity Title,Class Code,Class Title,Family Code,Family Title"),
-            Ok(Layout::CodeList([(0, 1), (2, 3), (4, 5)]))
+            recognise(
+                "Commodity Code,Commodity Title,Class Code,Class Title,Family Code,Family Title,Segment Code,Segment Title"
+            ),
+            Ok(Layout::CodeList([(0, 1), (2, 3), (4, 5), (6, 7)]))
         );
     }
 
@@ -296,19 +313,21 @@ mod tests {
 
     #[test]
     fn titles_take_the_form_that_is_wanted() {
-        let layout = Layout::CodeList([(0, 1), (2, 3), (4, 5)]);
+        let layout = Layout::CodeList([(0, 1), (2, 3), (4, 5), (6, 7)]);
         let record: StringRecord =
-            ["10101501", "Cats", "10101500", "Livestock", "10100000", "Live animals"].to_vec().into();
+            ["10101501", "Cats", "10101500", "Livestock", "10100000", "Live animals", "10000000", "Live"]
+                .to_vec()
+                .into();
         let texts = |form| -> Vec<String> {
             let mut titles = Vec::new();
             layout.items(&record, form, |item| titles.push(item.outcome.unwrap().0));
             titles
         };
-        assert_eq!(texts(TitleForm::Alone), ["Cats", "Livestock", "Live animals"]);
+        assert_eq!(texts(TitleForm::Alone), ["Cats", "Livestock", "Live animals", "Live"]);
         assert_eq!(
             texts(TitleForm::Parents),
-            ["Cats, Livestock, Live animals", "Livestock, Live animals", "Live animals"]
+            ["Cats, Livestock, Live animals, Live", "Livestock, Live animals, Live", "Live animals, Live", "Live"]
         );
-        assert_eq!(texts(TitleForm::Both).len(), 6);
+        assert_eq!(texts(TitleForm::Both).len(), 8);
     }
 }

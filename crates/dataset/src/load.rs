@@ -1,10 +1,11 @@
 //! Files and folders to rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 use rayon::prelude::*;
@@ -13,7 +14,7 @@ use unspsc_taxonomy::{Code, Level, Titles};
 
 use crate::digest::{self, Key};
 use crate::layout::{Item, Layout, Unusable};
-use crate::read::Content;
+use crate::read::{Content, Limited, MAX_LINE_BYTES, MAX_RECORD_LINES};
 use crate::{Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
 
 /// Endings of data files; whatever else lies in a folder is not looked at.
@@ -58,6 +59,16 @@ impl Row {
         Self { description, code, group: None, origin: origin.into(), title: false, key, place: (0, 0) }
     }
 
+    /// The code, where the row is the title of a commodity.
+    pub(crate) fn titled_commodity(&self) -> Option<Code> {
+        (self.title && self.code.level() == Level::Commodity).then_some(self.code)
+    }
+
+    /// The row as one that is not taken.
+    pub(crate) fn reject(self, reason: RejectReason) -> Reject {
+        Reject { place: self.place, description: self.description, code: self.code.to_string(), reason }
+    }
+
     /// Identity of the text: the same for two rows whose descriptions clean to the same string, and for no others.
     #[must_use]
     pub fn text(&self) -> u128 {
@@ -81,6 +92,9 @@ pub struct Source {
     pub path: PathBuf,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
+    /// How its bytes were read as text.
+    #[serde(default)]
+    pub encoding: String,
     /// The layout that its header was recognised as.
     pub layout: String,
     /// Rows taken from it; a code list yields several for a line.
@@ -100,14 +114,14 @@ pub struct Loaded {
     pub rejects: Vec<Reject>,
     /// The files that were read, in order.
     pub sources: Vec<Source>,
-    /// Folders named `validation`, which are never entered.
+    /// Folders named `validation` and those of prepared sets, which are never entered.
     pub skipped: Vec<PathBuf>,
 }
 
 /// Reads a file, or every data file under a folder, sorted by path; the layout is recognised by the header.
 ///
-/// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders named `validation` below `path` are not entered, and a file
-/// `rejects.csv` that [`crate::Prepared::write`] has left is passed over.
+/// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders below `path` that are named `validation` or hold a prepared set
+/// are not entered, and a file `rejects.csv` that [`crate::Prepared::write`] has left is passed over.
 ///
 /// # Errors
 /// Names the file that is missing, empty, binary, without rows or without a needed column.
@@ -144,11 +158,12 @@ impl Loaded {
         let path = content.path();
         let scan = content.scan()?;
         // Tab-separated files are written without quoting: a quote there means inches.
+        let (limited, since) = Limited::new(content.open(&scan)?);
         let mut reader = ReaderBuilder::new()
             .delimiter(scan.delimiter)
             .quoting(scan.delimiter != b'\t')
             .flexible(true)
-            .from_reader(content.open(&scan)?);
+            .from_reader(limited);
         let header = reader.headers().map_err(|source| csv_error(path, source))?;
         let layout =
             Layout::recognise(header, &reading.columns).map_err(|column| missing_column(path, column, header))?;
@@ -160,20 +175,22 @@ impl Loaded {
             repeats_itself: layout.repeats(),
             is_code_list: layout.is_code_list(),
             seen: HashSet::new(),
+            origins: HashMap::new(),
             repeats: 0,
         };
         // One thread takes over what was cleaned last and reads on, while the others clean what was read last.
-        let (mut batch, mut next, mut cleaned) = (Batch::default(), Batch::default(), Vec::new());
-        batch.fill(&mut reader).map_err(|source| csv_error(path, source))?;
+        let batch = || Batch { records: Vec::new(), filled: 0, since: Arc::clone(&since) };
+        let (mut batch, mut next, mut cleaned) = (batch(), batch(), Vec::new());
+        batch.fill(&mut reader, path)?;
         while !batch.records().is_empty() {
             let (read, now_cleaned) = rayon::join(
                 || {
                     adding.take(std::mem::take(&mut cleaned), self);
-                    next.fill(&mut reader)
+                    next.fill(&mut reader, path)
                 },
                 || clean(batch.records(), &layout, reading.titles),
             );
-            read.map_err(|source| csv_error(path, source))?;
+            read?;
             cleaned = now_cleaned;
             std::mem::swap(&mut batch, &mut next);
         }
@@ -185,6 +202,7 @@ impl Loaded {
         self.sources.push(Source {
             path: path.to_owned(),
             sha256: scan.sha256,
+            encoding: scan.encoding_in_words,
             layout: layout.name().to_owned(),
             rows,
             rejects,
@@ -195,19 +213,27 @@ impl Loaded {
 }
 
 /// Records whose memory is used again.
-#[derive(Default)]
 struct Batch {
     records: Vec<StringRecord>,
     filled: usize,
+    /// See [`Limited`].
+    since: Arc<AtomicUsize>,
 }
 
 impl Batch {
-    /// Reads the next records; none at the end.
-    fn fill(&mut self, reader: &mut Reader<impl Read>) -> Result<(), csv::Error> {
+    /// Reads the next records of the file at `path`; none at the end.
+    fn fill(&mut self, reader: &mut Reader<impl Read>, path: &Path) -> Result<(), DatasetError> {
         self.records.resize_with(BATCH, StringRecord::new);
         self.filled = 0;
         for record in &mut self.records {
-            if !reader.read_record(record)? {
+            let line = reader.position().line();
+            self.since.store(0, Ordering::Relaxed);
+            let read = reader.read_record(record);
+            let is_long = self.since.load(Ordering::Relaxed) > MAX_LINE_BYTES;
+            if is_long || reader.position().line() - line > MAX_RECORD_LINES {
+                return Err(DatasetError::LongRecord { path: path.to_owned(), line });
+            }
+            if !read.map_err(|source| csv_error(path, source))? {
                 break;
             }
             self.filled += 1;
@@ -252,6 +278,8 @@ struct Adding {
     is_code_list: bool,
     /// What the file has yielded already, for the layouts that repeat themselves.
     seen: HashSet<(Key, Code)>,
+    /// Origins that rows name for themselves.
+    origins: HashMap<String, Arc<str>>,
     repeats: usize,
 }
 
@@ -285,7 +313,7 @@ impl Adding {
         let (group, origin) = match item.written {
             Some(written) => {
                 let (label, origin) = *written;
-                (label.parse::<Code>().is_err().then(|| Label::group(&label)), self.origin(&origin, loaded))
+                (label.parse::<Code>().is_err().then(|| Label::group(&label)), self.named(origin))
             }
             None => (None, Arc::clone(&self.origin)),
         };
@@ -293,10 +321,10 @@ impl Adding {
     }
 
     /// The origin that a row names for itself; rows of one origin share its name.
-    fn origin(&self, name: &str, loaded: &Loaded) -> Arc<str> {
-        match loaded.rows.last() {
-            Some(last) if &*last.origin == name => Arc::clone(&last.origin),
-            _ => name.into(),
+    fn named(&mut self, name: String) -> Arc<str> {
+        match self.origins.get(&name) {
+            Some(origin) => Arc::clone(origin),
+            None => Arc::clone(self.origins.entry(name).or_insert_with_key(|name| name.as_str().into())),
         }
     }
 }
@@ -309,7 +337,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) 
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
         let kind = entry.file_type().map_err(|source| read_error(&path, source))?;
-        if kind.is_dir() && name == VALIDATION_FOLDER {
+        if kind.is_dir() && (name == VALIDATION_FOLDER || path.join(crate::prepare::MANIFEST).is_file()) {
             skipped.push(path);
         } else if kind.is_dir() {
             collect(&path, files, skipped)?;
@@ -326,15 +354,15 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) 
 fn read_error(path: &Path, source: io::Error) -> DatasetError {
     match source.kind() {
         ErrorKind::NotFound => DatasetError::Missing { path: path.to_owned() },
-        _ => DatasetError::Read { path: path.to_owned(), source },
+        _ => DatasetError::Read { path: path.to_owned(), reason: source },
     }
 }
 
 fn csv_error(path: &Path, source: csv::Error) -> DatasetError {
     if let csv::ErrorKind::Io(_) = source.kind() {
-        return DatasetError::Read { path: path.to_owned(), source: source.into() };
+        return DatasetError::Read { path: path.to_owned(), reason: source.into() };
     }
-    DatasetError::Csv { path: path.to_owned(), line: source.position().map_or(0, csv::Position::line), source }
+    DatasetError::Csv { path: path.to_owned(), line: source.position().map_or(0, csv::Position::line), reason: source }
 }
 
 fn missing_column(path: &Path, column: String, header: &StringRecord) -> DatasetError {

@@ -1,7 +1,7 @@
 //! From loaded rows to three CSV files and a note of where they came from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,8 +14,8 @@ use crate::digest::{NEAR, touch};
 use crate::layout::CODE_LIST;
 use crate::split::labels;
 use crate::{
-    Augmentation, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Row, Source, Splits,
-    TitleForm, cap, fingerprint, label, load, split, thin_titles,
+    AUGMENTED, Augmentation, Columns, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject,
+    RejectReason, Row, Source, Splits, TitleForm, cap, fingerprint, label, load, split, thin_titles,
 };
 
 /// Rows that a thread turns into CSV at a time.
@@ -25,7 +25,7 @@ const PIECE: usize = 4096;
 const TRAIN: &str = "train.csv";
 const VALIDATION: &str = "validation.csv";
 const TEST: &str = "test.csv";
-const MANIFEST: &str = "dataset.json";
+pub(crate) const MANIFEST: &str = "dataset.json";
 /// Rows that were not taken, with their reasons.
 pub(crate) const REJECTS: &str = "rejects.csv";
 /// Which code belongs to which group, where the labels are groups.
@@ -44,6 +44,9 @@ pub struct Options {
     /// In what form titles of the code list became texts.
     #[serde(default)]
     pub titles: TitleForm,
+    /// Columns, where somebody named them.
+    #[serde(default, skip_serializing_if = "Columns::are_recognised")]
+    pub columns: Columns,
     /// At most so many training titles of commodities of one class of the standard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub titles_per_class: Option<usize>,
@@ -74,7 +77,7 @@ pub enum Grouping {
     Even(usize),
 }
 
-/// How many rows there were, and what became of them: the others add up to `rows`.
+/// How many rows there were, and what became of them: before augmentation the others add up to `rows`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Rows read; a code list yields several for a line, and O\*NET's repetitions do not count.
@@ -129,6 +132,8 @@ pub struct Prepared {
     pub groups: Option<Groups>,
     /// Where they came from.
     pub manifest: Manifest,
+    /// The file of rejects of a set that was read, to be written again as it is.
+    pub(crate) rejects_file: Option<Vec<u8>>,
 }
 
 /// Labels and splits what was loaded; `prepared_by` names program and version.
@@ -139,14 +144,20 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
     let Loaded { rows, mut rejects, sources, skipped } = loaded;
     let (usable, all) = (rows.len(), rows.len() + rejects.len());
     let labelling = options.labelling(&rows);
-    let Labelled { examples, rejects: unlabelled, counts: labelled } = label(rows, &labelling);
+    // A variant of a held-out text would give it away.
+    let (made, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.origin.starts_with(AUGMENTED));
+    rejects.extend(made.into_iter().map(|row| row.reject(RejectReason::Augmented)));
+    let Labelled { examples, rejects: unlabelled, counts: labelled, joined } = label(rows, &labelling);
     rejects.extend(unlabelled);
     rejects.sort_by_key(|reject| reject.place);
     let mut reasons = BTreeMap::<String, usize>::new();
     for reject in &rejects {
         *reasons.entry(reject.reason.kind().to_owned()).or_default() += 1;
     }
-    let mut splits = split(examples, options.seed);
+    let mut splits = split(examples, &joined, options.seed);
+    if splits.validation.is_empty() && labels(&splits.train).len() > 1 {
+        return Err(DatasetError::NothingHeldOut);
+    }
     let before = splits.train.len();
     if let Some(max) = options.titles_per_class {
         splits.train = thin_titles(splits.train, max, options.seed);
@@ -183,12 +194,12 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         Labelling::Level(_) => None,
         Labelling::Groups(groups) => Some(groups),
     };
-    Ok(Prepared { splits, rejects, groups, manifest })
+    Ok(Prepared { splits, rejects, groups, manifest, rejects_file: None })
 }
 
 impl Prepared {
-    /// Reads the sides and the provenance of a set that [`Prepared::write`] has left in `folder`; its rejects stay where
-    /// they are.
+    /// Reads the sides and the provenance of a set that [`Prepared::write`] has left in `folder`; its file of rejects is
+    /// taken along unread.
     ///
     /// # Errors
     /// Names the file that is missing or cannot be read.
@@ -196,10 +207,10 @@ impl Prepared {
         let path = folder.join(MANIFEST);
         let json = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => DatasetError::NotPrepared { path: folder.to_owned() },
-            _ => DatasetError::Read { path: path.clone(), source },
+            _ => DatasetError::Read { path: path.clone(), reason: source },
         })?;
-        let manifest: Manifest =
-            serde_json::from_slice(&json).map_err(|source| DatasetError::Manifest { path: path.clone(), source })?;
+        let manifest: Manifest = serde_json::from_slice(&json)
+            .map_err(|source| DatasetError::Manifest { path: path.clone(), reason: source })?;
         let labelling = Labelling::Level(manifest.options.level);
         // The files have no column for it, but whole sources are titles or are not.
         let lists = manifest.sources.iter().filter(|source| source.layout == CODE_LIST);
@@ -215,19 +226,26 @@ impl Prepared {
             path if path.exists() => Some(Groups::read(&path)?),
             _ => None,
         };
-        Ok(Self { splits, rejects: Vec::new(), groups, manifest })
+        let rejects_file = fs::read(folder.join(REJECTS)).ok();
+        Ok(Self { splits, rejects: Vec::new(), groups, manifest, rejects_file })
     }
 
     /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, and
     /// `dataset.json` into `folder`, which is made if needed.
     ///
-    /// Each file is written under another name first and then renamed, `dataset.json` last: a set that was there
-    /// stays whole until a whole one takes its place. Returns the paths of the three sides and of `dataset.json`.
+    /// Each file is written under another name first, and when all are whole they get their names, `dataset.json` last: a
+    /// set that was there stays whole until then, and whatever ends the renaming leaves no folder that looks prepared. Returns the paths of the three sides and of `dataset.json`.
     ///
     /// # Errors
     /// Names the file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-        fs::create_dir_all(folder).map_err(|source| DatasetError::Write { path: folder.to_owned(), source })?;
+        let failed = |reason| DatasetError::Write { path: folder.to_owned(), reason };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let lock = File::open(folder).map_err(failed)?;
+        // Some network file systems know no locks; there it is up to the user.
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(DatasetError::Busy { path: folder.to_owned() });
+        }
         let mut names = vec![TRAIN, VALIDATION, TEST, REJECTS];
         names.extend(self.groups.is_some().then_some(GROUPS));
         names.push(MANIFEST);
@@ -251,9 +269,13 @@ impl Prepared {
         names: &[&str],
         part: impl Fn(&str) -> PathBuf + Sync,
     ) -> Result<(), DatasetError> {
+        let blocked = names.iter().map(|name| folder.join(name)).find(|path| path.exists() && !path.is_file());
+        if let Some(path) = blocked {
+            return Err(DatasetError::Write { path, reason: io::ErrorKind::IsADirectory.into() });
+        }
         let failed = |name: &str| {
             let path = part(name);
-            move |source| DatasetError::Write { path, source }
+            move |source| DatasetError::Write { path, reason: source }
         };
         thread::scope(|scope| {
             let mut syncing = Vec::with_capacity(names.len());
@@ -268,13 +290,20 @@ impl Prepared {
                 synced.map_err(failed(name))
             })
         })?;
-        // The groups of an earlier set would be taken for those of this one.
+        // Once the first file has its name, the old set is no more, and without this file nothing is taken for a set.
+        let gone = |name: &str| match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DatasetError::Write { path: folder.join(name), reason: error })
+            }
+            _ => Ok(()),
+        };
+        gone(MANIFEST)?;
         if self.groups.is_none() {
-            drop(fs::remove_file(folder.join(GROUPS)));
+            gone(GROUPS)?;
         }
         for name in names {
             let to = folder.join(name);
-            fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), source })?;
+            fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), reason: source })?;
         }
         Ok(())
     }
@@ -296,6 +325,9 @@ impl Prepared {
     }
 
     fn write_rejects(&self, out: &mut BufWriter<File>) -> io::Result<()> {
+        if let Some(file) = &self.rejects_file {
+            return out.write_all(file);
+        }
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["file", "line", "description", "code", "reason"])?;
         for Reject { place: (file, line), description, code, reason } in &self.rejects {

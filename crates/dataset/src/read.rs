@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
@@ -22,6 +24,9 @@ const CHUNK: usize = 1 << 18;
 /// is another kind of file, or lacks its line ends.
 pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
+/// Most lines that one record can have, in quotes; a quote that is not closed would take in all the rest.
+pub(crate) const MAX_RECORD_LINES: u64 = 1000;
+
 /// Where the bytes come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Content<'a> {
@@ -39,6 +44,10 @@ pub(crate) struct Scan {
     /// UTF-8 where the file is that or says so, UTF-16 where a byte-order mark says so, or else Windows-1252, which
     /// holds all of latin-1's letters.
     encoding: &'static Encoding,
+    /// The same for people, with the number of bytes that are not what they should be.
+    pub(crate) encoding_in_words: String,
+    /// Whether some bytes of UTF-8 have to be replaced.
+    is_damaged: bool,
     /// What stands between the columns of the first line.
     pub(crate) delimiter: u8,
 }
@@ -58,7 +67,8 @@ impl<'a> Content<'a> {
     pub(crate) fn scan(self) -> Result<Scan, DatasetError> {
         let path = self.path();
         let raw = Hashing { inner: self.raw()?, digest: Sha256::new() };
-        let mut plain = decompressed(raw).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+        let mut plain =
+            decompressed(raw).map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
         let mut look = Look::default();
         // One thread reads on, and takes the digest, while another looks at what was read last.
         let (mut chunk, mut next, mut read) = (vec![0; CHUNK], vec![0; CHUNK], 0);
@@ -66,7 +76,7 @@ impl<'a> Content<'a> {
             let at = chunk.get(..read).unwrap_or_default();
             let (further, looked) = rayon::join(|| read_some(&mut plain, &mut next), || look.at(at, path));
             looked?;
-            read = further.map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+            read = further.map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
             if read == 0 {
                 break;
             }
@@ -75,8 +85,12 @@ impl<'a> Content<'a> {
         if !look.printable {
             return Err(DatasetError::Empty { path: path.to_owned() });
         }
-        let sha256 = plain.finish().map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-        Ok(Scan { sha256, encoding: look.encoding(), delimiter: look.delimiter() })
+        let sha256 = plain.finish().map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
+        let encoding = look.encoding();
+        let is_damaged = encoding == UTF_8 && look.invalid() > 0;
+        let damage = if is_damaged { format!(", {} damaged characters", look.invalid()) } else { String::new() };
+        let encoding_in_words = format!("{}{damage}", encoding.name());
+        Ok(Scan { sha256, encoding, encoding_in_words, is_damaged, delimiter: look.delimiter() })
     }
 
     /// The file as UTF-8 without a byte-order mark.
@@ -89,13 +103,13 @@ impl<'a> Content<'a> {
     ) -> Result<DecodeReaderBytes<Box<dyn Read + Send + 'a>, Vec<u8>>, DatasetError> {
         let plain: Box<dyn Read + Send + 'a> = match decompressed(self.raw()?) {
             Ok(plain) => Box::new(plain),
-            Err(source) => return Err(DatasetError::Read { path: self.path().to_owned(), source }),
+            Err(source) => return Err(DatasetError::Read { path: self.path().to_owned(), reason: source }),
         };
         let mut builder = DecodeReaderBytesBuilder::new();
         // What is UTF-8 passes through untouched, which is several times as fast as decoding it.
         builder.strip_bom(true).bom_sniffing(true);
-        builder.encoding((scan.encoding != UTF_8).then_some(scan.encoding));
-        builder.utf8_passthru(scan.encoding == UTF_8);
+        let is_whole = scan.encoding == UTF_8 && !scan.is_damaged;
+        builder.encoding((!is_whole).then_some(scan.encoding)).utf8_passthru(is_whole);
         Ok(builder.build(plain))
     }
 
@@ -103,7 +117,7 @@ impl<'a> Content<'a> {
         match self {
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
-                Err(source) => Err(DatasetError::Read { path: path.to_owned(), source }),
+                Err(source) => Err(DatasetError::Read { path: path.to_owned(), reason: source }),
             },
             Self::Embedded(_, bytes) => Ok(Box::new(bytes)),
         }
@@ -117,6 +131,31 @@ fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
+    }
+}
+
+/// Fails where more than [`MAX_LINE_BYTES`] are read for one record, before they fill the memory. Whoever takes the records
+/// sets the count to zero at each.
+pub(crate) struct Limited<R> {
+    inner: R,
+    since: Arc<AtomicUsize>,
+}
+
+impl<R> Limited<R> {
+    /// The reader and its count of bytes.
+    pub(crate) fn new(inner: R) -> (Self, Arc<AtomicUsize>) {
+        let since = Arc::new(AtomicUsize::new(0));
+        (Self { inner, since: Arc::clone(&since) }, since)
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if self.since.fetch_add(read, Ordering::Relaxed) + read > MAX_LINE_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(read)
     }
 }
 
@@ -170,6 +209,11 @@ impl<R: Read> Plain<Hashing<R>> {
     }
 }
 
+/// Characters of several bytes in valid UTF-8.
+fn leads(valid: &[u8]) -> usize {
+    valid.iter().filter(|byte| **byte >= 0xc0).count()
+}
+
 /// What is known after some chunks.
 #[derive(Debug, Default)]
 struct Look {
@@ -178,7 +222,9 @@ struct Look {
     head_ended: bool,
     /// Bytes of a character that the last chunk cut in two.
     cut: Vec<u8>,
-    not_utf8: bool,
+    /// Sequences of bytes that UTF-8 does not have, and those of several bytes that it has.
+    broken: usize,
+    multibyte: usize,
     printable: bool,
     line: u64,
     line_bytes: usize,
@@ -210,27 +256,41 @@ impl Look {
     }
 
     fn check_utf8(&mut self, chunk: &[u8]) {
-        if self.not_utf8 {
-            return;
-        }
         let joined = [std::mem::take(&mut self.cut).as_slice(), chunk].concat();
-        if let Err(error) = std::str::from_utf8(&joined) {
-            self.not_utf8 = error.error_len().is_some();
-            self.cut = joined.get(error.valid_up_to()..).unwrap_or_default().to_vec();
+        let mut rest = joined.as_slice();
+        while let Err(error) = std::str::from_utf8(rest) {
+            let (valid, other) = rest.split_at(error.valid_up_to());
+            self.multibyte += leads(valid);
+            let Some(length) = error.error_len() else {
+                self.cut = other.to_vec();
+                return;
+            };
+            self.broken += 1;
+            rest = other.get(length..).unwrap_or_default();
         }
+        self.multibyte += leads(rest);
     }
 
+    /// Sequences that UTF-8 does not have, the last one of the file too.
+    fn invalid(&self) -> usize {
+        self.broken + usize::from(!self.cut.is_empty())
+    }
+
+    /// One byte that went wrong makes no other encoding of a file of UTF-8; letters of Windows-1252 hardly ever look like
+    /// UTF-8 by chance.
     fn encoding(&self) -> &'static Encoding {
         match Encoding::for_bom(&self.head) {
             Some((encoding, _)) => encoding,
-            None if self.not_utf8 || !self.cut.is_empty() => WINDOWS_1252,
+            None if self.invalid() > 0 && self.invalid() >= self.multibyte => WINDOWS_1252,
             None => UTF_8,
         }
     }
 
     /// The most frequent of the usual delimiters in the first line; a comma where there is none.
     fn delimiter(&self) -> u8 {
-        let count = |delimiter: u8| self.head.iter().filter(|byte| **byte == delimiter).count();
+        let outside = self.head.split(|byte| *byte == b'"').step_by(2).flatten();
+        let outside: Vec<u8> = outside.copied().collect();
+        let count = |delimiter: u8| outside.iter().filter(|byte| **byte == delimiter).count();
         let best = [b',', b'\t', b';', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter));
         best.filter(|delimiter| count(*delimiter) > 0).unwrap_or(b',')
     }

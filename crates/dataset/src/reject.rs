@@ -33,6 +33,9 @@ pub enum RejectReason {
     /// The same text carries another label as often.
     #[error("as many rows with this text say {0}")]
     Tied(Label),
+    /// The row was made by augmentation.
+    #[error("the row was made by augmentation of another one: start from the set before")]
+    Augmented,
     /// Cleaning leaves nothing of the description, or a word for nothing.
     #[error("the description is empty after cleaning, or says that there is none")]
     EmptyDescription,
@@ -58,6 +61,7 @@ impl RejectReason {
             Self::TooCoarse { .. } => "code above the level",
             Self::NoGroup(_) => "code in no group",
             Self::Outvoted(_) | Self::Tied(_) => "contradicting labels",
+            Self::Augmented => "made by augmentation",
             Self::EmptyDescription => "empty description",
             Self::TooFewColumns { .. } => "too few columns",
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
-use unspsc_taxonomy::Level;
+use unspsc_taxonomy::{Code, Level};
 
 use crate::digest::{self, NEAR, QuickHash, Ranked, touch};
 use crate::{Example, Label};
@@ -36,11 +36,11 @@ impl Splits {
 
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
-/// All titles of one commodity go to one side. A label with three texts or commodities has at least one on every side;
+/// All titles of one commodity go to one side, and those of commodities that are `joined` by a title that they share. A label with three texts or commodities has at least one on every side;
 /// with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
-pub fn split(examples: Vec<Example>, seed: u64) -> Splits {
-    let mut places = places(&examples, seed);
+pub fn split(examples: Vec<Example>, joined: &[(Code, Code)], seed: u64) -> Splits {
+    let mut places = places(&examples, joined, seed);
     places.par_sort_unstable();
     let mut sides = vec![Side::Train; examples.len()];
     for of_one_label in places.chunk_by(|one, other| one.rank() == other.rank()) {
@@ -75,14 +75,36 @@ enum Side {
 
 /// Where the examples stand when all are dealt out: by label, then in the random order of what stays together, which is a
 /// text or all titles of one commodity. Two of these that come upon the same number stay together, which does no harm.
-fn places(examples: &[Example], seed: u64) -> Vec<Ranked> {
+fn places(examples: &[Example], joined: &[(Code, Code)], seed: u64) -> Vec<Ranked> {
+    let first = first_of_joined(joined);
     let rank: HashMap<&Label, u32, QuickHash> = labels(examples).into_iter().zip(0..).collect();
     let place = |(index, example): (usize, &Example)| {
         let is_commodity = example.title && example.code.level() == Level::Commodity;
-        let unit = if is_commodity { digest::key(&example.code.to_string()) } else { example.key };
+        let commodity = || first.get(&example.code).unwrap_or(&example.code).to_string();
+        let unit = if is_commodity { digest::key(&commodity()) } else { example.key };
         Ranked::new(rank.get(&example.label).copied().unwrap_or_default(), digest::place(seed, unit), index)
     };
     examples.par_iter().enumerate().map(place).collect()
+}
+
+/// For each commodity that is joined to others, the first of all that are joined to it, directly or by way of others.
+fn first_of_joined(joined: &[(Code, Code)]) -> HashMap<Code, Code> {
+    let mut neighbours = BTreeMap::<Code, Vec<Code>>::new();
+    for (one, other) in joined {
+        neighbours.entry(*one).or_default().push(*other);
+        neighbours.entry(*other).or_default().push(*one);
+    }
+    let mut first = HashMap::new();
+    // Ascending, so that whichever of them comes first is the first of all.
+    for start in neighbours.keys() {
+        let mut waiting = if first.contains_key(start) { Vec::new() } else { vec![*start] };
+        while let Some(code) = waiting.pop() {
+            if first.insert(code, *start).is_none() {
+                waiting.extend(neighbours.get(&code).into_iter().flatten());
+            }
+        }
+    }
+    first
 }
 
 /// The distinct labels of the examples, in order.
@@ -179,8 +201,6 @@ fn held_out(size: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use unspsc_taxonomy::Code;
-
     use super::*;
 
     fn example(text: &str, code: Code) -> Example {
@@ -203,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_class_is_dealt_80_10_10_and_small_ones_reach_every_side() {
-        let splits = split(examples(&[("10000000", 100), ("20000000", 3), ("30000000", 2), ("40000000", 14)]), 1);
+        let splits = split(examples(&[("10000000", 100), ("20000000", 3), ("30000000", 2), ("40000000", 14)]), &[], 1);
         for (label, expected) in [("10000000", [80, 10, 10]), ("20000000", [1, 1, 1]), ("30000000", [2, 0, 0])] {
             let found = [&splits.train, &splits.validation, &splits.test].map(|side| count(side, label));
             assert_eq!(found, expected, "{label}");
@@ -215,17 +235,17 @@ mod tests {
     fn the_order_of_the_input_does_not_matter_and_the_seed_does() {
         let forward = examples(&[("10000000", 50), ("20000000", 50)]);
         let backward: Vec<_> = forward.iter().rev().cloned().collect();
-        let splits = split(forward.clone(), 7);
-        assert_eq!(splits, split(backward, 7));
-        assert_ne!(splits.test, split(forward.clone(), 8).test);
+        let splits = split(forward.clone(), &[], 7);
+        assert_eq!(splits, split(backward, &[], 7));
+        assert_ne!(splits.test, split(forward.clone(), &[], 8).test);
         // A row more moves at most one row of its own class from one side to another.
         let more = [forward, examples(&[("30000000", 9)])].concat();
-        assert_eq!(count(&split(more, 7).test, "10000000"), 5);
+        assert_eq!(count(&split(more, &[], 7).test, "10000000"), 5);
     }
 
     #[test]
     fn no_text_stands_on_two_sides_and_none_is_lost() {
-        let splits = split(examples(&[("10000000", 33), ("20000000", 7)]), 3);
+        let splits = split(examples(&[("10000000", 33), ("20000000", 7)]), &[], 3);
         let mut texts: Vec<_> = [&splits.train, &splits.validation, &splits.test].into_iter().flatten().collect();
         texts.sort_by(|a, b| a.description.cmp(&b.description));
         texts.dedup_by(|a, b| a.description == b.description);
@@ -241,19 +261,29 @@ mod tests {
             };
             codes.flat_map(forms).collect::<Vec<_>>()
         };
-        let splits = split(titles(30, 4), 5);
+        let splits = split(titles(30, 4), &[], 5);
         let codes = |side: &[Example]| side.iter().map(|e| e.code).collect::<std::collections::BTreeSet<_>>();
         let sides = splits.named().map(|(_, side)| codes(side));
         assert_eq!(sides.iter().map(std::collections::BTreeSet::len).sum::<usize>(), 30);
         assert_eq!(splits.named().map(|(_, side)| side.len()), [96, 12, 12]);
+        // Chained together, all of a few commodities are one.
+        let chained: Vec<(Code, Code)> =
+            [(1, 2), (3, 2), (30, 3)].map(|(a, b)| (titles(30, 1)[a - 1].code, titles(30, 1)[b - 1].code)).into();
+        for seed in 0..20 {
+            let splits = split(titles(30, 2), &chained, seed);
+            let holds = |side: &[Example]| {
+                [1, 2, 3, 30].iter().filter(|i| codes(side).contains(&titles(30, 1)[**i - 1].code)).count()
+            };
+            assert!(splits.named().iter().all(|(_, side)| matches!(holds(side), 0 | 4)), "seed {seed}");
+        }
         // Three commodities of seven titles: two rows would be held out, a whole commodity is.
-        assert_eq!(split(titles(3, 7), 5).named().map(|(_, side)| side.len()), [7, 7, 7]);
+        assert_eq!(split(titles(3, 7), &[], 5).named().map(|(_, side)| side.len()), [7, 7, 7]);
     }
 
     #[test]
     fn the_number_of_threads_does_not_matter() {
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let deal = || split(examples(&[("10000000", 500), ("20000000", 70)]), 3);
+        let deal = || split(examples(&[("10000000", 500), ("20000000", 70)]), &[], 3);
         assert_eq!(pool(1).install(deal), pool(4).install(deal));
     }
 
@@ -265,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_sees_texts_labels_sides_and_order() {
-        let splits = split(examples(&[("10000000", 20)]), 1);
+        let splits = split(examples(&[("10000000", 20)]), &[], 1);
         assert_eq!(fingerprint(&splits), fingerprint(&splits.clone()));
         let mut reordered = splits.clone();
         reordered.train.reverse();

@@ -171,7 +171,9 @@ impl FromStr for Code {
 /// The digits of a whole number in scientific notation, as `4.3211503E7`.
 fn scientific(text: &str) -> Option<String> {
     let (mantissa, _) = text.split_once(['e', 'E'])?;
-    let plain = mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // With fewer digits it may have been rounded: `4.321E+07` stands for thousands of codes.
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    let plain = digits == 8 && mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number =
         text.parse::<f64>().ok().filter(|number| plain && number.fract() == 0.0 && (1e7..1e8).contains(number))?;
     Some(format!("{number:.0}"))
@@ -204,6 +206,7 @@ mod tests {
             ("43211503.5", "not a number"),
             ("laptop", "not a number"),
             ("4.32115035E0", "not a number"),
+            ("4.321E+07", "not a number"),
             ("1e3", "not a number"),
             ("00000000", "skips a level"),
             ("43001500", "skips a level"),

@@ -73,7 +73,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Erro
     let failed = |error| Error::disk("write", path)(error);
     let new = path.with_added_extension("new");
     let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
-    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(failed)
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    written.inspect_err(|_| drop(fs::remove_file(&new))).map_err(failed)
 }
 
 /// How a file on disk compares with its record.
@@ -95,11 +96,15 @@ pub(crate) enum Standing {
 /// When there is a file that cannot be read.
 pub(crate) fn standing(path: &Path, record: Option<&Record>) -> Result<Standing, Error> {
     let bytes = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => return Err(Error::Refused(format!("{} is there and is no file", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Missing),
         Err(error) => return Err(Error::disk("read", path)(error)),
     };
-    let Some(record) = record else { return Ok(Standing::Foreign(bytes)) };
+    let Some(record) = record else {
+        // An empty file is what an attempt by other means has left behind.
+        return Ok(if bytes == 0 { Standing::Missing } else { Standing::Foreign(bytes) });
+    };
     if bytes != record.bytes {
         return Ok(Standing::Differs(format!("{bytes} bytes instead of {}", record.bytes)));
     }

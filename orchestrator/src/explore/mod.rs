@@ -63,6 +63,10 @@ fn survey(args: &ExploreArgs) -> anyhow::Result<Survey> {
 /// The name beside `path` under which the page is written.
 fn part(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().filter(|_| !path.is_dir()).ok_or(io::ErrorKind::IsADirectory)?;
+    // A link or a device would be replaced by a file.
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::other("it is there and is no ordinary file"));
+    }
     Ok(path.with_file_name(format!(".{}.part", name.to_string_lossy())))
 }
 

@@ -1,5 +1,6 @@
 //! Everything that the page and the summary say, as numbers.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -165,7 +166,9 @@ impl Survey {
         let sources = sources(cells);
         let mut classes = classes(cells, &sources);
         draw(&splits, &mut classes);
-        let place = |name: &Arc<str>| sources.iter().position(|origin| origin.name == *name).unwrap_or(0);
+        let places: HashMap<&str, usize> =
+            sources.iter().enumerate().map(|(place, origin)| (&*origin.name, place)).collect();
+        let place = |name: &Arc<str>| places.get(&**name).copied().unwrap_or(0);
         let overlaps =
             overlaps.map(|(names, overlaps)| overlaps.renumbered(&names.iter().map(place).collect::<Vec<_>>()));
         let tokens = Lengths::of_tokens(&splits, encoder).map_err(|error| error.to_string());

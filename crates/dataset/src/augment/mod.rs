@@ -148,7 +148,10 @@ fn grow(splits: &Splits, thesaurus: &Thesaurus, options: AugmentOptions) -> (Vec
     }
     let small = classes.into_iter().filter(|(_, rows)| rows.len() < options.to);
     let small: Vec<(&Label, Vec<&Example>)> = small.collect();
-    let entries = entries(&small, thesaurus);
+    let mut entries = entries(&small, thesaurus);
+    for name in names(&splits.train) {
+        entries.remove(&name);
+    }
     let made: Vec<Vec<Example>> =
         small.par_iter().map(|(_, rows)| grow_class(rows, &entries, &taken, options)).collect();
     let (mut rows, mut short) = (Vec::new(), BTreeMap::new());
@@ -162,6 +165,26 @@ fn grow(splits: &Splits, thesaurus: &Thesaurus, options: AugmentOptions) -> (Vec
         }
     }
     (rows, short)
+}
+
+/// Words that are proper names by the way most texts write them: with a capital where others have none.
+fn names(examples: &[Example]) -> Vec<String> {
+    let count = |mut counts: HashMap<String, (usize, usize)>, example: &Example| {
+        for (word, is_capital) in words::in_running_text(&example.description) {
+            let count = counts.entry(word).or_default();
+            *(if is_capital { &mut count.0 } else { &mut count.1 }) += 1;
+        }
+        counts
+    };
+    let sum = |mut some: HashMap<String, (usize, usize)>, more: HashMap<String, (usize, usize)>| {
+        for (word, (capital, small)) in more {
+            let count = some.entry(word).or_default();
+            *count = (count.0 + capital, count.1 + small);
+        }
+        some
+    };
+    let counts = examples.par_iter().fold(HashMap::new, count).reduce(HashMap::new, sum);
+    counts.into_iter().filter(|(_, (capital, small))| capital > small).map(|(word, _)| word).collect()
 }
 
 /// The dictionary's entry of every word of `classes`, looked up once.

@@ -6,7 +6,7 @@ use std::path::Path;
 use unspsc_taxonomy::clean;
 
 use super::*;
-use crate::{Options, Row, TitleForm, label, prepare, starter};
+use crate::{Columns, Options, Row, TitleForm, label, prepare, starter};
 
 /// A dictionary in WordNet's format: each line is a synset of one part of speech, and is found by its words.
 fn dictionary() -> tempfile::TempDir {
@@ -57,6 +57,7 @@ fn prepared(train: &[(&str, &str)], test: &[(&str, &str)]) -> Prepared {
         groups: None,
         seed: 1,
         titles: TitleForm::Alone,
+        columns: Columns::default(),
         titles_per_class: None,
         max_per_class: None,
     };

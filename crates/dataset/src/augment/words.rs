@@ -76,6 +76,15 @@ pub(super) fn plain(text: &str) -> impl Iterator<Item = String> {
     cores.filter(|core| is_word(core)).map(str::to_ascii_lowercase)
 }
 
+/// Words of `text` behind the first, in small letters, and whether they begin with a capital; none of a text in capitals or
+/// with a capital at every word, which tells nothing.
+pub(super) fn in_running_text(text: &str) -> Vec<(String, bool)> {
+    let cores = text.split(' ').skip(1).map(|word| parts(word)[1]).filter(|core| is_word(core));
+    let is_capital = |core: &str| core.starts_with(|c: char| c.is_ascii_uppercase());
+    let words: Vec<_> = cores.map(|core| (core.to_ascii_lowercase(), is_capital(core))).collect();
+    if words.iter().all(|(_, is_capital)| *is_capital) { Vec::new() } else { words }
+}
+
 impl<'a> Sentence<'a> {
     /// Finds out what of `text` may be replaced by what.
     pub(super) fn new(text: &'a str, entries: &'a HashMap<String, Entry>) -> Self {
@@ -107,6 +116,8 @@ impl<'a> Sentence<'a> {
             text.push_str(before);
             if next == Some(&place) {
                 let synonym = synonyms.get(random.random_range(0..synonyms.len().max(1)));
+                // "computer computer" says nothing more.
+                let synonym = synonym.filter(|synonym| !self.has_beside(place, synonym));
                 push_in_case_of(core, synonym.map_or(core, String::as_str), &mut text);
                 next = chosen.next().and_then(|place| self.replaceable.get(place));
             } else {
@@ -115,6 +126,18 @@ impl<'a> Sentence<'a> {
             text.push_str(after);
         }
         text
+    }
+}
+
+impl Sentence<'_> {
+    /// Whether a word beside `place` is that of `synonym` which would stand next to it.
+    fn has_beside(&self, place: usize, synonym: &str) -> bool {
+        let word = |place: Option<usize>| place.and_then(|place| self.words.get(place)).map(|word| word.parts[1]);
+        let is = |word: Option<&str>, other: Option<&str>| {
+            word.zip(other).is_some_and(|(word, other)| word.eq_ignore_ascii_case(other))
+        };
+        is(word(place.checked_sub(1)), synonym.split(' ').next())
+            || is(word(place.checked_add(1)), synonym.split(' ').next_back())
     }
 }
 

@@ -79,12 +79,17 @@ fn onet_repeats_are_dropped_and_quotes_are_inches() {
 }
 
 #[test]
-fn a_code_list_yields_each_title_of_three_levels_once() {
+fn a_code_list_yields_each_title_of_four_levels_once() {
     let header = "Segment,Segment Name,Family,Family Name,Class,Class Name,Commodity,Commodity Name\n";
     let rows = "10000000,Live,10100000,Live animals,10101500,Livestock,10101501,Cats\n\
         10000000,Live,10100000,Live animals,10101500,Livestock,10101502,Chi\u{ea}ns\n";
-    let expected =
-        [("Cats", "10101501"), ("Livestock", "10101500"), ("Live animals", "10100000"), ("Chiens", "10101502")];
+    let expected = [
+        ("Cats", "10101501"),
+        ("Livestock", "10101500"),
+        ("Live animals", "10100000"),
+        ("Live", "10000000"),
+        ("Chiens", "10101502"),
+    ];
     let text = format!("{header}{rows}");
     let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     expect(&load_one("codes.csv", &latin1).unwrap(), &expected);
@@ -151,12 +156,35 @@ fn folders_are_read_in_order_without_validation_and_other_files() {
         ("README.md", b"text"),
         (".hidden.csv", b""),
         ("dataset.json", b"{}"),
+        ("prepared/train.csv", &rows("made of the others")),
+        ("prepared/dataset.json", b"{}"),
     ]);
     let loaded = load(folder.path(), &Reading::default()).unwrap();
     expect(&loaded, &[("ax", "43210000"), ("b", "43210000")]);
-    assert_eq!(loaded.skipped.len(), 2);
+    assert_eq!(loaded.skipped.len(), 3);
     // A channel that is itself called validation is what was asked for.
     expect(&load(&folder.path().join("validation"), &Reading::default()).unwrap(), &[("never", "43210000")]);
+}
+
+#[test]
+fn a_quote_that_is_not_closed_does_not_swallow_the_file() {
+    let rows = "a line of some length,43210000\n";
+    for count in [2_000, 100_000] {
+        let csv = format!("description,unspsc\nfirst,43210000\n\"second,43210000\n{}", rows.repeat(count));
+        let error = load_one("own.csv", csv.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("own.csv, line 3: a record is longer than"), "{error}");
+    }
+    let csv = format!("description,unspsc\n\"in{}quotes\",43210000\n", "\n".repeat(900));
+    expect(&load_one("own.csv", csv.as_bytes()).unwrap(), &[("in quotes", "43210000")]);
+}
+
+#[test]
+fn one_damaged_character_makes_no_other_encoding() {
+    let csv =
+        [b"description,unspsc\ncaf\xc3\xa9,43210000\nth\xc3\xa9,43210000\n".as_slice(), b"t\xff0,43210000\n"].concat();
+    let loaded = load_one("own.csv", &csv).unwrap();
+    expect(&loaded, &[("cafe", "43210000"), ("the", "43210000"), ("t?0", "43210000")]);
+    assert_eq!(loaded.sources[0].encoding, "UTF-8, 1 damaged characters");
 }
 
 #[test]

@@ -9,6 +9,7 @@ fn options() -> Options {
         groups: None,
         seed: 17,
         titles: TitleForm::Alone,
+        columns: Columns::default(),
         titles_per_class: None,
         max_per_class: None,
     }
@@ -43,15 +44,15 @@ fn writing_twice_gives_the_same_bytes_and_reading_gives_the_same_splits() {
 fn every_row_is_accounted_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
-    let rows = "a,43\nA,43\nb,44\nc,44\nc,43\nd,99\ne,x\n,44\nf,44\n";
+    let rows = "a,43\nA,43\nb,44\nc,44\nc,43\nd,99\ne,x\n,44\nf,44\ng,44\nh,44\ni,44\n";
     fs::write(&path, format!("description,unspsc\n{rows}")).unwrap();
     let capped = Options { max_per_class: Some(1), ..options() };
     let prepared = prepare(load(&path, &Reading::default()).unwrap(), capped, "test 1").unwrap();
     let Counts { rows, rejects, duplicates, capped, train, validation, test, classes } =
         prepared.manifest.counts.clone();
-    assert_eq!(rows, 9);
+    assert_eq!(rows, 12);
     assert_eq!(rows, rejects.values().sum::<usize>() + duplicates + capped + train + validation + test);
-    assert_eq!((train, classes, duplicates, capped), (2, 2, 1, 1));
+    assert_eq!((train, classes, duplicates, capped), (2, 2, 1, 2));
     prepared.write(folder.path()).unwrap();
     let written = fs::read_to_string(folder.path().join("rejects.csv")).unwrap();
     let lines: Vec<&str> = written.lines().collect();
@@ -103,4 +104,41 @@ fn a_failed_write_leaves_the_old_set_alone() {
     assert!(matches!(other.write(folder.path()), Err(DatasetError::Write { .. })));
     fs::remove_dir(folder.path().join(".test.csv.part")).unwrap();
     assert_eq!(listing(folder.path()), before);
+}
+
+#[test]
+fn what_cannot_be_replaced_leaves_the_old_set_alone_and_one_run_keeps_others_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = |seed: u64| prepare(starter().unwrap(), Options { seed, ..options() }, "test 1").unwrap();
+    set(1).write(folder.path()).unwrap();
+    let before = listing(folder.path());
+    let lock = File::open(folder.path()).unwrap();
+    lock.lock().unwrap();
+    assert!(matches!(set(2).write(folder.path()), Err(DatasetError::Busy { .. })));
+    drop(lock);
+    fs::remove_file(folder.path().join(TEST)).unwrap();
+    fs::create_dir(folder.path().join(TEST)).unwrap();
+    let error = set(2).write(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("test.csv: is a directory"), "{error}");
+    fs::remove_dir(folder.path().join(TEST)).unwrap();
+    set(1).write(folder.path()).unwrap();
+    assert_eq!(listing(folder.path()), before);
+}
+
+#[test]
+fn rows_made_by_augmentation_are_no_data_to_start_from() {
+    let mut loaded = starter().unwrap();
+    let usable = loaded.rows.len();
+    loaded.rows[0].origin = "augmented:own.csv".into();
+    let prepared = prepare(loaded, options(), "test 1").unwrap();
+    assert_eq!(prepared.manifest.counts.rejects.get("made by augmentation"), Some(&1));
+    assert_eq!(prepared.splits.named().map(|(_, side)| side.len()).iter().sum::<usize>(), usable - 1);
+}
+
+#[test]
+fn a_set_of_which_nothing_can_be_held_out_is_refused() {
+    let row = |text: &str, code: &str| Row::new(text, code.parse().unwrap(), "own.csv");
+    let rows = vec![row("a", "43000000"), row("b", "43000000"), row("c", "44000000"), row("d", "44000000")];
+    let error = prepare(Loaded { rows, ..Loaded::default() }, options(), "test 1").unwrap_err().to_string();
+    assert!(error.starts_with("no label has three texts"), "{error}");
 }

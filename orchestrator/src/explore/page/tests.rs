@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unspsc_dataset::{Loaded, Options, Row, Source, TitleForm};
+use unspsc_dataset::{Columns, Loaded, Options, Row, Source, TitleForm};
 use unspsc_taxonomy::Level;
 
 use super::*;
@@ -19,6 +19,7 @@ fn survey(classes: u32) -> Survey {
     let source = Source {
         path: format!("data/{BAD}.csv").into(),
         sha256: "abc".to_owned(),
+        encoding: "UTF-8".to_owned(),
         layout: "descriptions".to_owned(),
         rows: 24,
         rejects: 0,
@@ -31,6 +32,7 @@ fn survey(classes: u32) -> Survey {
         groups: None,
         seed: 17,
         titles: TitleForm::Alone,
+        columns: Columns::default(),
         titles_per_class: None,
         max_per_class: Some(9),
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unspsc_dataset::{AugmentMode, AugmentOptions, Augmentation, Row, TitleForm};
+use unspsc_dataset::{AugmentMode, AugmentOptions, Augmentation, Columns, Row, TitleForm};
 use unspsc_taxonomy::Level;
 
 use super::super::overlap::Shared;
@@ -15,6 +15,7 @@ fn options() -> Options {
         groups: None,
         seed: 17,
         titles: TitleForm::Alone,
+        columns: Columns::default(),
         titles_per_class: None,
         max_per_class: None,
     }
