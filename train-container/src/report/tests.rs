@@ -1,9 +1,27 @@
 //! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
 
-use unspsc_contract::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
+use unspsc_contract::{
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
+};
 use unspsc_taxonomy::Level;
 
 use super::{Circumstances, page};
+
+fn calibration() -> Calibration {
+    let bins = |confidence: f64, accuracy: f64| {
+        let mut bins = vec![ReliabilityBin::default(); 15];
+        bins[14] = ReliabilityBin { rows: 12, confidence, accuracy };
+        bins[5] = ReliabilityBin { rows: 4, confidence: 0.38, accuracy: 0.25 };
+        bins
+    };
+    Calibration {
+        temperature: 1.63,
+        ece: 0.081,
+        calibrated_ece: 0.026,
+        bins: bins(0.99, 0.9),
+        calibrated_bins: bins(0.95, 0.9),
+    }
+}
 
 fn report() -> TrainingReport {
     let class = |label: &str, title: &str, recall| ClassRecall {
@@ -18,6 +36,10 @@ fn report() -> TrainingReport {
         validation_loss: 3.0 / epoch as f64,
         validation_accuracy: 0.2 * epoch as f64,
         validation_balanced_accuracy: 0.19 * epoch as f64,
+        validation_macro_f1: 0.18 * epoch as f64,
+        validation_top3_accuracy: 0.3 * epoch as f64,
+        validation_top5_accuracy: 0.32 * epoch as f64,
+        validation_ece: 0.1,
         seconds: 1.0,
     };
     TrainingReport {
@@ -40,6 +62,11 @@ fn report() -> TrainingReport {
             loss: 1.0,
             accuracy: 0.75,
             balanced_accuracy: 0.712,
+            macro_f1: 0.705,
+            top3_accuracy: 0.874,
+            top5_accuracy: 0.9,
+            calibration: calibration(),
+            confusion: ConfusionMatrix::default(),
             classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
         },
         seconds: 75.4,
