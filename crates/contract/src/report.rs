@@ -73,7 +73,7 @@ pub struct EpochReport {
 pub struct Evaluation {
     /// Rows judged.
     pub rows: usize,
-    /// Mean cross-entropy, in nats.
+    /// Mean of the loss that was trained with, in nats; with logit adjustment the class prior is in it.
     pub loss: f64,
     /// Share of rows whose label is found.
     pub accuracy: f64,
