@@ -150,9 +150,27 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
         assert_eq!(report.epochs.len(), 6);
 
         // The objective comes once an epoch, and every metric is found by the expression that the platform is given.
-        let objective = Regex::new(&metrics::regex(metrics::OBJECTIVE)).unwrap();
-        assert_eq!(objective.captures_iter(&log).count(), 6, "{log}");
-        assert!(metrics::ALL.iter().all(|metric| Regex::new(&metrics::regex(metric)).unwrap().is_match(&log)), "{log}");
+        // What it finds is what the report says.
+        for metric in metrics::ALL {
+            let times = if metric.starts_with("test:") { 1 } else { 6 };
+            assert_eq!(values(&log, metric).len(), times, "{metric}: {log}");
+        }
+        assert_eq!(values(&log, metrics::OBJECTIVE).len(), 6);
+        let (last, test) = (report.epochs.last().unwrap(), &report.test);
+        for (metric, value) in [
+            (metrics::VALIDATION_MACRO_F1, last.validation_macro_f1),
+            (metrics::VALIDATION_TOP3_ACCURACY, last.validation_top3_accuracy),
+            (metrics::VALIDATION_TOP5_ACCURACY, last.validation_top5_accuracy),
+            (metrics::VALIDATION_ECE, last.validation_ece),
+            (metrics::TEST_MACRO_F1, test.macro_f1),
+            (metrics::TEST_TOP3_ACCURACY, test.top3_accuracy),
+            (metrics::TEST_TOP5_ACCURACY, test.top5_accuracy),
+            (metrics::TEST_ECE, test.calibration.ece),
+            (metrics::TEST_CALIBRATED_ECE, test.calibration.calibrated_ece),
+        ] {
+            let logged = *values(&log, metric).last().unwrap();
+            assert!((logged - value).abs() < 1e-6, "{metric}: {logged} and {value}");
+        }
         assert!(!log.contains('\u{1b}'), "no terminal, no colours");
 
         let artifact = Artifact::load(&job.model()).unwrap();
@@ -163,6 +181,71 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
         let logits = loaded.logits(&["Frozen FISH &amp; pork, 10 kg", "laptop, steel"]).unwrap();
         let best = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
         assert_eq!([best(&logits[0]), best(&logits[1])], [2, 1], "{logits:?}");
+    }
+}
+
+/// What the platform's expression finds for `metric`.
+fn values(log: &str, metric: &str) -> Vec<f64> {
+    let regex = Regex::new(&metrics::regex(metric)).unwrap();
+    regex.captures_iter(log).map(|found| found[1].parse().unwrap()).collect()
+}
+
+/// Mean negative log-likelihood of `truth` under softmax(logits / temperature).
+fn loss(logits: &[Vec<f32>], truth: &[usize], temperature: f64) -> f64 {
+    let row = |(logits, truth): (&Vec<f32>, &usize)| {
+        let scaled = |logit: f32| f64::from(logit) / temperature;
+        logits.iter().map(|logit| scaled(*logit).exp()).sum::<f64>().ln() - scaled(logits[*truth])
+    };
+    logits.iter().zip(truth).map(row).sum::<f64>() / truth.len() as f64
+}
+
+#[test]
+fn the_temperature_is_fitted_on_validation_and_stored() {
+    for model in ["encoder", "rnn"] {
+        let job = Job::new(Architecture::Bert, &json!({ "model": model, "epochs": "4", "learning_rate": "0.003" }));
+        job.write("ml/input/data/train/rows.csv", &rows());
+        // A third of the labels are wrong, so that certainty is a mistake.
+        let labels = ["31000000", "43000000", "50000000"];
+        let (mut csv, mut texts, mut truth) = (String::from("description,unspsc\n"), Vec::new(), Vec::new());
+        for number in 0..30 {
+            let (code, words) = GOODS[number % 4];
+            let code = if number % 3 == 0 { GOODS[(number + 1) % 4].0 } else { code };
+            texts.push(format!("{} and {}, {number} kg", words[0], words[1]));
+            truth.push(labels.iter().position(|label| label[..2] == code[..2]).unwrap());
+            writeln!(csv, "\"{}\",{code}", texts[number]).unwrap();
+        }
+        job.write("ml/input/data/validation/rows.csv", &csv);
+        let log = job.succeed();
+        let report = job.report();
+        let calibration = &report.validation.calibration;
+        let temperature = calibration.temperature;
+        assert!((0.05..=20.0).contains(&temperature) && temperature != 1.0, "{log}");
+        assert_eq!(report.test.calibration.temperature, temperature);
+        assert!(log.contains(&format!("temperature {temperature:.4}")), "{log}");
+
+        let config: Value = serde_json::from_slice(&fs::read(job.model().join("config.json")).unwrap()).unwrap();
+        if model == "encoder" {
+            assert_eq!(Artifact::load(&job.model()).unwrap().metadata.temperature, temperature);
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let logits = TrainedClassifier::load(&job.model()).unwrap().logits(&texts).unwrap();
+            let at = |factor: f64| loss(&logits, &truth, temperature * factor);
+            assert!(at(1.0) < at(1.02) && at(1.0) < at(0.98), "{} {} {}", at(1.0), at(1.02), at(0.98));
+        } else {
+            assert_eq!(config["temperature"], json!(temperature));
+        }
+
+        // The bins and the matrix hold every row once.
+        for side in [&report.validation, &report.test] {
+            for bins in [&side.calibration.bins, &side.calibration.calibrated_bins] {
+                assert_eq!((bins.len(), bins.iter().map(|bin| bin.rows).sum::<usize>()), (15, side.rows));
+            }
+            let matrix = &side.confusion;
+            assert_eq!(matrix.labels, labels);
+            assert_eq!(matrix.cells.iter().map(|cell| cell[2]).sum::<usize>(), side.rows);
+            let hits: usize = matrix.cells.iter().filter(|cell| cell[0] == cell[1]).map(|cell| cell[2]).sum();
+            assert!((hits as f64 / side.rows as f64 - side.accuracy).abs() < 1e-12);
+            assert!(side.accuracy <= side.top3_accuracy && side.top3_accuracy <= side.top5_accuracy);
+        }
     }
 }
 

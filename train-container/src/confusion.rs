@@ -1,6 +1,6 @@
-//! Accuracy and recall from counted pairs of true and predicted class.
+//! Accuracy, recall and F1 from counted pairs of true and predicted class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often which class was taken for which; classes are indices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +39,11 @@ impl Confusion {
         })
     }
 
+    /// True class, predicted class and rows, ascending, where there are any.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        self.rows.iter().flat_map(|(truth, row)| row.iter().map(|(predicted, count)| (*truth, *predicted, *count)))
+    }
+
     /// All rows.
     pub(crate) fn total(&self) -> usize {
         self.found().map(|found| found.rows).sum()
@@ -52,6 +57,19 @@ impl Confusion {
     /// Mean recall over the classes that occur, as scikit-learn's `balanced_accuracy_score`; 0 without rows.
     pub(crate) fn balanced_accuracy(&self) -> f64 {
         self.found().map(Found::recall).sum::<f64>() / self.rows.len().max(1) as f64
+    }
+
+    /// Mean over the classes that occur as truth or as prediction of the harmonic mean of precision and recall, as
+    /// scikit-learn's `f1_score` with `average="macro"`; 0 for a class that is never found, and without rows.
+    pub(crate) fn macro_f1(&self) -> f64 {
+        let mut predicted: BTreeMap<usize, usize> = BTreeMap::new();
+        self.cells().for_each(|(_, class, count)| *predicted.entry(class).or_default() += count);
+        let classes: BTreeSet<usize> = self.rows.keys().chain(predicted.keys()).copied().collect();
+        let f1 = |found: Found| {
+            let predicted = predicted.get(&found.class).copied().unwrap_or(0);
+            2.0 * found.hits as f64 / (found.rows + predicted) as f64
+        };
+        self.found().map(f1).sum::<f64>() / classes.len().max(1) as f64
     }
 }
 
@@ -84,6 +102,8 @@ mod tests {
         // scikit-learn: balanced_accuracy_score([0, 0, 1], [0, 2, 1]) == 0.75.
         let confusion = matrix([[1, 0, 1], [0, 1, 0], [0, 0, 0]]);
         assert_eq!(confusion.balanced_accuracy(), 0.75);
+        // But it does for f1_score([0, 0, 1], [0, 2, 1], average="macro"): the mean of 2/3, 1 and 0.
+        assert!((confusion.macro_f1() - 5.0 / 9.0).abs() < 1e-12);
     }
 
     #[test]
@@ -91,5 +111,33 @@ mod tests {
         assert_eq!(matrix([[5, 0], [5, 0]]).balanced_accuracy(), 0.5);
         assert_eq!(Confusion::default().accuracy(), 0.0);
         assert_eq!(Confusion::default().balanced_accuracy(), 0.0);
+        assert_eq!(Confusion::default().macro_f1(), 0.0);
+    }
+
+    #[test]
+    fn cells_are_those_with_rows() {
+        let cells: Vec<_> = matrix([[1, 0, 2], [0, 0, 0], [0, 3, 0]]).cells().collect();
+        assert_eq!(cells, [(0, 0, 1), (0, 2, 2), (2, 1, 3)]);
+    }
+
+    #[test]
+    fn agrees_with_scikit_learn() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/metrics.json");
+        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let cases = golden["predictions"].as_array().unwrap();
+        assert!(cases.len() >= 8);
+        for case in cases {
+            let classes = |name: &str| serde_json::from_value::<Vec<usize>>(case[name].clone()).unwrap();
+            let mut confusion = Confusion::default();
+            classes("truth").into_iter().zip(classes("predicted")).for_each(|(t, p)| confusion.count(t, p));
+            for (name, value) in [
+                ("accuracy", confusion.accuracy()),
+                ("balanced_accuracy", confusion.balanced_accuracy()),
+                ("macro_f1", confusion.macro_f1()),
+            ] {
+                let expected = case[name].as_f64().unwrap();
+                assert!((value - expected).abs() < 1e-12, "{name} is {value} and not {expected}: {case}");
+            }
+        }
     }
 }

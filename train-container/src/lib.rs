@@ -4,6 +4,7 @@
 
 mod adamw;
 mod batches;
+mod calibration;
 mod classifier;
 mod confusion;
 mod criterion;
@@ -20,6 +21,7 @@ mod progress;
 mod report;
 mod schedule;
 mod stop;
+mod temperature;
 mod texts;
 mod training;
 mod words;
@@ -38,7 +40,7 @@ use unspsc_dataset::Label;
 use criterion::Criterion;
 use data::Data;
 use environment::{Environment, Lookup};
-use evaluation::{Evaluated, evaluate};
+use evaluation::{Evaluated, Temperature, evaluate};
 use outputs::{Machine, Results};
 use stop::Stop;
 
@@ -79,8 +81,9 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
 
     // Training, then the one look at the test split.
     let trained = training::train(classifier.as_ref(), &texts, classes, &criterion, settings, stop)?;
-    let test = evaluate(classifier.as_ref(), &criterion, &texts.test, classes, stop)?;
-    log_test(test.as_ref());
+    let temperature = trained.temperature();
+    let test = evaluate(classifier.as_ref(), &criterion, &texts.test, classes, Temperature::Given(temperature), stop)?;
+    log_test(test.as_ref(), temperature);
 
     // Results.
     let labels: Vec<Label> = data.labels.iter().chain(&data.unseen).cloned().collect();
@@ -118,12 +121,18 @@ fn class_sizes(texts: &texts::Texts, classes: usize) -> Vec<usize> {
     sizes
 }
 
-fn log_test(test: Option<&Evaluated>) {
+fn log_test(test: Option<&Evaluated>, temperature: f64) {
+    tracing::info!("temperature {temperature:.4}, fitted on validation, divides the logits when the model is served");
     let Some(test) = test else { return tracing::warn!("stopped: the test split was not looked at") };
     let line = metrics::line(&[
         (metrics::TEST_LOSS, test.loss),
         (metrics::TEST_ACCURACY, test.confusion.accuracy()),
         (metrics::TEST_BALANCED_ACCURACY, test.confusion.balanced_accuracy()),
+        (metrics::TEST_MACRO_F1, test.confusion.macro_f1()),
+        (metrics::TEST_TOP3_ACCURACY, test.top3_accuracy()),
+        (metrics::TEST_TOP5_ACCURACY, test.top5_accuracy()),
+        (metrics::TEST_ECE, test.reliability.error()),
+        (metrics::TEST_CALIBRATED_ECE, test.calibrated.error()),
     ]);
     tracing::info!("test, {} rows: {line}", test.confusion.total());
 }

@@ -73,7 +73,11 @@ impl Results<'_> {
             accuracy: test.confusion.accuracy(),
             balanced_accuracy: test.confusion.balanced_accuracy(),
         };
-        let provenance = Provenance { data: self.data.clone(), test: self.test.map(scores) };
+        let provenance = Provenance {
+            data: self.data.clone(),
+            test: self.test.map(scores),
+            temperature: self.trained.temperature(),
+        };
         classifier.write(&self.environment.model_dir, &provenance)
     }
 

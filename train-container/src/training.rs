@@ -13,7 +13,7 @@ use crate::adamw::AdamW;
 use crate::batches::shuffled;
 use crate::classifier::Classifier;
 use crate::criterion::Criterion;
-use crate::evaluation::{Evaluated, evaluate};
+use crate::evaluation::{Evaluated, Temperature, evaluate};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
 use crate::stop::Stop;
@@ -58,6 +58,7 @@ pub(crate) fn train(
 
     let mut optimizer = AdamW::new(classifier.store(), settings.adam_epsilon, settings.weight_decay)?;
     let schedule = Schedule::new(settings.learning_rate, settings.warmup_ratio, steps);
+    let temperature = Temperature::Fitted { seed: settings.seed };
 
     let mut progress = Progress::new(epochs, steps);
     let mut trained = Trained::default();
@@ -82,7 +83,8 @@ pub(crate) fn train(
             progress.step(epoch, rows.len(), loss);
         }
         let train_seconds = started.elapsed().as_secs_f64();
-        let Some(validation) = evaluate(classifier, criterion, &texts.validation, classes, stop)? else { break };
+        let validation = evaluate(classifier, criterion, &texts.validation, classes, temperature, stop)?;
+        let Some(validation) = validation else { break };
         let train_loss = loss_sum / lengths.len() as f64;
         trained.epochs.push(report(epoch, train_loss, &validation, started.elapsed().as_secs_f64()));
         log(epoch, epochs, &trained.epochs, lengths.len() as f64 / train_seconds);
@@ -96,6 +98,11 @@ pub(crate) fn train(
 }
 
 impl Trained {
+    /// What the logits of the kept weights are to be divided by; 1 where no epoch was finished.
+    pub(crate) fn temperature(&self) -> f64 {
+        self.best.as_ref().map_or(1.0, |best| best.validation.temperature)
+    }
+
     /// Keeps the weights in `store` if they are the best so far; of equals, those with the lower loss.
     fn keep(&mut self, epoch: usize, validation: Evaluated, store: &VarStore) -> Result<(), TchError> {
         let rank = |e: &Evaluated| (e.confusion.balanced_accuracy(), -e.loss);
@@ -124,6 +131,10 @@ fn report(epoch: usize, train_loss: f64, validation: &Evaluated, seconds: f64) -
         validation_loss: validation.loss,
         validation_accuracy: validation.confusion.accuracy(),
         validation_balanced_accuracy: validation.confusion.balanced_accuracy(),
+        validation_macro_f1: validation.confusion.macro_f1(),
+        validation_top3_accuracy: validation.top3_accuracy(),
+        validation_top5_accuracy: validation.top5_accuracy(),
+        validation_ece: validation.reliability.error(),
         seconds,
     }
 }
@@ -135,6 +146,10 @@ fn log(epoch: usize, epochs: usize, reports: &[EpochReport], rows_a_second: f64)
         (metrics::VALIDATION_LOSS, report.validation_loss),
         (metrics::VALIDATION_ACCURACY, report.validation_accuracy),
         (metrics::VALIDATION_BALANCED_ACCURACY, report.validation_balanced_accuracy),
+        (metrics::VALIDATION_MACRO_F1, report.validation_macro_f1),
+        (metrics::VALIDATION_TOP3_ACCURACY, report.validation_top3_accuracy),
+        (metrics::VALIDATION_TOP5_ACCURACY, report.validation_top5_accuracy),
+        (metrics::VALIDATION_ECE, report.validation_ece),
     ]);
     tracing::info!("epoch {epoch}/{epochs} in {:.1} s, {rows_a_second:.0} rows/s: {line}", report.seconds);
 }

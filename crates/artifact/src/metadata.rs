@@ -29,7 +29,8 @@ pub struct Metadata {
     /// How token vectors become one.
     #[serde(with = "pooling")]
     pub pooling: Pooling,
-    /// Logits are divided by this before the softmax.
+    /// Logits are divided by this before the softmax; 1 where the file does not say.
+    #[serde(default = "unscaled")]
     pub temperature: f64,
     /// Titles by label.
     pub titles: BTreeMap<String, String>,
@@ -50,6 +51,11 @@ pub struct Scores {
     pub accuracy: f64,
     /// Mean recall over the classes that occur.
     pub balanced_accuracy: f64,
+}
+
+/// The temperature that changes nothing.
+fn unscaled() -> f64 {
+    1.0
 }
 
 /// `pooling` as the word that hyperparameters use.
@@ -75,7 +81,7 @@ impl Metadata {
             cleaning_version: None,
             max_length: config.max_positions.min(FOREIGN_MAX_LENGTH),
             pooling: Pooling::Cls,
-            temperature: 1.0,
+            temperature: unscaled(),
             titles: embedded_titles(&config.labels),
             data: None,
             test: None,
@@ -122,7 +128,10 @@ impl Metadata {
             ));
         }
         if !(metadata.temperature.is_finite() && metadata.temperature > 0.0) {
-            return unsupported(format!("has temperature {}; it must be above 0", metadata.temperature));
+            return unsupported(format!(
+                "has temperature {}; it must be a finite number above 0",
+                metadata.temperature
+            ));
         }
         Ok(metadata)
     }
@@ -191,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn a_model_without_a_temperature_is_read_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("unspsc.json");
+        let metadata =
+            Metadata { temperature: 1.75, ..Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40) };
+        metadata.write(&path).unwrap();
+        assert_eq!(Metadata::read(&path, &config()).unwrap().temperature, 1.75);
+        let mut older: Value = read_json(&path).unwrap();
+        older.as_object_mut().unwrap().remove("temperature");
+        write_json(&path, &older).unwrap();
+        assert_eq!(Metadata::read(&path, &config()).unwrap(), Metadata { temperature: 1.0, ..metadata });
+    }
+
+    #[test]
     fn a_text_never_outgrows_the_positions() {
         assert_eq!(Metadata::trained(&config(), Level::Family, Pooling::Cls, 1000).max_length, 64);
     }
@@ -206,8 +229,9 @@ mod tests {
             ("cleaning_version", json!(0), "another cleaning version"),
             ("max_length", json!(65), "max_length 65; allowed are 3 to 64"),
             ("max_length", json!(2), "max_length 2; allowed are 3 to 64"),
-            ("temperature", json!(0.0), "temperature 0; it must be above 0"),
+            ("temperature", json!(0.0), "temperature 0; it must be a finite number above 0"),
             ("temperature", json!(-1.5), "temperature -1.5"),
+            ("temperature", Value::Null, "invalid type"),
             ("pooling", json!("max"), "allowed: cls, mean"),
             ("level", json!("brand"), "brand"),
             ("titles", Value::Null, "invalid type"),

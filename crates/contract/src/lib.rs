@@ -12,7 +12,9 @@ mod report;
 
 pub use hyperparameters::{HyperparameterError, Hyperparameters, ModelKind, Pooling};
 pub use paths::{Channel, InputDataConfig, OptMl, ResourceConfig};
-pub use report::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
+pub use report::{
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
+};
 
 /// SageMaker keeps this many characters of a failure file as the job's `FailureReason`.
 ///

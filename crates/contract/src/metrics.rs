@@ -10,22 +10,49 @@ pub const VALIDATION_LOSS: &str = "validation:loss";
 pub const VALIDATION_ACCURACY: &str = "validation:accuracy";
 /// Mean recall over the classes of the whole validation split: the objective.
 pub const VALIDATION_BALANCED_ACCURACY: &str = "validation:balanced_accuracy";
+/// Mean F1 over the classes of the whole validation split, those that are only predicted included.
+pub const VALIDATION_MACRO_F1: &str = "validation:macro_f1";
+/// Share of validation rows whose label is among the three most probable.
+pub const VALIDATION_TOP3_ACCURACY: &str = "validation:top3_accuracy";
+/// Share of validation rows whose label is among the five most probable.
+pub const VALIDATION_TOP5_ACCURACY: &str = "validation:top5_accuracy";
+/// Expected calibration error of the network's own probabilities on the validation split.
+pub const VALIDATION_ECE: &str = "validation:ece";
 /// Mean loss over the test split.
 pub const TEST_LOSS: &str = "test:loss";
 /// Share of test rows whose label is found.
 pub const TEST_ACCURACY: &str = "test:accuracy";
 /// Mean recall over the classes of the whole test split.
 pub const TEST_BALANCED_ACCURACY: &str = "test:balanced_accuracy";
+/// Mean F1 over the classes of the whole test split, those that are only predicted included.
+pub const TEST_MACRO_F1: &str = "test:macro_f1";
+/// Share of test rows whose label is among the three most probable.
+pub const TEST_TOP3_ACCURACY: &str = "test:top3_accuracy";
+/// Share of test rows whose label is among the five most probable.
+pub const TEST_TOP5_ACCURACY: &str = "test:top5_accuracy";
+/// Expected calibration error of the network's own probabilities on the test split.
+pub const TEST_ECE: &str = "test:ece";
+/// The same of the probabilities as they are served: with the temperature that was fitted on validation.
+pub const TEST_CALIBRATED_ECE: &str = "test:calibrated_ece";
 
 /// Every metric that a training job prints.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 16] = [
     TRAIN_LOSS,
     VALIDATION_LOSS,
     VALIDATION_ACCURACY,
     VALIDATION_BALANCED_ACCURACY,
+    VALIDATION_MACRO_F1,
+    VALIDATION_TOP3_ACCURACY,
+    VALIDATION_TOP5_ACCURACY,
+    VALIDATION_ECE,
     TEST_LOSS,
     TEST_ACCURACY,
     TEST_BALANCED_ACCURACY,
+    TEST_MACRO_F1,
+    TEST_TOP3_ACCURACY,
+    TEST_TOP5_ACCURACY,
+    TEST_ECE,
+    TEST_CALIBRATED_ECE,
 ];
 
 /// What tuning maximises.

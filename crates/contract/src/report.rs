@@ -56,6 +56,14 @@ pub struct EpochReport {
     pub validation_accuracy: f64,
     /// Balanced accuracy on the validation split.
     pub validation_balanced_accuracy: f64,
+    /// Macro-F1 on the validation split.
+    pub validation_macro_f1: f64,
+    /// Top-3 accuracy on the validation split.
+    pub validation_top3_accuracy: f64,
+    /// Top-5 accuracy on the validation split.
+    pub validation_top5_accuracy: f64,
+    /// Expected calibration error on the validation split, at temperature 1.
+    pub validation_ece: f64,
     /// Wall-clock seconds of the epoch, evaluation included.
     pub seconds: f64,
 }
@@ -65,14 +73,66 @@ pub struct EpochReport {
 pub struct Evaluation {
     /// Rows judged.
     pub rows: usize,
-    /// Mean cross-entropy, in nats.
+    /// Mean of the loss that was trained with, in nats; with logit adjustment the class prior is in it.
     pub loss: f64,
     /// Share of rows whose label is found.
     pub accuracy: f64,
     /// Mean recall over the classes that occur in the split (scikit-learn's `balanced_accuracy_score`).
     pub balanced_accuracy: f64,
+    /// Mean F1 over the classes that occur as truth or as prediction (scikit-learn's `f1_score`, `average="macro"`).
+    pub macro_f1: f64,
+    /// Share of rows whose label is among the three most probable.
+    pub top3_accuracy: f64,
+    /// Share of rows whose label is among the five most probable.
+    pub top5_accuracy: f64,
+    /// How far the probabilities can be trusted.
+    pub calibration: Calibration,
     /// Recall by class, ascending by label.
     pub classes: Vec<ClassRecall>,
+    /// Which label was taken for which.
+    pub confusion: ConfusionMatrix,
+}
+
+/// How far probabilities can be trusted, before and after the logits are divided by the temperature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// What logits are divided by before the softmax when the model is served.
+    pub temperature: f64,
+    /// Expected calibration error at temperature 1.
+    pub ece: f64,
+    /// Expected calibration error at `temperature`.
+    pub calibrated_ece: f64,
+    /// Equal parts of the range of probabilities, ascending, at temperature 1.
+    pub bins: Vec<ReliabilityBin>,
+    /// The same at `temperature`.
+    pub calibrated_bins: Vec<ReliabilityBin>,
+}
+
+impl Default for Calibration {
+    /// Of no rows, and with no change to the logits.
+    fn default() -> Self {
+        Self { temperature: 1.0, ece: 0.0, calibrated_ece: 0.0, bins: Vec::new(), calibrated_bins: Vec::new() }
+    }
+}
+
+/// The rows whose most probable label has a probability within one part of the range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// How many there are.
+    pub rows: usize,
+    /// Mean probability of their most probable label; 0 without rows.
+    pub confidence: f64,
+    /// Share of them whose most probable label is right; 0 without rows.
+    pub accuracy: f64,
+}
+
+/// Which label was taken for which; pairs that do not occur are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfusionMatrix {
+    /// The labels that occur as truth or as prediction, ascending.
+    pub labels: Vec<String>,
+    /// True label and predicted label as places in `labels`, and rows.
+    pub cells: Vec<[usize; 3]>,
 }
 
 /// Recall of one class.

@@ -175,6 +175,7 @@ impl Classifier for EncoderClassifier {
         let metadata = Metadata {
             data: Some(provenance.data.clone()),
             test: provenance.test.clone(),
+            temperature: provenance.temperature,
             trained_by: Some(crate::TRAINED_BY.into()),
             ..Metadata::trained(&self.config, self.level, self.network.pooling, self.max_length)
         };
@@ -220,7 +221,7 @@ mod tests {
                 Hyperparameters { pooling, ..Hyperparameters::defaults(unspsc_contract::ModelKind::Encoder) };
             let data = data();
             let (trained, texts) = EncoderClassifier::prepare(source.path(), &settings, &data, Device::Cpu).unwrap();
-            let provenance = Provenance { data: data.summary.clone(), test: None };
+            let provenance = Provenance { data: data.summary.clone(), test: None, temperature: 1.5 };
             trained.write(target.path(), &provenance).unwrap();
             let batch = texts.train.batch(&[0, 1], Device::Cpu).unwrap();
             let logits = tch::no_grad(|| trained.logits(&batch, false)).unwrap();
@@ -239,7 +240,7 @@ mod tests {
         let settings = Hyperparameters::defaults(unspsc_contract::ModelKind::Encoder);
         let data = data();
         let (trained, _) = EncoderClassifier::prepare(source.path(), &settings, &data, Device::Cpu).unwrap();
-        trained.write(target.path(), &Provenance { data: data.summary, test: None }).unwrap();
+        trained.write(target.path(), &Provenance { data: data.summary, test: None, temperature: 1.0 }).unwrap();
         let loaded = crate::TrainedClassifier::load(target.path()).unwrap();
         let texts = ["bolt", "frozen fish and pork, 10 kg", ""];
         let together = loaded.logits(&texts).unwrap();

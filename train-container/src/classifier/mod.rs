@@ -42,6 +42,8 @@ pub(crate) struct Provenance {
     pub(crate) data: unspsc_contract::DataSummary,
     /// None where the job was stopped before the model was judged.
     pub(crate) test: Option<unspsc_artifact::Scores>,
+    /// What logits are to be divided by before the softmax.
+    pub(crate) temperature: f64,
 }
 
 /// The classifier that `environment` asks for, and the rows of `data` as it reads them.

@@ -67,6 +67,7 @@ impl Classifier for RecurrentClassifier {
             "max_length": self.max_length,
             "data": provenance.data,
             "test": provenance.test,
+            "temperature": provenance.temperature,
             "trained_by": crate::TRAINED_BY,
         });
         for (index, label) in self.labels.iter().enumerate() {
@@ -104,7 +105,7 @@ mod tests {
             rejected_rows: 0,
             classes: 2,
         };
-        trained.write(folder.path(), &Provenance { data, test: None }).unwrap();
+        trained.write(folder.path(), &Provenance { data, test: None, temperature: 1.0 }).unwrap();
 
         let words = Words::from_file(&std::fs::read_to_string(folder.path().join(WORDS)).unwrap(), 8);
         let loaded = RecurrentClassifier::new(words, labels, 8, Device::Cpu).unwrap();

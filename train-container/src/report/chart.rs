@@ -15,12 +15,12 @@ pub(super) struct Line {
 }
 
 /// Size of a chart and the margins that its labels need, in SVG units.
-const WIDTH: f64 = 420.0;
-const HEIGHT: f64 = 240.0;
-const LEFT: f64 = 48.0;
-const RIGHT: f64 = 74.0;
-const TOP: f64 = 28.0;
-const BOTTOM: f64 = 34.0;
+pub(super) const WIDTH: f64 = 420.0;
+pub(super) const HEIGHT: f64 = 240.0;
+pub(super) const LEFT: f64 = 48.0;
+pub(super) const RIGHT: f64 = 74.0;
+pub(super) const TOP: f64 = 28.0;
+pub(super) const BOTTOM: f64 = 34.0;
 
 /// Least distance between the names at the curves' ends.
 const NAME_HEIGHT: f64 = 13.0;

@@ -1,6 +1,7 @@
 //! `report.html`: the outcome of a job on one page that needs nothing beside it, on screen and on paper.
 
 mod chart;
+mod reliability;
 
 use std::fmt::Write as _;
 
@@ -30,8 +31,13 @@ pub(crate) struct Circumstances {
 /// The whole page.
 pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let title = format!("{} at {} level", model_name(report), report.level);
-    let sections =
-        [verdict(report, circumstances), curves(report, circumstances), recall(report), facts(report, circumstances)];
+    let sections = [
+        verdict(report, circumstances),
+        curves(report, circumstances),
+        probabilities(report),
+        recall(report),
+        facts(report, circumstances),
+    ];
     unspsc_page::document("Training report", &title, &sections.concat())
 }
 
@@ -45,6 +51,10 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let tiles = [
         (percent(split.balanced_accuracy), format!("balanced accuracy, {name}")),
         (percent(split.accuracy), format!("accuracy, {name}")),
+        (percent(split.macro_f1), format!("macro-F1, {name}")),
+        (percent(split.top3_accuracy), format!("among the first three, {name}")),
+        (percent(split.top5_accuracy), format!("among the first five, {name}")),
+        (percent(split.calibration.calibrated_ece), format!("calibration error, {name}")),
         (split.rows.to_string(), format!("{name} rows in {} classes", split.classes.len())),
         (duration(report.seconds), "from start to report".to_owned()),
     ];
@@ -112,6 +122,26 @@ fn curves(report: &TrainingReport, circumstances: &Circumstances) -> String {
         format!("<p class=\"note\">The weights of epoch {epoch} (dotted) were kept: best balanced accuracy.</p>\n")
     });
     format!("<section><h2>By epoch</h2>\n<div class=\"charts\">{loss}{accuracy}</div>\n{note}</section>\n")
+}
+
+/// How far the probabilities can be trusted.
+fn probabilities(report: &TrainingReport) -> String {
+    let (split, name) = judged(report);
+    if split.rows == 0 {
+        return String::new();
+    }
+    let calibration = &split.calibration;
+    format!(
+        "<section><h2>Probabilities</h2>\n<div class=\"charts\">{}{}</div>\n<p class=\"note\">Bars: the {name} rows as \
+         served, with logits divided by the temperature {:.2}, which was fitted on validation; expected calibration \
+         error {}. Dots: without the temperature; {}. On the dotted line a probability is right as often as it \
+         claims.</p>\n</section>\n",
+        reliability::diagram(calibration),
+        reliability::histogram(calibration),
+        calibration.temperature,
+        percent(calibration.calibrated_ece),
+        percent(calibration.ece),
+    )
 }
 
 /// One bar a class, weakest first.

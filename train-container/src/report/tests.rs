@@ -1,9 +1,27 @@
 //! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
 
-use unspsc_contract::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
+use unspsc_contract::{
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
+};
 use unspsc_taxonomy::Level;
 
 use super::{Circumstances, page};
+
+fn calibration() -> Calibration {
+    let bins = |confidence: f64, accuracy: f64| {
+        let mut bins = vec![ReliabilityBin::default(); 15];
+        bins[14] = ReliabilityBin { rows: 12, confidence, accuracy };
+        bins[5] = ReliabilityBin { rows: 4, confidence: 0.38, accuracy: 0.25 };
+        bins
+    };
+    Calibration {
+        temperature: 1.63,
+        ece: 0.081,
+        calibrated_ece: 0.026,
+        bins: bins(0.99, 0.9),
+        calibrated_bins: bins(0.95, 0.9),
+    }
+}
 
 fn report() -> TrainingReport {
     let class = |label: &str, title: &str, recall| ClassRecall {
@@ -18,6 +36,10 @@ fn report() -> TrainingReport {
         validation_loss: 3.0 / epoch as f64,
         validation_accuracy: 0.2 * epoch as f64,
         validation_balanced_accuracy: 0.19 * epoch as f64,
+        validation_macro_f1: 0.18 * epoch as f64,
+        validation_top3_accuracy: 0.3 * epoch as f64,
+        validation_top5_accuracy: 0.32 * epoch as f64,
+        validation_ece: 0.1,
         seconds: 1.0,
     };
     TrainingReport {
@@ -40,6 +62,11 @@ fn report() -> TrainingReport {
             loss: 1.0,
             accuracy: 0.75,
             balanced_accuracy: 0.712,
+            macro_f1: 0.705,
+            top3_accuracy: 0.874,
+            top5_accuracy: 0.9,
+            calibration: calibration(),
+            confusion: ConfusionMatrix::default(),
             classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
         },
         seconds: 75.4,
@@ -49,7 +76,23 @@ fn report() -> TrainingReport {
 #[test]
 fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
     let page = page(&report(), &Circumstances { best_epoch: Some(2), ..Circumstances::default() });
-    let order = ["71.2 %", "75.0 %", "75 s", "12 get the right segment", "<svg", "epoch 2", "Food", "Animals"];
+    let order = [
+        "71.2 %",
+        "75.0 %",
+        "70.5 %", // macro-F1
+        "87.4 %", // top 3
+        "90.0 %", // top 5
+        "2.6 %",  // calibration error as served
+        "75 s",
+        "12 get the right segment",
+        "<svg",
+        "epoch 2",
+        "12 rows: 95.0 % claimed, 90.0 % right",
+        "temperature 1.63",
+        "without the temperature; 8.1 %",
+        "Food",
+        "Animals",
+    ];
     let places: Vec<usize> = order.iter().map(|text| page.find(text).unwrap_or_else(|| panic!("{text}"))).collect();
     assert!(places.is_sorted(), "{places:?}");
     assert!(page.contains("Animals &amp; &lt;plants&gt;") && !page.contains("<plants>"));
@@ -71,5 +114,5 @@ fn a_job_that_was_stopped_says_so_and_shows_validation() {
     report.validation = Evaluation::default();
     let shown = page(&report, &Circumstances { best_epoch: None, ..circumstances });
     assert!(shown.contains("No epoch was finished") && shown.contains("not fit for use"));
-    assert!(shown.contains("was not measured") && !shown.contains("Of 0"));
+    assert!(shown.contains("was not measured") && !shown.contains("Of 0") && !shown.contains("Probabilities"));
 }
