@@ -4,6 +4,7 @@
 
 mod adamw;
 mod batches;
+mod checkpoint;
 mod classifier;
 mod confusion;
 mod criterion;
@@ -20,6 +21,7 @@ mod progress;
 mod report;
 mod schedule;
 mod stop;
+mod tensors;
 mod texts;
 mod training;
 mod words;
@@ -35,12 +37,14 @@ use tch::Device;
 use unspsc_contract::{OptMl, metrics};
 use unspsc_dataset::Label;
 
+use checkpoint::Checkpoints;
 use criterion::Criterion;
 use data::Data;
 use environment::{Environment, Lookup};
 use evaluation::{Evaluated, evaluate};
 use outputs::{Machine, Results};
 use stop::Stop;
+use training::Task;
 
 pub use classifier::TrainedClassifier;
 pub use error::TrainError;
@@ -73,13 +77,19 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
 
     // Data and model.
     let data = Data::load(&environment)?;
-    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device)?;
+    let mut checkpoints = Checkpoints::open(&environment, &data);
+    let from = checkpoints.as_mut().and_then(Checkpoints::newest);
+    let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
+    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device, words, stop)?;
     let classes = data.labels.len();
     let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings.logit_adjustment, machine.device)?;
 
     // Training, then the one look at the test split.
-    let trained = training::train(classifier.as_ref(), &texts, classes, &criterion, settings, stop)?;
-    let test = evaluate(classifier.as_ref(), &criterion, &texts.test, classes, stop)?;
+    let classifier = classifier.as_ref();
+    let task = Task { classifier, texts: &texts, classes, criterion: &criterion, settings, stop };
+    let mut trained = training::train(task, checkpoints, from.as_ref())?;
+    let test = evaluate(classifier, &criterion, &texts.test, classes, stop)?;
+    trained.stopped |= test.is_none();
     log_test(test.as_ref());
 
     // Results.
@@ -93,7 +103,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
         test: test.as_ref(),
         seconds: started.elapsed().as_secs_f64(),
     };
-    results.write(classifier.as_ref())?;
+    results.write(classifier)?;
     tracing::info!("model in {}, {:.0} s in all", environment.model_dir.display(), started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -11,7 +11,7 @@ mod paths;
 mod report;
 
 pub use hyperparameters::{HyperparameterError, Hyperparameters, ModelKind, Pooling};
-pub use paths::{Channel, InputDataConfig, OptMl, ResourceConfig};
+pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 pub use report::{ClassRecall, DataSummary, EpochReport, Evaluation, TrainingReport};
 
 /// SageMaker keeps this many characters of a failure file as the job's `FailureReason`.

@@ -1,0 +1,108 @@
+//! Training: what goes in, what comes out, what is said about each epoch.
+
+mod run;
+
+use tch::nn::VarStore;
+use tch::{TchError, Tensor};
+use unspsc_contract::{EpochReport, Hyperparameters, metrics};
+
+use crate::TrainError;
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::classifier::Classifier;
+use crate::criterion::Criterion;
+use crate::evaluation::Evaluated;
+use crate::stop::Stop;
+use crate::texts::TextSplits;
+use run::Run;
+
+/// What training leaves, beside the best weights in the classifier.
+#[derive(Debug, Default)]
+pub(crate) struct Trained {
+    /// One entry a finished epoch.
+    pub(crate) epochs: Vec<EpochReport>,
+    /// The epoch whose weights were kept; none where not one was finished.
+    pub(crate) best: Option<Best>,
+    /// Whether SIGTERM ended it early.
+    pub(crate) stopped: bool,
+}
+
+/// The best epoch so far.
+#[derive(Debug)]
+pub(crate) struct Best {
+    /// Counted from 1.
+    pub(crate) epoch: usize,
+    /// On the validation split.
+    pub(crate) validation: Evaluated,
+    weights: Vec<Tensor>,
+}
+
+/// What a run works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) classifier: &'a dyn Classifier,
+    pub(crate) texts: &'a TextSplits,
+    /// Labels that the classifier knows.
+    pub(crate) classes: usize,
+    pub(crate) criterion: &'a Criterion,
+    pub(crate) settings: &'a Hyperparameters,
+    pub(crate) stop: &'a Stop,
+}
+
+/// Trains the classifier of `task`, from the start or on from a checkpoint, and leaves in it the weights of the epoch with
+/// the best balanced accuracy on validation.
+pub(crate) fn train(
+    task: Task<'_>,
+    checkpoints: Option<Checkpoints>,
+    from: Option<&Checkpoint>,
+) -> Result<Trained, TrainError> {
+    let mut run = Run::new(task, checkpoints)?;
+    if let Some(checkpoint) = from {
+        run.resume(checkpoint)?;
+    }
+    while !run.complete() {
+        if !run.epoch()? {
+            run.save()?;
+            break;
+        }
+    }
+    run.finish()
+}
+
+impl Trained {
+    /// Keeps the weights in `store` if they are the best so far; of equals, those with the lower loss.
+    fn keep(&mut self, epoch: usize, validation: Evaluated, store: &VarStore) -> Result<(), TchError> {
+        let rank = |e: &Evaluated| (e.confusion.balanced_accuracy(), -e.loss);
+        if self.best.as_ref().is_none_or(|best| rank(&validation) > rank(&best.validation)) {
+            let _no_graph = tch::no_grad_guard();
+            let copy = |tensor: &Tensor| {
+                let mut copy = tensor.f_empty_like()?;
+                copy.f_copy_(tensor).map(|()| copy)
+            };
+            let weights = store.trainable_variables().iter().map(copy).collect::<Result<_, _>>()?;
+            self.best = Some(Best { epoch, validation, weights });
+        }
+        Ok(())
+    }
+}
+
+fn report(epoch: usize, train_loss: f64, validation: &Evaluated, seconds: f64) -> EpochReport {
+    EpochReport {
+        epoch,
+        train_loss,
+        validation_loss: validation.loss,
+        validation_accuracy: validation.confusion.accuracy(),
+        validation_balanced_accuracy: validation.confusion.balanced_accuracy(),
+        seconds,
+    }
+}
+
+fn log(epoch: usize, epochs: usize, reports: &[EpochReport], rows_a_second: f64) {
+    let Some(report) = reports.last() else { return };
+    let line = metrics::line(&[
+        (metrics::TRAIN_LOSS, report.train_loss),
+        (metrics::VALIDATION_LOSS, report.validation_loss),
+        (metrics::VALIDATION_ACCURACY, report.validation_accuracy),
+        (metrics::VALIDATION_BALANCED_ACCURACY, report.validation_balanced_accuracy),
+    ]);
+    tracing::info!("epoch {epoch}/{epochs} in {:.1} s, {rows_a_second:.0} rows/s: {line}", report.seconds);
+}
