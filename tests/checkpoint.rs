@@ -24,22 +24,39 @@ use serde_json::{Value, json};
 use train_container::TrainedClassifier;
 use unspsc_artifact::{Architecture, Weights};
 
-/// Steps of an epoch of the 128 training rows, in batches of 8.
-const STEPS: usize = 16;
+/// Steps of an epoch of the 128 training rows, in batches of 16.
+const STEPS: usize = 8;
 
-/// A job whose platform mounts a folder for checkpoints.
+/// Three epochs of [`STEPS`] steps with `changes`.
+fn short(changes: &Value) -> Value {
+    let mut settings = with(&json!({ "epochs": "3", "batch_size": "16" }));
+    settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    settings
+}
+
+/// A short job whose platform mounts a folder for checkpoints.
 fn job(changes: &Value) -> Job {
-    let job = Job::with_rows(Architecture::Bert, &with(changes));
+    let job = Job::with_rows(Architecture::Bert, &short(changes));
     fs::create_dir_all(job.path("ml/checkpoints")).unwrap();
     job
 }
 
-/// Three epochs, a checkpoint after every step.
+/// One that writes a checkpoint after every step.
 fn every_step(changes: &Value) -> Job {
-    let mut settings = json!({ "epochs": "3", "checkpoint_seconds": "0.000001" });
-    settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    job(&settings)
+    let job = job(changes);
+    set(&job, changes, "0.000001");
+    job
 }
+
+/// Gives the job `changes` and an interval of checkpoints, which is no part of what a run is.
+fn set(job: &Job, changes: &Value, checkpoint_seconds: &str) {
+    let mut settings = short(changes);
+    settings["checkpoint_seconds"] = json!(checkpoint_seconds);
+    job.write("ml/input/config/hyperparameters.json", &settings.to_string());
+}
+
+/// Longer than any test: a checkpoint at the end alone.
+const RARELY: &str = "86400";
 
 fn weights(job: &Job) -> Vec<u8> {
     fs::read(job.model().join("model.safetensors")).unwrap()
@@ -51,7 +68,7 @@ fn checkpoints(job: &Job) -> Vec<String> {
 
 /// The weights that the same job ends with when nobody disturbs it and nothing is kept on the way.
 fn undisturbed(changes: &Value) -> Vec<u8> {
-    let job = Job::with_rows(Architecture::Bert, &with(changes));
+    let job = Job::with_rows(Architecture::Bert, &short(changes));
     job.succeed();
     weights(&job)
 }
@@ -108,23 +125,25 @@ impl Running {
 }
 
 /// Kills the run several times at moments that `seed` chooses, then lets it end.
-fn killed(job: &Job, seed: u64) -> Vec<u8> {
+fn killed(changes: &Value, seed: u64) -> Job {
+    let job = every_step(changes);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..3 {
         let delay = Duration::from_micros(random.random_range(0..15_000));
-        assert!(Running::start(job).kill_after(random.random_range(1..14), delay), "it ended before it was killed");
+        assert!(Running::start(&job).kill_after(random.random_range(1..7), delay), "it ended before it was killed");
     }
+    set(&job, changes, RARELY);
     let log = job.succeed();
     assert!(log.contains("going on from checkpoint step-"), "{log}");
-    weights(job)
+    job
 }
 
 #[test]
 fn a_run_that_is_killed_and_goes_on_ends_with_the_same_weights() {
-    let expected = undisturbed(&json!({ "epochs": "3" }));
+    let expected = undisturbed(&json!({}));
     for seed in 1..4 {
-        let job = every_step(&json!({}));
-        assert!(killed(&job, seed) == expected, "seed {seed}");
+        let job = killed(&json!({}), seed);
+        assert!(weights(&job) == expected, "seed {seed}");
         assert_eq!(job.report().epochs.len(), 3);
         assert_eq!(checkpoints(&job).len(), 2, "the newest two are kept: {:?}", checkpoints(&job));
     }
@@ -132,23 +151,21 @@ fn a_run_that_is_killed_and_goes_on_ends_with_the_same_weights() {
 
 #[test]
 fn so_does_the_recurrent_baseline() {
-    let settings = json!({ "model": "rnn", "epochs": "3", "seed": "5" });
-    let expected = undisturbed(&settings);
-    assert!(killed(&every_step(&settings), 4) == expected);
+    let settings = json!({ "model": "rnn", "seed": "5" });
+    assert!(weights(&killed(&settings, 4)) == undisturbed(&settings));
 }
 
 #[test]
 fn what_is_complete_is_not_trained_again() {
-    let job = every_step(&json!({ "epochs": "1", "checkpoint_seconds": "0" }));
+    let job = job(&json!({ "epochs": "1", "checkpoint_seconds": "0" }));
     job.succeed();
     assert_eq!(checkpoints(&job).len(), 1, "at the end of the epoch and not before");
     let (first, report) = (weights(&job), job.report());
     fs::remove_dir_all(job.model()).unwrap();
     // How often checkpoints are written may change.
-    let hyperparameters = with(&json!({ "epochs": "1", "checkpoint_seconds": "7" }));
-    job.write("ml/input/config/hyperparameters.json", &hyperparameters.to_string());
+    set(&job, &json!({ "epochs": "1" }), "7");
     let log = job.succeed();
-    assert!(log.contains("16 steps and 1 epochs are done") && !log.contains("epoch 1/1 in"), "{log}");
+    assert!(log.contains("8 steps and 1 epochs are done") && !log.contains("epoch 1/1 in"), "{log}");
     assert!(weights(&job) == first);
     let again = job.report();
     assert_eq!((again.validation, again.test, again.epochs), (report.validation, report.test, report.epochs));
@@ -156,14 +173,14 @@ fn what_is_complete_is_not_trained_again() {
 
 #[test]
 fn without_a_folder_nothing_is_kept() {
-    let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "1", "checkpoint_seconds": "0.000001" })));
+    let job = Job::with_rows(Architecture::Bert, &short(&json!({ "epochs": "1", "checkpoint_seconds": "0.000001" })));
     let log = job.succeed();
     assert!(!log.contains("checkpoint step-") && !job.path("ml/checkpoints").exists(), "{log}");
 }
 
 /// The newest checkpoint of a run that was killed in its second epoch, and the one before.
 fn two_checkpoints(job: &Job) -> [String; 2] {
-    let killed = Running::start(job).kill_after(STEPS + 4, Duration::ZERO);
+    let killed = Running::start(job).kill_after(STEPS + 3, Duration::ZERO);
     assert!(killed);
     let mut found = checkpoints(job);
     // A kill between writing one and deleting the oldest leaves three.
@@ -173,13 +190,14 @@ fn two_checkpoints(job: &Job) -> [String; 2] {
 
 #[test]
 fn a_torn_checkpoint_is_named_and_the_one_before_used() {
-    let expected = undisturbed(&json!({ "epochs": "3" }));
+    let expected = undisturbed(&json!({}));
     for file in ["mean.safetensors", "state.json", "manifest.json"] {
         let job = every_step(&json!({}));
         let [before, newest] = two_checkpoints(&job);
         let path = job.path("ml/checkpoints").join(&newest).join(file);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        set(&job, &json!({}), RARELY);
         let log = job.succeed();
         assert!(log.contains(&format!("checkpoint {newest} is not used, torn: {file}")), "{log}");
         assert!(log.contains(&format!("going on from checkpoint {before}")), "{log}");
@@ -191,8 +209,8 @@ fn a_torn_checkpoint_is_named_and_the_one_before_used() {
 fn a_foreign_checkpoint_is_named_left_alone_and_not_used() {
     let job = every_step(&json!({}));
     let [before, newest] = two_checkpoints(&job);
-    let changes = json!({ "epochs": "3", "learning_rate": "0.002", "checkpoint_seconds": "0.000001" });
-    job.write("ml/input/config/hyperparameters.json", &with(&changes).to_string());
+    let changes = json!({ "learning_rate": "0.002" });
+    set(&job, &changes, RARELY);
     let log = job.succeed();
     for name in [&before, &newest] {
         let reason = "foreign: hyperparameter `learning_rate` was 0.003 and is 0.002";
@@ -200,7 +218,7 @@ fn a_foreign_checkpoint_is_named_left_alone_and_not_used() {
         assert!(checkpoints(&job).contains(name), "it may be needed by whoever wrote it");
     }
     assert!(!log.contains("going on"));
-    assert!(weights(&job) == undisturbed(&json!({ "epochs": "3", "learning_rate": "0.002" })));
+    assert!(weights(&job) == undisturbed(&changes));
 
     // Other rows, and another encoder.
     let mut csv = job::rows();
@@ -221,16 +239,15 @@ fn a_checkpoint_that_cannot_be_written_is_no_failure() {
 
 #[test]
 fn sigterm_while_training_keeps_a_checkpoint_and_the_run_goes_on() {
-    let settings = json!({ "epochs": "3", "warmup_ratio": "0.9" });
+    let settings = json!({ "warmup_ratio": "0.9" });
     let expected = undisturbed(&settings);
     let job = every_step(&settings);
     let mut running = Running::start(&job);
     assert!(running.until("checkpoint step-00000003"));
     let log = running.stop(&job);
     assert!(job.report().epochs.is_empty(), "in the warm-up of the first epoch: {log}");
-    // The interval is no part of what a run is: from here on, only signals write checkpoints.
-    let later = json!({ "epochs": "3", "warmup_ratio": "0.9", "checkpoint_seconds": "86400" });
-    job.write("ml/input/config/hyperparameters.json", &with(&later).to_string());
+    // From here on only signals write checkpoints, and the end.
+    set(&job, &settings, RARELY);
     let mut running = Running::start(&job);
     assert!(running.until("epoch 1/3 in"));
     let log = running.stop(&job);
@@ -284,7 +301,7 @@ fn sigterm_while_judging_leaves_a_model_and_the_run_goes_on() {
     job.write("ml/input/data/validation/rows.csv", &many(12_000));
     let mut running = Running::start(&job);
     // The last step of the epoch: what follows is the validation split.
-    assert!(running.until("checkpoint step-00000018-epoch-00000"));
+    assert!(running.until("checkpoint step-00000009-epoch-00000"));
     let log = running.stop(&job);
     assert!(job.report().epochs.is_empty(), "it was not judged: {log}");
     assert!(Weights::read(&job.model().join("model.safetensors")).is_ok());
