@@ -27,6 +27,9 @@ use identity::Identity;
 /// Checkpoints of one run that are kept: the newest, and the one before should the newest turn out torn.
 const KEPT: usize = 2;
 
+/// A checkpoint that is being written.
+const PARTIAL: &str = ".partial";
+
 const STATE: &str = "state.json";
 /// The trained weights.
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
@@ -157,14 +160,18 @@ impl Checkpoints {
                 self.saved = state.position.clone();
                 self.prune(&name);
             }
-            Err(error) => tracing::warn!("no checkpoint {name}: {error}"),
+            Err(error) => {
+                tracing::warn!("no checkpoint {name}: {error}");
+                // Half a checkpoint would fill the disk, and the platform would copy it to S3.
+                let _ = fs::remove_dir_all(self.folder.join(PARTIAL));
+            }
         }
         self.last = Instant::now();
     }
 
     fn write(&self, name: &str, state: &State, files: &[(&str, Tensors)]) -> Result<u64, TrainError> {
         // One name for all: what a kill leaves of one is cleared away by the next.
-        let partial = self.folder.join(".partial");
+        let partial = self.folder.join(PARTIAL);
         let failed = |source| TrainError::Write { path: partial.clone(), source };
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(failed)?;
