@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use train_container::TrainedClassifier;
-use unspsc_artifact::{Architecture, Weights};
+use unspsc_artifact::Architecture;
 
 /// Steps of an epoch of the 128 training rows, in batches of 16.
 const STEPS: usize = 8;
@@ -128,7 +128,7 @@ impl Running {
 fn killed(changes: &Value, seed: u64) -> Job {
     let job = every_step(changes);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let delay = Duration::from_micros(random.random_range(0..15_000));
         assert!(Running::start(&job).kill_after(random.random_range(1..7), delay), "it ended before it was killed");
     }
@@ -191,7 +191,7 @@ fn two_checkpoints(job: &Job) -> [String; 2] {
 #[test]
 fn a_torn_checkpoint_is_named_and_the_one_before_used() {
     let expected = undisturbed(&json!({}));
-    for file in ["mean.safetensors", "state.json", "manifest.json"] {
+    for file in ["mean.safetensors", "manifest.json"] {
         let job = every_step(&json!({}));
         let [before, newest] = two_checkpoints(&job);
         let path = job.path("ml/checkpoints").join(&newest).join(file);
@@ -298,11 +298,13 @@ fn sigterm_while_tokenising_again_leaves_the_best_model_so_far() {
 #[test]
 fn sigterm_while_judging_leaves_a_model_and_the_run_goes_on() {
     let job = every_step(&json!({ "epochs": "1" }));
-    job.write("ml/input/data/validation/rows.csv", &many(12_000));
+    job.write("ml/input/data/validation/rows.csv", &many(6_000));
     let mut running = Running::start(&job);
     // The last step of the epoch: what follows is the validation split.
     assert!(running.until("checkpoint step-00000009-epoch-00000"));
     let log = running.stop(&job);
     assert!(job.report().epochs.is_empty(), "it was not judged: {log}");
-    assert!(Weights::read(&job.model().join("model.safetensors")).is_ok());
+    set(&job, &json!({ "epochs": "1" }), RARELY);
+    assert!(job.succeed().contains("9 steps and 0 epochs are done"));
+    assert_eq!(job.report().epochs.len(), 1);
 }

@@ -261,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn checkpoints_are_kept_where_the_platform_mounts_a_folder() {
+        let there = ("checkpoints/step", "");
+        let found = |files: Pairs<'_>| {
+            let (root, environment) = resolve(files, &[]);
+            environment.unwrap().checkpoints.map(|folder| folder.strip_prefix(root).map(Path::to_owned).unwrap())
+        };
+        let config = |path: &'static str| ("input/config/checkpointconfig.json", path);
+        assert_eq!(found(&[ROWS, there]), Some("checkpoints".into()));
+        assert_eq!(found(&[ROWS, config("{}")]), None);
+        let elsewhere = config(r#"{"LocalPath": "/opt/ml/other"}"#);
+        assert_eq!(found(&[ROWS, ("other/step", ""), elsewhere]), Some("other".into()));
+        assert_eq!(found(&[ROWS, there, elsewhere]), None);
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named() {
         let pipe = r#"{"training": {"TrainingInputMode": "Pipe"}}"#;
         let hosts = r#"{"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}"#;
