@@ -2,138 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/job.rs"]
+mod job;
 #[path = "support/tiny_encoder.rs"]
 mod tiny_encoder;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use job::{Ended, GOODS, Job, names, rows, settings, text, with};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regex::Regex;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use train_container::TrainedClassifier;
 use unspsc_artifact::{Architecture, Artifact, ModelConfig, Weights};
-use unspsc_contract::{MAX_FAILURE_CHARS, TrainingReport, metrics};
-
-/// Three segments, one of them with two families, and what is bought of each.
-const GOODS: [(&str, [&str; 3]); 4] = [
-    ("31161500", ["bolt", "nut", "hex"]),
-    ("50121500", ["fish", "pork", "frozen"]),
-    ("31211500", ["paint", "white", "paint"]),
-    ("43211503", ["laptop", "laptop", "laptop"]),
-];
-
-/// A `/opt/ml` tree with an encoder beside it.
-struct Job {
-    root: TempDir,
-}
-
-impl Job {
-    /// A tree with hyperparameters and an encoder, and no data yet.
-    fn new(architecture: Architecture, hyperparameters: &Value) -> Self {
-        let job = Self { root: tempfile::tempdir().unwrap() };
-        tiny_encoder::write(&job.path("encoder"), architecture, 1);
-        job.write("ml/input/config/hyperparameters.json", &hyperparameters.to_string());
-        job
-    }
-
-    /// The same with 160 rows that a small model can learn.
-    fn with_rows(architecture: Architecture, hyperparameters: &Value) -> Self {
-        let job = Self::new(architecture, hyperparameters);
-        job.write("ml/input/data/training/rows.csv", &rows());
-        job
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    fn model(&self) -> PathBuf {
-        self.path("ml/model")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    /// `train train`, with no other environment than what a container is given.
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
-        command.arg("train").env_clear();
-        command.env("SAGEMAKER_BASE_DIR", self.path("ml")).env("UNSPSC_ENCODER", self.path("encoder"));
-        command
-    }
-
-    fn run(&self) -> Output {
-        self.command().output().unwrap()
-    }
-
-    /// Runs the job, which has to succeed, and returns its log.
-    fn succeed(&self) -> String {
-        let output = self.run();
-        let log = text(&output);
-        assert!(output.status.success(), "{log}");
-        assert!(!self.path("ml/output/failure").exists());
-        log
-    }
-
-    /// Runs the job, which has to fail with `code`, and returns what it left in the failure file.
-    fn fail(&self, code: i32) -> String {
-        let output = self.run();
-        let log = text(&output);
-        assert_eq!(output.status.code(), Some(code), "{log}");
-        assert!(!self.model().join("model.safetensors").exists());
-        let failure = fs::read_to_string(self.path("ml/output/failure")).unwrap();
-        assert!(failure.len() <= MAX_FAILURE_CHARS && !failure.contains('\n'), "one sentence: {failure}");
-        assert!(log.contains(&failure), "the log says what the file says: {log}");
-        failure
-    }
-
-    fn report(&self) -> TrainingReport {
-        serde_json::from_slice(&fs::read(self.path("ml/output/data/metrics.json")).unwrap()).unwrap()
-    }
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// 160 descriptions, each of its own.
-fn rows() -> String {
-    let mut csv = String::from("description,unspsc\n");
-    for (code, words) in GOODS {
-        for number in 0..40 {
-            let (first, second) = (words[number % 3], words[(number / 3) % 3]);
-            writeln!(csv, "\"{first} {second}, steel no {number} of {}\",{code}", number * 7).unwrap();
-        }
-    }
-    csv
-}
-
-fn settings() -> Value {
-    json!({ "epochs": "6", "batch_size": "\"8\"", "learning_rate": "0.003", "sagemaker_region": "\"us-east-1\"" })
-}
-
-fn with(changes: &Value) -> Value {
-    let mut settings = settings();
-    settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    settings
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
+use unspsc_contract::metrics;
 
 #[test]
 fn trains_evaluates_and_leaves_a_complete_artifact() {
@@ -387,16 +275,6 @@ fn sigterm_keeps_the_best_weights_and_exits_with_0() {
     assert!(!report.epochs.is_empty() && report.test.rows == 0);
     assert_eq!(TrainedClassifier::load(&job.model()).unwrap().logits(&["bolt"]).unwrap()[0].len(), 3);
     assert!(!job.path("ml/output/failure").exists());
-}
-
-/// A child that does not outlive the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -90,6 +90,34 @@ impl AdamW {
         Ok(Self { parameters, pieces, piece_length, epsilon, weight_decay, steps: 0 })
     }
 
+    /// Updates made so far.
+    pub(crate) fn updates(&self) -> i32 {
+        self.steps
+    }
+
+    /// Running mean and variance of every parameter's gradient, in the parameter's shape.
+    pub(crate) fn moments(&self) -> Result<Vec<[Tensor; 2]>, TchError> {
+        let shape = |tensors: Vec<&Tensor>, parameter: &Tensor| Tensor::f_cat(&tensors, 0)?.f_view_(parameter.size());
+        let moments = |((_, pieces), parameter): (&(Group, Vec<Piece>), &Tensor)| {
+            let mean = shape(pieces.iter().map(|piece| &piece.mean).collect(), parameter)?;
+            Ok([mean, shape(pieces.iter().map(|piece| &piece.variance).collect(), parameter)?])
+        };
+        self.pieces.iter().zip(&self.parameters).map(moments).collect()
+    }
+
+    /// Goes on where another optimiser had made `updates` updates and had these means and variances, one a parameter.
+    pub(crate) fn restore(&mut self, updates: i32, [means, variances]: &[Vec<Tensor>; 2]) -> Result<(), TchError> {
+        self.steps = updates;
+        for (((_, pieces), mean), variance) in self.pieces.iter_mut().zip(means).zip(variances) {
+            let split = |tensor: &Tensor| tensor.f_reshape([-1])?.f_split(self.piece_length, 0);
+            for ((piece, mean), variance) in pieces.iter_mut().zip(split(mean)?).zip(split(variance)?) {
+                piece.mean.f_copy_(&mean)?;
+                piece.variance.f_copy_(&variance)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Backward pass from `loss`, gradient clipping, one update at `rate`. Returns the gradients' L2 norm before
     /// clipping; where that is not finite, nothing is updated.
     pub(crate) fn step(&mut self, loss: &Tensor, rate: f64) -> Result<f64, TchError> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use unspsc_contract::{Hyperparameters, InputDataConfig, ModelKind, OptMl, ResourceConfig};
+use unspsc_contract::{CheckpointConfig, Hyperparameters, InputDataConfig, ModelKind, OptMl, ResourceConfig};
 
 use crate::{Options, TrainError};
 
@@ -30,6 +30,8 @@ pub(crate) struct Environment {
     pub(crate) model_dir: PathBuf,
     /// Where the reports are written.
     pub(crate) output_data_dir: PathBuf,
+    /// Where checkpoints are kept; none where the job was created without them.
+    pub(crate) checkpoints: Option<PathBuf>,
 }
 
 impl Environment {
@@ -57,8 +59,20 @@ impl Environment {
             encoder,
             model_dir: folder("SM_MODEL_DIR", channels.files.model()),
             output_data_dir: folder("SM_OUTPUT_DATA_DIR", channels.files.output_data()),
+            checkpoints: checkpoints(&channels.files)?,
         })
     }
+}
+
+/// The folder that the platform syncs with S3: it is there for jobs with a `CheckpointConfig` and for no others.
+fn checkpoints(files: &OptMl) -> Result<Option<PathBuf>, TrainError> {
+    let configured = read::<CheckpointConfig>(&files.checkpoint_config())?.and_then(|config| config.local_path);
+    // Written as the container sees it; the tree may stand elsewhere.
+    let folder = match configured {
+        Some(path) => path.strip_prefix(OptMl::ROOT).map(|below| files.root().join(below)).unwrap_or(path),
+        None => files.checkpoints(),
+    };
+    Ok(Some(folder).filter(|folder| folder.is_dir()))
 }
 
 /// The string map of `hyperparameters.json`, overlaid with `SM_HPS`, overlaid with one `SM_HP_NAME` each.
@@ -201,6 +215,7 @@ mod tests {
             encoder: Some("/encoder".into()),
             model_dir: root.join("model"),
             output_data_dir: root.join("output/data"),
+            checkpoints: None,
         };
         assert_eq!(environment.unwrap(), expected);
     }
@@ -243,6 +258,21 @@ mod tests {
         assert_eq!(environment.training, root.join("input/data/train"));
         assert_eq!(environment.validation, Some(root.join("input/data/validation")));
         assert_eq!(environment.encoder, None);
+    }
+
+    #[test]
+    fn checkpoints_are_kept_where_the_platform_mounts_a_folder() {
+        let there = ("checkpoints/step", "");
+        let found = |files: Pairs<'_>| {
+            let (root, environment) = resolve(files, &[]);
+            environment.unwrap().checkpoints.map(|folder| folder.strip_prefix(root).map(Path::to_owned).unwrap())
+        };
+        let config = |path: &'static str| ("input/config/checkpointconfig.json", path);
+        assert_eq!(found(&[ROWS, there]), Some("checkpoints".into()));
+        assert_eq!(found(&[ROWS, config("{}")]), None);
+        let elsewhere = config(r#"{"LocalPath": "/opt/ml/other"}"#);
+        assert_eq!(found(&[ROWS, ("other/step", ""), elsewhere]), Some("other".into()));
+        assert_eq!(found(&[ROWS, there, elsewhere]), None);
     }
 
     #[test]

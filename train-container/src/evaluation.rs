@@ -39,7 +39,7 @@ pub(crate) enum Temperature {
 }
 
 /// The outcome on one split.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Evaluated {
     /// Mean of the training criterion over the rows whose label occurs in training, in nats.
     pub(crate) loss: f64,
@@ -54,6 +54,21 @@ pub(crate) struct Evaluated {
     pub(crate) temperature: f64,
     /// Of the probabilities at `temperature`; of the sample where it was fitted to one.
     pub(crate) calibrated: Reliability,
+}
+
+impl Default for Evaluated {
+    /// Of no row.
+    fn default() -> Self {
+        Self {
+            loss: 0.0,
+            confusion: Confusion::default(),
+            top3: 0,
+            top5: 0,
+            reliability: Reliability::default(),
+            temperature: 1.0,
+            calibrated: Reliability::default(),
+        }
+    }
 }
 
 /// Judges `classifier`, which knows the first `classes` labels, on `texts`; nothing where `stop` came first.

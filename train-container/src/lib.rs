@@ -5,6 +5,7 @@
 mod adamw;
 mod batches;
 mod calibration;
+mod checkpoint;
 mod classifier;
 mod confusion;
 mod criterion;
@@ -22,6 +23,7 @@ mod report;
 mod schedule;
 mod stop;
 mod temperature;
+mod tensors;
 mod texts;
 mod training;
 mod words;
@@ -37,12 +39,14 @@ use tch::Device;
 use unspsc_contract::{OptMl, metrics};
 use unspsc_dataset::Label;
 
+use checkpoint::Checkpoints;
 use criterion::Criterion;
 use data::Data;
 use environment::{Environment, Lookup};
 use evaluation::{Evaluated, Temperature, evaluate};
 use outputs::{Machine, Results};
 use stop::Stop;
+use training::Task;
 
 pub use classifier::TrainedClassifier;
 pub use error::TrainError;
@@ -75,14 +79,20 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
 
     // Data and model.
     let data = Data::load(&environment)?;
-    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device)?;
+    let mut checkpoints = Checkpoints::open(&environment, &data);
+    let from = checkpoints.as_mut().and_then(Checkpoints::newest);
+    let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
+    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device, words, stop)?;
     let classes = data.labels.len();
     let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings.logit_adjustment, machine.device)?;
 
     // Training, then the one look at the test split.
-    let trained = training::train(classifier.as_ref(), &texts, classes, &criterion, settings, stop)?;
+    let classifier = classifier.as_ref();
+    let task = Task { classifier, texts: &texts, classes, criterion: &criterion, settings, stop };
+    let mut trained = training::train(task, checkpoints, from.as_ref())?;
     let temperature = trained.temperature();
-    let test = evaluate(classifier.as_ref(), &criterion, &texts.test, classes, Temperature::Given(temperature), stop)?;
+    let test = evaluate(classifier, &criterion, &texts.test, classes, Temperature::Given(temperature), stop)?;
+    trained.stopped |= test.is_none();
     log_test(test.as_ref(), temperature);
 
     // Results.
@@ -96,7 +106,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
         test: test.as_ref(),
         seconds: started.elapsed().as_secs_f64(),
     };
-    results.write(classifier.as_ref())?;
+    results.write(classifier)?;
     tracing::info!("model in {}, {:.0} s in all", environment.model_dir.display(), started.elapsed().as_secs_f64());
     Ok(())
 }

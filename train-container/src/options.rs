@@ -7,7 +7,8 @@ use unspsc_contract::OptMl;
 /// What the exit code says; shown by `--help`.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  trained, or stopped by SIGTERM: the weights of the best epoch so far are saved, those of the moment before the first
+  0  trained, or stopped by SIGTERM: the weights of the best epoch so far are saved, those of the moment before the first,
+     and a checkpoint where the job has a folder for them
   1  the input cannot be used: settings, channels, data or the pretrained encoder
   2  the command line is wrong
   3  an internal fault: the tensor library, a write that failed, a panic
@@ -25,7 +26,7 @@ pub struct Options {
     #[arg(value_name = "train", value_parser = ["train"], hide_possible_values = true)]
     pub command: Option<String>,
 
-    /// Folder that holds the tree SageMaker mounts: input, model, output
+    /// Folder that holds the tree SageMaker mounts: input, model, output, checkpoints
     #[arg(long, env = "SAGEMAKER_BASE_DIR", default_value = OptMl::ROOT)]
     pub base_dir: PathBuf,
 

@@ -11,16 +11,17 @@ pub(crate) struct Progress {
     epochs: usize,
     steps: usize,
     done: usize,
+    begun: usize,
     started: Instant,
     last: Instant,
     rows_since: usize,
 }
 
 impl Progress {
-    /// Starts counting towards `steps` steps in `epochs` epochs.
-    pub(crate) fn new(epochs: usize, steps: usize) -> Self {
+    /// Starts counting towards `steps` steps in `epochs` epochs, of which `done` are done.
+    pub(crate) fn new(epochs: usize, steps: usize, done: usize) -> Self {
         let now = Instant::now();
-        Self { epochs, steps, done: 0, started: now, last: now, rows_since: 0 }
+        Self { epochs, steps, done, begun: done, started: now, last: now, rows_since: 0 }
     }
 
     /// Counts one step of `rows` rows, with its loss.
@@ -30,7 +31,8 @@ impl Progress {
         let since = self.last.elapsed();
         if since >= INTERVAL {
             let rate = self.rows_since as f64 / since.as_secs_f64();
-            let left = self.started.elapsed().as_secs_f64() / self.done as f64 * (self.steps - self.done) as f64;
+            let step = self.started.elapsed().as_secs_f64() / (self.done - self.begun) as f64;
+            let left = step * (self.steps - self.done) as f64;
             let Self { epochs, steps, done, .. } = self;
             tracing::info!(
                 "epoch {epoch}/{epochs}, step {done}/{steps}: loss {loss:.4}, {rate:.0} rows/s, {left:.0} s left"

@@ -77,6 +77,8 @@ pub struct Hyperparameters {
     pub logit_adjustment: f64,
     /// `seed`: of the split, the initial head, the batch order and dropout.
     pub seed: u64,
+    /// `checkpoint_seconds`: time between two checkpoints; 0 means one at the end of every epoch and none within.
+    pub checkpoint_seconds: f64,
 }
 
 /// A hyperparameter that is not taken, with the way out.
@@ -104,7 +106,7 @@ pub enum HyperparameterError {
 
 impl Hyperparameters {
     /// Every name, in the order of the documentation.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "model",
         "level",
         "epochs",
@@ -117,6 +119,7 @@ impl Hyperparameters {
         "pooling",
         "logit_adjustment",
         "seed",
+        "checkpoint_seconds",
     ];
 
     /// The recommended values for one kind of model.
@@ -135,6 +138,7 @@ impl Hyperparameters {
             pooling: Pooling::Mean,
             logit_adjustment: 1.0,
             seed: 17,
+            checkpoint_seconds: 300.0,
         };
         match model {
             ModelKind::Encoder => encoder,
@@ -172,13 +176,14 @@ impl Hyperparameters {
             pooling: raw.word("pooling", default.pooling)?,
             logit_adjustment: raw.number("logit_adjustment", default.logit_adjustment, 0.0..=4.0)?,
             seed: raw.number("seed", default.seed, 0..=u64::from(u32::MAX))?,
+            checkpoint_seconds: raw.number("checkpoint_seconds", default.checkpoint_seconds, 0.0..=86_400.0)?,
         })
     }
 
     /// The string form of all of them; [`Hyperparameters::from_map`] reads it back unchanged.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        let entries: [(&str, String); 12] = [
+        let entries: [(&str, String); 13] = [
             ("model", self.model.to_string()),
             ("level", self.level.to_string()),
             ("epochs", self.epochs.to_string()),
@@ -191,6 +196,7 @@ impl Hyperparameters {
             ("pooling", self.pooling.to_string()),
             ("logit_adjustment", self.logit_adjustment.to_string()),
             ("seed", self.seed.to_string()),
+            ("checkpoint_seconds", self.checkpoint_seconds.to_string()),
         ];
         entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

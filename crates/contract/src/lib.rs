@@ -11,7 +11,7 @@ mod paths;
 mod report;
 
 pub use hyperparameters::{HyperparameterError, Hyperparameters, ModelKind, Pooling};
-pub use paths::{Channel, InputDataConfig, OptMl, ResourceConfig};
+pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 pub use report::{
     Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
 };

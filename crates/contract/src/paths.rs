@@ -45,6 +45,12 @@ impl OptMl {
         self.root.join("input/config/resourceconfig.json")
     }
 
+    /// `input/config/checkpointconfig.json`: [`CheckpointConfig`]; there only for jobs with checkpoints.
+    #[must_use]
+    pub fn checkpoint_config(&self) -> PathBuf {
+        self.root.join("input/config/checkpointconfig.json")
+    }
+
     /// `input/data/CHANNEL`: the files of one channel.
     #[must_use]
     pub fn channel(&self, name: &str) -> PathBuf {
@@ -55,6 +61,13 @@ impl OptMl {
     #[must_use]
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
+    }
+
+    /// `checkpoints`: filled from S3 at the start and synced to it while the job runs, for jobs with checkpoints; what is
+    /// deleted here is deleted there.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
     }
 
     /// `output/data`: what a job leaves here becomes `output.tar.gz`.
@@ -98,4 +111,13 @@ pub struct ResourceConfig {
     /// The network interface that joins the hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_interface_name: Option<String>,
+}
+
+/// `checkpointconfig.json`, which no document of the platform describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CheckpointConfig {
+    /// The folder that the platform syncs, as the container sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_path: Option<PathBuf>,
 }

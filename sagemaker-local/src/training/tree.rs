@@ -26,8 +26,7 @@ pub(crate) enum TreeError {
 
 /// Makes the tree as SageMaker mounts it, with every channel's data copied out of its bucket.
 pub(crate) fn build(tree: &OptMl, spec: &TrainingJobSpec, storage: &Storage) -> Result<(), TreeError> {
-    let checkpoints = tree.root().join("checkpoints");
-    for folder in [tree.model(), tree.output_data(), checkpoints, tree.root().join("input/config")] {
+    for folder in [tree.model(), tree.output_data(), tree.root().join("input/config")] {
         make(&folder)?;
     }
     write(&tree.hyperparameters(), &spec.hyper_parameters)?;
@@ -113,6 +112,6 @@ mod tests {
             } })
         );
         assert!(tree.channel("training").join("a.csv").is_file());
-        assert!(tree.model().is_dir() && tree.output_data().is_dir() && tree.root().join("checkpoints").is_dir());
+        assert!(tree.model().is_dir() && tree.output_data().is_dir() && !tree.checkpoints().exists());
     }
 }

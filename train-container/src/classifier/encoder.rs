@@ -9,10 +9,12 @@ use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, Weights};
 use unspsc_contract::{Hyperparameters, Pooling, files};
 use unspsc_taxonomy::Level;
 
-use super::{Classifier, Provenance, tokenise, write_weights};
+use super::{Classifier, Provenance, tokenise};
 use crate::TrainError;
 use crate::data::Data;
 use crate::network::{EmbeddingRows, Head, Parameters, Transformer, values};
+use crate::stop::Stop;
+use crate::tensors::{self, assign, read};
 use crate::texts::{Batch, TextSplits};
 
 /// Files that the tokenizers of other libraries want beside `tokenizer.json`, copied where the encoder has them.
@@ -55,7 +57,7 @@ impl EncoderNetwork {
         let network = Self::new(config, config.vocab_size, metadata.pooling, Device::Cpu)?;
         let weights = Weights::read(&directory.join(files::WEIGHTS)).map_err(TrainError::Model)?;
         for (name, parameter) in network.store.variables() {
-            copy(&parameter, &read(&weights, &name, &parameter.size())?)?;
+            assign(&parameter, &read(&weights, &name, &parameter.size())?)?;
         }
         Ok(network)
     }
@@ -72,12 +74,12 @@ impl EncoderNetwork {
         for (name, parameter) in self.store.variables() {
             let fresh = name.contains(".pooler.") && !weights.contains(&in_file(&name));
             if name.starts_with(&prefix) && name != words && !fresh {
-                copy(&parameter, &read(weights, &in_file(&name), &parameter.size())?)?;
+                assign(&parameter, &read(weights, &in_file(&name), &parameter.size())?)?;
             }
         }
         let table = read(weights, &in_file(&words), &[config.vocab_size as i64, config.hidden_size as i64])?;
         if let Some(parameter) = self.store.variables().get(&words) {
-            copy(parameter, &rows.take(&table)?)?;
+            assign(parameter, &rows.take(&table)?)?;
         }
         Ok(table)
     }
@@ -93,25 +95,15 @@ impl EncoderNetwork {
     }
 }
 
-/// The tensor `name` of a weights file.
-fn read(weights: &Weights, name: &str, shape: &[i64]) -> Result<Tensor, TrainError> {
-    let sizes: Vec<usize> = shape.iter().filter_map(|size| usize::try_from(*size).ok()).collect();
-    let values = weights.take(name, &sizes).map_err(TrainError::Model)?;
-    Ok(Tensor::f_from_slice(&values)?.f_view_(shape)?)
-}
-
-fn copy(parameter: &Tensor, value: &Tensor) -> Result<(), TchError> {
-    let _no_graph = tch::no_grad_guard();
-    parameter.shallow_clone().f_copy_(value)
-}
-
 impl EncoderClassifier {
-    /// The encoder in `folder` with a fresh head for the labels of `data`, and the rows as its tokenizer reads them.
+    /// The encoder in a folder, with a fresh head for the labels of `data`, and the rows as its tokenizer reads them. The
+    /// words beside the folder are trained where `stop` comes first.
     pub(super) fn prepare(
-        folder: &Path,
+        (folder, words): (&Path, Option<&[i64]>),
         settings: &Hyperparameters,
         data: &Data,
         device: Device,
+        stop: &Stop,
     ) -> Result<(Self, TextSplits), TrainError> {
         let config = folder.join(files::CONFIG);
         if !config.exists() {
@@ -127,12 +119,17 @@ impl EncoderClassifier {
         let weights = Weights::read(&folder.join(files::WEIGHTS)).map_err(TrainError::Model)?;
         // The rows are clean already.
         let text = TextEncoder::load(folder, &config, max_length, false).map_err(TrainError::Model)?;
-        let mut texts = tokenise(data, |description| {
+        let mut texts = tokenise(data, stop, |description| {
             let tokens = text.encode(description).map_err(TrainError::Model)?;
             Ok(tokens.ids.into_iter().map(i64::from).collect())
         })?;
-        let all = texts.all_mut().into_iter().flat_map(|side| side.0.iter_mut().map(|text| &mut text.ids));
-        let rows = EmbeddingRows::compact(all);
+        let rows = match words {
+            // Few rows may be tokenised; none will go through the network.
+            Some(words) if stop.requested() => EmbeddingRows::of(words),
+            _ => EmbeddingRows::compact(
+                texts.all_mut().into_iter().flat_map(|side| side.0.iter_mut().map(|text| &mut text.ids)),
+            ),
+        };
         let network = EncoderNetwork::new(&config, rows.len(), settings.pooling, device)?;
         let table = network.fill(&weights, &config, &rows)?;
         tracing::info!(
@@ -169,6 +166,10 @@ impl Classifier for EncoderClassifier {
         self.network.logits(batch, train)
     }
 
+    fn words(&self) -> &[i64] {
+        self.words.1.ids()
+    }
+
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError> {
         self.write_tokenizer(directory)?;
         self.config.write(&directory.join(files::CONFIG)).map_err(TrainError::Artifact)?;
@@ -180,12 +181,12 @@ impl Classifier for EncoderClassifier {
             ..Metadata::trained(&self.config, self.level, self.network.pooling, self.max_length)
         };
         metadata.write(&directory.join(files::UNSPSC)).map_err(TrainError::Artifact)?;
-        let mut tensors = values(&self.network.store)?;
+        let mut values = values(&self.network.store)?;
         let (table, rows) = &self.words;
-        if let Some(words) = tensors.get_mut(&Transformer::word_embedding(self.config.architecture)) {
+        if let Some(words) = values.get_mut(&Transformer::word_embedding(self.config.architecture)) {
             *words = rows.put_back(table, words)?;
         }
-        write_weights(directory, &tensors)
+        tensors::write(&directory.join(files::WEIGHTS), &values)
     }
 }
 
@@ -211,6 +212,14 @@ mod tests {
         Data::checked(splits, 0).unwrap()
     }
 
+    fn prepare(
+        folder: &Path,
+        settings: &Hyperparameters,
+        data: &Data,
+    ) -> Result<(EncoderClassifier, TextSplits), TrainError> {
+        EncoderClassifier::prepare((folder, None), settings, data, Device::Cpu, &Stop::default())
+    }
+
     #[test]
     fn what_is_written_computes_the_same() {
         let cases = [Architecture::Bert, Architecture::DistilBert].into_iter();
@@ -220,7 +229,7 @@ mod tests {
             let settings =
                 Hyperparameters { pooling, ..Hyperparameters::defaults(unspsc_contract::ModelKind::Encoder) };
             let data = data();
-            let (trained, texts) = EncoderClassifier::prepare(source.path(), &settings, &data, Device::Cpu).unwrap();
+            let (trained, texts) = prepare(source.path(), &settings, &data).unwrap();
             let provenance = Provenance { data: data.summary.clone(), test: None, temperature: 1.5 };
             trained.write(target.path(), &provenance).unwrap();
             let batch = texts.train.batch(&[0, 1], Device::Cpu).unwrap();
@@ -239,7 +248,7 @@ mod tests {
         tiny_encoder::write(source.path(), Architecture::Bert, 2);
         let settings = Hyperparameters::defaults(unspsc_contract::ModelKind::Encoder);
         let data = data();
-        let (trained, _) = EncoderClassifier::prepare(source.path(), &settings, &data, Device::Cpu).unwrap();
+        let (trained, _) = prepare(source.path(), &settings, &data).unwrap();
         trained.write(target.path(), &Provenance { data: data.summary, test: None, temperature: 1.0 }).unwrap();
         let loaded = crate::TrainedClassifier::load(target.path()).unwrap();
         let texts = ["bolt", "frozen fish and pork, 10 kg", ""];
@@ -255,7 +264,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         tiny_encoder::write(folder.path(), Architecture::Bert, 3);
         let settings = Hyperparameters::defaults(unspsc_contract::ModelKind::Encoder);
-        let load = || EncoderClassifier::prepare(folder.path(), &settings, &data(), Device::Cpu);
+        let load = || prepare(folder.path(), &settings, &data());
         let query = |classifier: &EncoderClassifier| {
             classifier.store().variables()["bert.encoder.layer.1.attention.self.query.weight"].copy()
         };

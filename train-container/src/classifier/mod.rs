@@ -4,19 +4,19 @@ mod encoder;
 mod recurrent;
 mod trained;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
-use unspsc_artifact::Weights;
-use unspsc_contract::{ModelKind, files};
+use unspsc_contract::ModelKind;
 use unspsc_dataset::{Example, Label, Splits};
 use unspsc_taxonomy::clean;
 
 use crate::TrainError;
 use crate::data::Data;
 use crate::environment::Environment;
+use crate::stop::Stop;
 use crate::texts::{Batch, Text, TextSplits, Texts};
 
 pub use trained::TrainedClassifier;
@@ -32,6 +32,9 @@ pub(crate) trait Classifier {
     /// Logits `[batch, classes]`, without the loss's shift by the class prior.
     fn logits(&self, batch: &Batch, train: bool) -> Result<Tensor, TchError>;
 
+    /// Token ids of the rows of a pretrained word embedding that are trained, ascending; none where there is no such.
+    fn words(&self) -> &[i64];
+
     /// Writes the model directory; the weights appear last and whole.
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError>;
 }
@@ -46,45 +49,50 @@ pub(crate) struct Provenance {
     pub(crate) temperature: f64,
 }
 
-/// The classifier that `environment` asks for, and the rows of `data` as it reads them.
+/// The classifier that `environment` asks for, and the rows of `data` as it reads them. `words` are those of the checkpoint
+/// that it will be filled from, if any: where `stop` comes before every row was tokenised, nothing else knows them.
 pub(crate) fn prepare(
     environment: &Environment,
     data: &Data,
     device: Device,
+    words: Option<&[i64]>,
+    stop: &Stop,
 ) -> Result<(Box<dyn Classifier>, TextSplits), TrainError> {
     let settings = &environment.hyperparameters;
     match (settings.model, &environment.encoder) {
         (ModelKind::Encoder, Some(folder)) => {
-            let (classifier, texts) = EncoderClassifier::prepare(folder, settings, data, device)?;
+            let (classifier, texts) = EncoderClassifier::prepare((folder, words), settings, data, device, stop)?;
             Ok((Box::new(classifier), texts))
         }
         _ => {
-            let (classifier, texts) = RecurrentClassifier::prepare(settings, data, device)?;
+            let (classifier, texts) = RecurrentClassifier::prepare(settings, data, device, stop)?;
             Ok((Box::new(classifier), texts))
         }
     }
 }
 
-/// Tokenises every row once.
-fn tokenise(data: &Data, encode: impl Fn(&str) -> Result<Vec<i64>, TrainError>) -> Result<TextSplits, TrainError> {
+/// Tokenises every row once. Where `stop` comes first, the rows so far are all there are: enough for a model that is written
+/// and not trained.
+fn tokenise(
+    data: &Data,
+    stop: &Stop,
+    encode: impl Fn(&str) -> Result<Vec<i64>, TrainError>,
+) -> Result<TextSplits, TrainError> {
     let classes: HashMap<&Label, usize> = data.labels.iter().chain(&data.unseen).zip(0..).collect();
     let text = |row: &Example| {
         let class = classes.get(&row.label).copied().unwrap_or_default();
         Ok(Text { ids: encode(&clean(&row.description))?, class })
     };
-    let side = |rows: &[Example]| rows.iter().map(text).collect::<Result<_, TrainError>>().map(Texts);
+    let side = |rows: &[Example]| {
+        // One at least: a network without a single word has no shape.
+        let wanted = rows.iter().enumerate().take_while(|(index, _)| *index == 0 || !stop.requested());
+        wanted.map(|(_, row)| text(row)).collect::<Result<_, TrainError>>().map(Texts)
+    };
     let Splits { train, validation, test } = &data.splits;
-    Ok(TextSplits { train: side(train)?, validation: side(validation)?, test: side(test)? })
-}
-
-/// Writes `tensors`, float32 on the CPU, to the weights file of `directory`.
-fn write_weights(directory: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-    let mut values = BTreeMap::new();
-    for (name, tensor) in tensors {
-        let shape: Vec<usize> = tensor.size().iter().filter_map(|size| usize::try_from(*size).ok()).collect();
-        let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
-        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-        values.insert(name.as_str(), (shape, bytes));
+    let texts = TextSplits { train: side(train)?, validation: side(validation)?, test: side(test)? };
+    if stop.requested() {
+        let (done, all) = (texts.train.0.len(), train.len());
+        tracing::warn!("stopped while tokenising, after {done} of {all} rows to train on");
     }
-    Weights::write(&directory.join(files::WEIGHTS), &values).map_err(TrainError::Artifact)
+    Ok(texts)
 }

@@ -9,10 +9,12 @@ use unspsc_artifact::RNN_MODEL_TYPE;
 use unspsc_contract::{Hyperparameters, files};
 use unspsc_taxonomy::clean;
 
-use super::{Classifier, Provenance, tokenise, write_weights};
+use super::{Classifier, Provenance, tokenise};
 use crate::TrainError;
 use crate::data::Data;
 use crate::network::{Parameters, Recurrent, values};
+use crate::stop::Stop;
+use crate::tensors;
 use crate::texts::{Batch, TextSplits};
 use crate::words::Words;
 
@@ -35,10 +37,11 @@ impl RecurrentClassifier {
         settings: &Hyperparameters,
         data: &Data,
         device: Device,
+        stop: &Stop,
     ) -> Result<(Self, TextSplits), TrainError> {
         let training: Vec<String> = data.splits.train.iter().map(|row| clean(&row.description)).collect();
         let words = Words::of(training.iter().map(String::as_str), settings.max_length);
-        let texts = tokenise(data, |description| Ok(words.encode(description)))?;
+        let texts = tokenise(data, stop, |description| Ok(words.encode(description)))?;
         tracing::info!("RNN baseline: {} words of the training texts", words.len());
         let labels = data.labels.iter().map(ToString::to_string).collect();
         Ok((Self::new(words, labels, settings.max_length, device)?, texts))
@@ -60,6 +63,10 @@ impl Classifier for RecurrentClassifier {
         self.network.forward(batch, train)
     }
 
+    fn words(&self) -> &[i64] {
+        &[]
+    }
+
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError> {
         let mut config = json!({
             "architectures": ["UnspscRecurrentClassifier"],
@@ -78,7 +85,7 @@ impl Classifier for RecurrentClassifier {
             let path = directory.join(name);
             std::fs::write(&path, text).map_err(|source| TrainError::Write { path, source })?;
         }
-        write_weights(directory, &values(&self.store)?)
+        tensors::write(&directory.join(files::WEIGHTS), &values(&self.store)?)
     }
 }
 

@@ -27,6 +27,16 @@ impl EmbeddingRows {
         Self { ids }
     }
 
+    /// These rows, whatever the texts at hand use.
+    pub(crate) fn of(ids: &[i64]) -> Self {
+        Self { ids: ids.to_vec() }
+    }
+
+    /// Token id by row.
+    pub(crate) fn ids(&self) -> &[i64] {
+        &self.ids
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()

@@ -8,6 +8,6 @@ mod transformer;
 
 pub(crate) use embedding_rows::EmbeddingRows;
 pub(crate) use head::Head;
-pub(crate) use parameters::{Parameters, values};
+pub(crate) use parameters::{Parameters, trainable, values};
 pub(crate) use recurrent::Recurrent;
 pub(crate) use transformer::Transformer;

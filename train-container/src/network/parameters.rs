@@ -1,6 +1,6 @@
 //! Layers with their parameters, which stand in a `VarStore` under their Hugging Face names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tch::nn::{Init, Path, VarStore};
 use tch::{Device, TchError, Tensor};
@@ -100,4 +100,12 @@ impl LayerNorm {
 pub(crate) fn values(store: &VarStore) -> Result<BTreeMap<String, Tensor>, TchError> {
     let value = |tensor: &Tensor| tensor.f_detach()?.f_to(Device::Cpu)?.f_contiguous();
     store.variables().iter().map(|(name, tensor)| Ok((name.clone(), value(tensor)?))).collect()
+}
+
+/// Every trainable parameter with its name, in the order in which an optimiser holds them.
+pub(crate) fn trainable(store: &VarStore) -> Vec<(String, Tensor)> {
+    let names: HashMap<usize, String> =
+        store.variables().into_iter().map(|(name, tensor)| (tensor.data_ptr().addr(), name)).collect();
+    let name = |tensor: &Tensor| names.get(&tensor.data_ptr().addr()).cloned().unwrap_or_default();
+    store.trainable_variables().into_iter().map(|tensor| (name(&tensor), tensor)).collect()
 }

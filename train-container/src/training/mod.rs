@@ -1,23 +1,19 @@
-//! The training loop.
+//! Training: what goes in, what comes out, what is said about each epoch.
 
-use std::time::Instant;
+mod run;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tch::nn::VarStore;
-use tch::{Reduction, TchError, Tensor};
+use tch::{TchError, Tensor};
 use unspsc_contract::{EpochReport, Hyperparameters, metrics};
 
 use crate::TrainError;
-use crate::adamw::AdamW;
-use crate::batches::shuffled;
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::classifier::Classifier;
 use crate::criterion::Criterion;
-use crate::evaluation::{Evaluated, Temperature, evaluate};
-use crate::progress::Progress;
-use crate::schedule::Schedule;
+use crate::evaluation::Evaluated;
 use crate::stop::Stop;
-use crate::texts::{TextSplits, targets};
+use crate::texts::TextSplits;
+use run::Run;
 
 /// What training leaves, beside the best weights in the classifier.
 #[derive(Debug, Default)]
@@ -40,61 +36,36 @@ pub(crate) struct Best {
     weights: Vec<Tensor>,
 }
 
-/// Trains `classifier`, which knows `classes` labels, and leaves in it the weights of the epoch with the best balanced
-/// accuracy on validation.
+/// What a run works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) classifier: &'a dyn Classifier,
+    pub(crate) texts: &'a TextSplits,
+    /// Labels that the classifier knows.
+    pub(crate) classes: usize,
+    pub(crate) criterion: &'a Criterion,
+    pub(crate) settings: &'a Hyperparameters,
+    pub(crate) stop: &'a Stop,
+}
+
+/// Trains the classifier of `task`, from the start or on from a checkpoint, and leaves in it the weights of the epoch with
+/// the best balanced accuracy on validation.
 pub(crate) fn train(
-    classifier: &dyn Classifier,
-    texts: &TextSplits,
-    classes: usize,
-    criterion: &Criterion,
-    settings: &Hyperparameters,
-    stop: &Stop,
+    task: Task<'_>,
+    checkpoints: Option<Checkpoints>,
+    from: Option<&Checkpoint>,
 ) -> Result<Trained, TrainError> {
-    let Hyperparameters { epochs, batch_size, .. } = *settings;
-    let device = classifier.store().device();
-    let lengths = texts.train.lengths();
-    let steps = epochs * lengths.len().div_ceil(batch_size);
-    let mut order = ChaCha8Rng::seed_from_u64(settings.seed);
-
-    let mut optimizer = AdamW::new(classifier.store(), settings.adam_epsilon, settings.weight_decay)?;
-    let schedule = Schedule::new(settings.learning_rate, settings.warmup_ratio, steps);
-    let temperature = Temperature::Fitted { seed: settings.seed };
-
-    let mut progress = Progress::new(epochs, steps);
-    let mut trained = Trained::default();
-    let mut step = 0;
-    'training: for epoch in 1..=epochs {
-        let started = Instant::now();
-        let mut loss_sum = 0.0;
-        for rows in shuffled(&lengths, batch_size, &mut order) {
-            if stop.requested() {
-                break 'training;
-            }
-            let targets = targets(&texts.train.classes(&rows), classes, device)?; // [batch]
-            let logits = classifier.logits(&texts.train.batch(&rows, device)?, true)?; // [batch, classes]
-            let loss = criterion.loss(&logits, &targets, Reduction::Mean)?;
-            let norm = optimizer.step(&loss, schedule.rate(step))?;
-            step += 1;
-            if !norm.is_finite() {
-                return Err(TrainError::Diverged { epoch, step });
-            }
-            let loss = loss.f_double_value(&[])?;
-            loss_sum += loss * rows.len() as f64;
-            progress.step(epoch, rows.len(), loss);
+    let mut run = Run::new(task, checkpoints)?;
+    if let Some(checkpoint) = from {
+        run.resume(checkpoint)?;
+    }
+    while !run.complete() {
+        if !run.epoch()? {
+            run.save()?;
+            break;
         }
-        let train_seconds = started.elapsed().as_secs_f64();
-        let validation = evaluate(classifier, criterion, &texts.validation, classes, temperature, stop)?;
-        let Some(validation) = validation else { break };
-        let train_loss = loss_sum / lengths.len() as f64;
-        trained.epochs.push(report(epoch, train_loss, &validation, started.elapsed().as_secs_f64()));
-        log(epoch, epochs, &trained.epochs, lengths.len() as f64 / train_seconds);
-        trained.keep(epoch, validation, classifier.store())?;
     }
-    trained.stopped = stop.requested();
-    if let Some(best) = &trained.best {
-        restore(classifier.store(), &best.weights)?;
-    }
-    Ok(trained)
+    run.finish()
 }
 
 impl Trained {
@@ -117,11 +88,6 @@ impl Trained {
         }
         Ok(())
     }
-}
-
-fn restore(store: &VarStore, weights: &[Tensor]) -> Result<(), TchError> {
-    let _no_graph = tch::no_grad_guard();
-    store.trainable_variables().iter_mut().zip(weights).try_for_each(|(parameter, best)| parameter.f_copy_(best))
 }
 
 fn report(epoch: usize, train_loss: f64, validation: &Evaluated, seconds: f64) -> EpochReport {
