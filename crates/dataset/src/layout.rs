@@ -246,6 +246,10 @@ fn says_nothing(tidied: &str) -> bool {
 /// Whether pandas takes the word for a missing value, or would if it were less particular about case and punctuation.
 pub(crate) fn is_placeholder(text: &str) -> bool {
     const WORDS: [&str; 9] = ["n/a", "na", "nan", "none", "null", "n/a n/a", "#n/a n/a", "1.#ind", "1.#qnan"];
+    // Nearly every description is longer than the longest of them with its punctuation.
+    if text.len() > 12 {
+        return false;
+    }
     let core = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     WORDS.iter().any(|word| core.eq_ignore_ascii_case(word) || text.trim_start_matches('-').eq_ignore_ascii_case(word))
 }

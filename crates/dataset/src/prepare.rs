@@ -141,12 +141,14 @@ pub struct Prepared {
 /// # Errors
 /// When fewer than two labels are left, with the reasons why.
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
-    let Loaded { rows, mut rejects, sources, skipped } = loaded;
+    let Loaded { mut rows, mut rejects, sources, skipped } = loaded;
     let (usable, all) = (rows.len(), rows.len() + rejects.len());
     let labelling = options.labelling(&rows);
     // A variant of a held-out text would give it away.
-    let (made, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.origin.starts_with(AUGMENTED));
-    rejects.extend(made.into_iter().map(|row| row.reject(RejectReason::Augmented)));
+    let is_made = |row: &Row| row.origin.starts_with(AUGMENTED);
+    if rows.par_iter().any(is_made) {
+        rejects.extend(rows.extract_if(.., |row| is_made(row)).map(|row| row.reject(RejectReason::Augmented)));
+    }
     let Labelled { examples, rejects: unlabelled, counts: labelled, joined } = label(rows, &labelling);
     rejects.extend(unlabelled);
     rejects.sort_by_key(|reject| reject.place);

@@ -256,6 +256,9 @@ impl Look {
     }
 
     fn check_utf8(&mut self, chunk: &[u8]) {
+        if self.cut.is_empty() && chunk.is_ascii() {
+            return;
+        }
         let joined = [std::mem::take(&mut self.cut).as_slice(), chunk].concat();
         let mut rest = joined.as_slice();
         while let Err(error) = std::str::from_utf8(rest) {
