@@ -102,6 +102,13 @@ impl Running {
         kill(Pid::from_raw(self.child.0.id().cast_signed()), signal).unwrap();
     }
 
+    /// Runs `job` until a line contains `part`, then stops it.
+    fn stop_at(job: &Job, part: &str) -> String {
+        let mut running = Self::start(job);
+        assert!(running.until(part), "{}", running.log);
+        running.stop(job)
+    }
+
     /// Sends SIGTERM, which has to end the run with 0 and a model, and returns the log.
     fn stop(mut self, job: &Job) -> String {
         let asked = Instant::now();
@@ -270,9 +277,7 @@ fn many(count: usize) -> String {
 fn sigterm_while_tokenising_leaves_a_model() {
     let job = job(&json!({ "epochs": "1" }));
     job.write("ml/input/data/training/rows.csv", &many(60_000));
-    let mut running = Running::start(&job);
-    assert!(running.until("channel training"));
-    let log = running.stop(&job);
+    let log = Running::stop_at(&job, "channel training");
     assert!(log.contains("stopped while tokenising"), "{log}");
     assert!(checkpoints(&job).is_empty(), "there is nothing to go on from");
 }
@@ -281,15 +286,11 @@ fn sigterm_while_tokenising_leaves_a_model() {
 fn sigterm_while_tokenising_again_leaves_the_best_model_so_far() {
     let job = job(&json!({ "epochs": "10000", "batch_size": "512", "checkpoint_seconds": "0" }));
     job.write("ml/input/data/training/rows.csv", &many(2_000));
-    let mut running = Running::start(&job);
-    assert!(running.until("checkpoint step-"));
-    running.stop(&job);
+    Running::stop_at(&job, "checkpoint step-");
     let (first, kept) = (weights(&job), checkpoints(&job));
     fs::remove_dir_all(job.model()).unwrap();
     // At once: before the last row is tokenised.
-    let mut running = Running::start(&job);
-    assert!(running.until("channel training"));
-    let log = running.stop(&job);
+    let log = Running::stop_at(&job, "channel training");
     assert!(log.contains("stopped while tokenising"), "{log}");
     assert!(weights(&job) == first, "the weights of the best epoch: {log}");
     assert_eq!(checkpoints(&job), kept);
@@ -299,10 +300,8 @@ fn sigterm_while_tokenising_again_leaves_the_best_model_so_far() {
 fn sigterm_while_judging_leaves_a_model_and_the_run_goes_on() {
     let job = every_step(&json!({ "epochs": "1" }));
     job.write("ml/input/data/validation/rows.csv", &many(6_000));
-    let mut running = Running::start(&job);
     // The last step of the epoch: what follows is the validation split.
-    assert!(running.until("checkpoint step-00000009-epoch-00000"));
-    let log = running.stop(&job);
+    let log = Running::stop_at(&job, "checkpoint step-00000009-epoch-00000");
     assert!(job.report().epochs.is_empty(), "it was not judged: {log}");
     set(&job, &json!({ "epochs": "1" }), RARELY);
     assert!(job.succeed().contains("9 steps and 0 epochs are done"));

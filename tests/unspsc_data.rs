@@ -336,6 +336,15 @@ fn a_prepared_folder_is_used_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let [prepared, again] = ["prepared", "again"].map(|name| folder.path().join(name));
     assert!(prepare(None, &prepared, &["--level", "family"]).0);
+    let own = folder.path().join("mine");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("train.csv"), STARTER).unwrap();
+    for data in [own.clone(), own.join("train.csv")] {
+        let (done, _, err) = prepare(Some(&data), &own, &[]);
+        assert!(!done && err.contains("was not written by `unspsc data prepare`"), "{err}");
+        assert_eq!(fs::read_to_string(own.join("train.csv")).unwrap(), STARTER, "the user's data");
+    }
+    fs::remove_dir_all(own).unwrap();
     let inside = prepare(Some(&prepared.join("train.csv")), &prepared, &[]);
     assert!(!inside.0 && inside.2.contains("holds the data itself"), "{}", inside.2);
     let (done, _, err) = prepare(Some(&prepared), &again, &[]);
@@ -350,6 +359,11 @@ fn a_prepared_folder_is_used_as_it_is() {
         .unwrap();
     let (_, err) = texts(&output);
     assert!(!output.status.success() && err.contains("so that --max-per-class changes nothing"), "{err}");
+    let grouped = folder.path().join("grouped");
+    assert!(prepare(None, &grouped, &["--group-count", "5"]).0);
+    let output = unspsc(["data", "explore", "--level", "family", "--data"]).arg(&grouped).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(!output.status.success() && err.contains("so that --level changes nothing"), "{err}");
     // A folder of data may hold what was made of it, which is not read again.
     fs::write(folder.path().join("own.csv"), STARTER).unwrap();
     let (done, out, err) = prepare(Some(folder.path()), &folder.path().join("made"), &[]);

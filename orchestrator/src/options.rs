@@ -130,7 +130,7 @@ Examples:
 Layouts are recognised by the header: description,unspsc; California's purchase orders; AusTender's yearly files; \
 O*NET's Tools Used.txt and Technology Skills.txt; the UNSPSC code list; the prepared description,code,label,origin. \
 For any other table, name its columns. Comma, semicolon, tab or bar; UTF-8, UTF-16 or latin-1; plain or gzip. A folder is \
-searched for .csv, .tsv, .txt and .csv.gz files; folders named `validation` are never entered.
+searched for .csv, .tsv, .txt and .csv.gz files; folders named `validation`, and those of prepared sets, are never entered.
 
 Rows that cannot be used go to rejects.csv with file, line and reason.")]
     Prepare(PrepareArgs),
@@ -179,8 +179,8 @@ pub(crate) struct DownloadArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// File or folder with descriptions and codes, or a prepared folder [default: the starter set that the program
-    /// carries]
+    /// File or folder with descriptions and codes; for training and `explore`, a prepared folder too [default: the starter
+    /// set that the program carries]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// Column of the description, where the header says something else; may be repeated, and is joined
@@ -189,18 +189,18 @@ pub(crate) struct DataArgs {
     /// Column of the UNSPSC code, where the header says something else
     #[arg(long, value_name = "NAME", requires = "data")]
     pub(crate) code_column: Option<String>,
-    /// Level of the labels: segment, family, class or commodity
-    #[arg(long, default_value_t = Level::Segment)]
-    pub(crate) level: Level,
+    /// Level of the labels: segment, family, class or commodity [default: segment]
+    #[arg(long)]
+    pub(crate) level: Option<Level>,
     /// Label by groups of codes instead: a CSV with the columns `code` and `group`; the closest ancestor decides
     #[arg(long, value_name = "FILE", conflicts_with_all = ["group_count", "level"])]
     pub(crate) groups: Option<PathBuf>,
-    /// Label by N groups of neighbouring segments with about the same number of rows
+    /// Label by N groups, 2 to 57, of neighbouring segments with about the same number of rows
     #[arg(long, value_name = "N", conflicts_with = "level", value_parser = clap::value_parser!(u8).range(2..=57))]
     pub(crate) group_count: Option<u8>,
-    /// How titles of the code list become texts: `alone`, `parents` (with the titles above) or `both`
-    #[arg(long, default_value_t = TitleForm::Alone)]
-    pub(crate) titles: TitleForm,
+    /// How titles of the code list become texts: `alone`, `parents` (with the titles above) or `both` [default: alone]
+    #[arg(long)]
+    pub(crate) titles: Option<TitleForm>,
     /// Train on at most N commodity titles of each class of the standard; validation and test keep theirs
     #[arg(long, value_name = "N")]
     pub(crate) titles_per_class: Option<NonZeroUsize>,
@@ -212,12 +212,19 @@ pub(crate) struct DataArgs {
     pub(crate) max_per_class: Option<NonZeroUsize>,
 }
 
+impl DataArgs {
+    /// The level of the labels.
+    pub(crate) fn level(&self) -> Level {
+        self.level.unwrap_or(Level::Segment)
+    }
+}
+
 /// `data prepare`.
 #[derive(Debug, Args)]
 pub(crate) struct PrepareArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// Folder to write train.csv, validation.csv, test.csv and dataset.json into
+    /// Folder to write train.csv, validation.csv, test.csv, rejects.csv and dataset.json into
     #[arg(long, value_name = "DIR", default_value = "prepared")]
     pub(crate) output: PathBuf,
 }

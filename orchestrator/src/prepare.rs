@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use unspsc_contract::files;
-use unspsc_dataset::{Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, TitleForm, prepare};
+use unspsc_dataset::{
+    Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, Source, is_prepared, prepare,
+};
 
 use crate::options::{DataArgs, PrepareArgs};
 use crate::progress::{Progress, print};
@@ -12,11 +13,11 @@ use crate::tables::{align_numbers, count, table};
 
 /// Prepares, writes and describes a data set.
 pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Result<()> {
-    if let Some(folder) = args.data.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
+    if let Some(folder) = args.data.data.as_deref().filter(|path| is_prepared(path)) {
         bail!("{} is prepared already: name the data that it was made of", folder.display());
     }
     let folder = args.data.data.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
-    if folder.is_some_and(|folder| same(folder, &args.output) && folder.join(files::DATASET).is_file()) {
+    if folder.is_some_and(|folder| same(folder, &args.output) && is_prepared(folder)) {
         bail!("{} holds the data itself: name another --output", args.output.display());
     }
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
@@ -44,21 +45,20 @@ pub(crate) async fn prepare_into(
     let step = progress.step(&format!("preparing {}", name(args)));
     let (args, folder) = (args.clone(), folder.to_owned());
     let work = tokio::task::spawn_blocking(move || {
-        if let Some(folder) = args.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
-            return as_it_is(folder, &args);
+        if let Some(folder) = args.data.as_deref().filter(|path| is_prepared(path)) {
+            return as_it_is(folder, &args).map(|(prepared, paths)| (prepared, Some(paths)));
         }
         // Groups first: a mistake in a short file should not come to light after a long one was read.
         let options = options(&args)?;
         let prepared = prepare(load(&args)?, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;
-        let paths = Vec::new();
-        anyhow::Ok((prepared, paths))
+        anyhow::Ok((prepared, None))
     });
     let (prepared, paths) = work.await.context("the preparation came to a sudden end")??;
     for skipped in &prepared.manifest.skipped {
         let what = if is_for_validation(skipped) { "validation data" } else { "a prepared set" };
         progress.say(&format!("{} is {what} and was left alone", skipped.display()));
     }
-    if !paths.is_empty() {
+    if let Some(paths) = paths {
         return Ok((prepared, paths));
     }
     // A step of its own: what is interrupted before it leaves nothing behind.
@@ -72,7 +72,7 @@ pub(crate) async fn prepare_into(
 pub(crate) fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepared, Vec<PathBuf>)> {
     let prepared = Prepared::read(folder)?;
     let level = prepared.manifest.options.level;
-    if prepared.groups.is_none() && level != args.level {
+    if prepared.groups.is_none() && level != args.level() {
         bail!("{} is prepared at {level} level: add --level {level}, or prepare it anew", folder.display());
     }
     let given = [
@@ -80,7 +80,8 @@ pub(crate) fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepar
         ("--titles-per-class", args.titles_per_class.is_some()),
         ("--groups", args.groups.is_some()),
         ("--group-count", args.group_count.is_some()),
-        ("--titles", args.titles != TitleForm::default() && args.titles != prepared.manifest.options.titles),
+        ("--level", args.level.is_some() && prepared.groups.is_some()),
+        ("--titles", args.titles.is_some_and(|titles| titles != prepared.manifest.options.titles)),
         ("--description-column", !args.description_column.is_empty()),
         ("--code-column", args.code_column.is_some()),
     ];
@@ -93,7 +94,7 @@ pub(crate) fn as_it_is(folder: &Path, args: &DataArgs) -> anyhow::Result<(Prepar
 
 /// The rows of the file or folder that `args` name, or the starter set.
 pub(crate) fn load(args: &DataArgs) -> anyhow::Result<Loaded> {
-    let reading = Reading { columns: columns(args), titles: args.titles };
+    let reading = Reading { columns: columns(args), titles: args.titles.unwrap_or_default() };
     Ok(match &args.data {
         Some(path) => unspsc_dataset::load(path, &reading)?,
         None => unspsc_dataset::starter()?,
@@ -114,13 +115,12 @@ pub(crate) fn same(one: &Path, other: &Path) -> bool {
 pub(crate) fn options(args: &DataArgs) -> anyhow::Result<Options> {
     let given = args.groups.as_deref().map(Groups::read).transpose()?.map(Grouping::Given);
     Ok(Options {
-        level: args.level,
         groups: given.or(args.group_count.map(|count| Grouping::Even(count.into()))),
-        seed: u64::from(args.seed),
-        titles: args.titles,
+        titles: args.titles.unwrap_or_default(),
         columns: columns(args),
         titles_per_class: args.titles_per_class.map(Into::into),
         max_per_class: args.max_per_class.map(Into::into),
+        ..Options::new(args.level(), u64::from(args.seed))
     })
 }
 
@@ -139,6 +139,12 @@ fn is_for_validation(path: &Path) -> bool {
     [folder, parent].into_iter().flatten().any(|name| name.eq_ignore_ascii_case("validation"))
 }
 
+/// What to say of a file with characters that could not be read.
+pub(crate) fn damage(source: &Source) -> Option<String> {
+    let (characters, path) = (source.damaged, source.path.display());
+    (characters > 0).then(|| format!("{path}: {} damaged characters became `?`", count(characters)))
+}
+
 /// The manifest as people read it.
 fn describe(prepared: &Prepared) -> String {
     let manifest = &prepared.manifest;
@@ -149,6 +155,7 @@ fn describe(prepared: &Prepared) -> String {
         sources.add_row([path, source.layout.clone()].into_iter().chain(numbers));
     }
     align_numbers(&mut sources, 2..5);
+    let damaged: String = manifest.sources.iter().filter_map(damage).map(|line| format!("{line}\n")).collect();
     let Counts { rows, rejects, duplicates, capped, train, validation, test, classes } = &manifest.counts;
     let mut rows_left = table(["what became of the rows", "rows"]);
     rows_left.add_row(["read".to_owned(), count(*rows)]);
@@ -171,7 +178,7 @@ fn describe(prepared: &Prepared) -> String {
         Some(_) => format!("{classes} groups"),
         None => format!("{classes} labels at {level} level"),
     };
-    format!("{sources}\n\n{rows_left}\n\n{labels}, seed {seed}, fingerprint {fingerprint}")
+    format!("{sources}\n{damaged}\n{rows_left}\n\n{labels}, seed {seed}, fingerprint {fingerprint}")
 }
 
 #[cfg(test)]

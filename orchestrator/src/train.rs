@@ -93,7 +93,7 @@ fn is_unanswered(error: &anyhow::Error) -> bool {
 fn hyperparameters(args: &TrainArgs) -> anyhow::Result<BTreeMap<String, String>> {
     let mut map = BTreeMap::from([
         ("model".to_owned(), args.job.model.to_string()),
-        ("level".to_owned(), args.data.level.to_string()),
+        ("level".to_owned(), args.data.level().to_string()),
         ("seed".to_owned(), args.data.seed.to_string()),
     ]);
     for (name, value) in &args.job.hyperparameters {

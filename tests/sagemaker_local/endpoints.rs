@@ -26,7 +26,9 @@ async fn deploy(place: &Place, server: &Server, instances: u32) {
     server
         .sagemaker("CreateModel", json!({ "ModelName": "m", "PrimaryContainer": container, "ExecutionRoleArn": role }))
         .await;
-    let variant = json!({ "VariantName": "v", "ModelName": "m", "InitialInstanceCount": instances, "InstanceType": "ml.m5.large" });
+    let variant = json!({
+        "VariantName": "v", "ModelName": "m", "InitialInstanceCount": instances, "InstanceType": "ml.m5.large",
+    });
     server
         .sagemaker("CreateEndpointConfig", json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }))
         .await;

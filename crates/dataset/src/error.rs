@@ -23,10 +23,12 @@ pub enum DatasetError {
         reason: io::Error,
     },
     /// A folder without data files.
-    #[error("{} holds no file that ends in .csv, .tsv, .txt or .csv.gz", path.display())]
+    #[error("{} holds no file that ends in .csv, .tsv, .txt or .csv.gz{}", path.display(), left_out(skipped))]
     NoFiles {
         /// The folder.
         path: PathBuf,
+        /// Folders below it that were not entered.
+        skipped: Vec<PathBuf>,
     },
     /// Bytes that no text holds.
     #[error("{} is a binary file; a CSV or tab-separated text is needed", path.display())]
@@ -120,8 +122,23 @@ pub enum DatasetError {
         /// Where it begins, counted from 1.
         line: u64,
     },
+    /// A file that would have to be replaced and is somebody's.
+    #[error("{} is there and was not written by `unspsc data prepare` or `augment`: name another folder for the output, or \
+             move the file", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A quote that goes on to the end of the file.
+    #[error("{}, line {line}: the quote that opens there is not closed", path.display())]
+    OpenQuote {
+        /// The file.
+        path: PathBuf,
+        /// Where its record begins, counted from 1.
+        line: u64,
+    },
     /// Somebody else writes there.
-    #[error("another run is writing into {}: wait for its end, or name another folder", path.display())]
+    #[error("another run is at work in {}: wait for its end, or name another folder", path.display())]
     Busy {
         /// The folder.
         path: PathBuf,
@@ -134,4 +151,15 @@ pub enum DatasetError {
         /// The system's reason.
         reason: io::Error,
     },
+}
+
+fn left_out(skipped: &[PathBuf]) -> String {
+    match skipped {
+        [] => String::new(),
+        [first, ..] => format!(
+            ", {} aside, which holds validation data or a prepared set{}",
+            first.display(),
+            if skipped.len() > 1 { " like others" } else { "" }
+        ),
+    }
 }

@@ -127,8 +127,9 @@ pub fn labels(rows: &[Row], labelling: &Labelling) -> Vec<Option<Label>> {
 /// Labels every row and keeps one for each text.
 ///
 /// Where one text has several labels, the most frequent one wins; where two are equally frequent, nobody can say what
-/// the text means, and all its rows are rejected. The code that is kept is the first one under the winning label; of
-/// spellings that differ in case, the one with most small letters, which says most about names.
+/// the text means, and all its rows are rejected. The code that is kept is the first one under the winning label, that
+/// of a commodity's title before others; of spellings that differ in case, the one with most small letters, which says
+/// most about names.
 #[must_use]
 pub fn label(mut rows: Vec<Row>, labelling: &Labelling) -> Labelled {
     let titles = Titles::embedded().unwrap_or_default();
@@ -254,9 +255,12 @@ fn settle(same: &[usize], rows: &mut [Row], fates: &mut [Fate]) {
     let Some(((kept, _), repeats)) = agreeing.split_first() else { return };
     for (place, _) in repeats {
         fates[*place] = Fate::Duplicate;
-        let Row { description, title, .. } = &mut rows[*place];
-        let (title, description) = (*title, std::mem::take(description));
-        rows[*kept].title |= title;
+        let titled = rows[*place].titled_commodity();
+        let description = std::mem::take(&mut rows[*place].description);
+        // What the standard itself says of its title goes before what others say, and holds it to its other titles.
+        if let Some(code) = titled.filter(|_| rows[*kept].titled_commodity().is_none()) {
+            (rows[*kept].code, rows[*kept].title) = (code, true);
+        }
         if small_letters(&description) > small_letters(&rows[*kept].description) {
             rows[*kept].description = description;
         }
@@ -310,6 +314,17 @@ mod tests {
         assert_eq!(kinds(&rejects), expected);
         assert_eq!(counts, LabelCounts { duplicates: 2, rejected: 5 });
         assert_eq!(examples.len() + counts.duplicates + counts.rejected, total);
+    }
+
+    #[test]
+    fn a_title_keeps_the_standards_code_whoever_else_says_the_same() {
+        let mut rows = rows(&[("Cats", "10101600"), ("cats", "10101501"), ("Cats", "10101502")]);
+        rows[1].title = true;
+        rows[2].title = true;
+        let Labelled { examples, joined, .. } = label(rows, &Labelling::Level(Level::Segment));
+        let [cats] = examples.as_slice() else { panic!("{examples:?}") };
+        assert!(cats.title && cats.code.to_string() == "10101501");
+        assert_eq!(joined.len(), 1);
     }
 
     #[test]

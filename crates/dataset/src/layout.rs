@@ -78,8 +78,8 @@ pub(crate) enum Layout {
     Described { name: &'static str, descriptions: Vec<usize>, code: usize, written: Option<Written> },
     /// O\*NET: the same example stands there once for each occupation that uses it.
     Occupational { example: usize, code: usize },
-    /// The code list: (code, title) of commodity, class, family and segment.
-    CodeList([(usize, usize); 4]),
+    /// The code list: (code, title) of commodity, class, family and, where the file has them, segment.
+    CodeList(Vec<(usize, usize)>),
 }
 
 /// The further columns of files that this crate wrote.
@@ -137,12 +137,11 @@ impl Layout {
             (Some(_), None, ..) => Err("unspsc".to_owned()),
             (_, _, Some(_), None) => Err("Commodity Code".to_owned()),
             _ => match titled {
-                [Some(commodity), Some(class), Some(family), Some(segment)] => {
-                    Ok(Self::CodeList([commodity, class, family, segment]))
+                [Some(commodity), Some(class), Some(family), segment] => {
+                    Ok(Self::CodeList([commodity, class, family].into_iter().chain(segment).collect()))
                 }
                 [Some(_), None, ..] => Err("Class".to_owned()),
                 [Some(_), _, None, _] => Err("Family".to_owned()),
-                [Some(_), _, _, None] => Err("Segment".to_owned()),
                 _ => Err("description".to_owned()),
             },
         }
@@ -282,13 +281,11 @@ mod tests {
         );
         assert_eq!(
             recognise("Segment,Segment Name,Family,Family Name,Class,Class Name,Commodity,Commodity Name"),
-            Ok(Layout::CodeList([(6, 7), (4, 5), (2, 3), (0, 1)]))
+            Ok(Layout::CodeList(vec![(6, 7), (4, 5), (2, 3), (0, 1)]))
         );
         assert_eq!(
-            recognise(
-                "Commodity Code,Commodity Title,Class Code,Class Title,Family Code,Family Title,Segment Code,Segment Title"
-            ),
-            Ok(Layout::CodeList([(0, 1), (2, 3), (4, 5), (6, 7)]))
+            recognise("Commodity Code,Commodity Title,Class Code,Class Title,Family Code,Family Title"),
+            Ok(Layout::CodeList(vec![(0, 1), (2, 3), (4, 5)]))
         );
     }
 
@@ -317,7 +314,7 @@ mod tests {
 
     #[test]
     fn titles_take_the_form_that_is_wanted() {
-        let layout = Layout::CodeList([(0, 1), (2, 3), (4, 5), (6, 7)]);
+        let layout = Layout::CodeList(vec![(0, 1), (2, 3), (4, 5), (6, 7)]);
         let record: StringRecord =
             ["10101501", "Cats", "10101500", "Livestock", "10100000", "Live animals", "10000000", "Live"]
                 .to_vec()

@@ -95,6 +95,9 @@ pub struct Source {
     /// How its bytes were read as text.
     #[serde(default)]
     pub encoding: String,
+    /// Characters that could not be read as such and were replaced.
+    #[serde(default)]
+    pub damaged: usize,
     /// The layout that its header was recognised as.
     pub layout: String,
     /// Rows taken from it; a code list yields several for a line.
@@ -132,7 +135,7 @@ pub fn load(path: &Path, reading: &Reading) -> Result<Loaded, DatasetError> {
     if metadata.is_dir() {
         collect(path, &mut files, &mut loaded.skipped)?;
         if files.is_empty() {
-            return Err(DatasetError::NoFiles { path: path.to_owned() });
+            return Err(DatasetError::NoFiles { path: path.to_owned(), skipped: loaded.skipped });
         }
     } else {
         files.push(path.to_owned());
@@ -158,13 +161,20 @@ impl Loaded {
         let path = content.path();
         let scan = content.scan()?;
         // Tab-separated files are written without quoting: a quote there means inches.
-        let (limited, since) = Limited::new(content.open(&scan)?);
+        let (limited, since) = Limited::new(content.open(&scan)?.chain(END_RECORD.as_bytes()));
         let mut reader = ReaderBuilder::new()
             .delimiter(scan.delimiter)
             .quoting(scan.delimiter != b'\t')
             .flexible(true)
             .from_reader(limited);
-        let header = reader.headers().map_err(|source| csv_error(path, source))?;
+        let header = reader.headers();
+        if since.swap(0, Ordering::Relaxed) > MAX_LINE_BYTES {
+            return Err(DatasetError::LongRecord { path: path.to_owned(), line: 1 });
+        }
+        let header = header.map_err(|source| csv_error(path, source))?;
+        if header.iter().any(|name| name.contains(END)) {
+            return Err(DatasetError::OpenQuote { path: path.to_owned(), line: 1 });
+        }
         let layout =
             Layout::recognise(header, &reading.columns).map_err(|column| missing_column(path, column, header))?;
         let (rows_before, rejects_before) = (self.rows.len(), self.rejects.len());
@@ -202,7 +212,8 @@ impl Loaded {
         self.sources.push(Source {
             path: path.to_owned(),
             sha256: scan.sha256,
-            encoding: scan.encoding_in_words,
+            encoding: scan.encoding.name().to_owned(),
+            damaged: scan.damaged,
             layout: layout.name().to_owned(),
             rows,
             rejects,
@@ -210,6 +221,15 @@ impl Loaded {
         });
         Ok(())
     }
+}
+
+/// What is read as a record of its own after the end of each file. Where a quote is open, it is read as a part of the last
+/// field instead.
+const END: &str = "\u{2}end of file\u{2}";
+const END_RECORD: &str = "\n\u{2}end of file\u{2}\n";
+
+fn line_ends(record: &StringRecord) -> u64 {
+    record.as_slice().bytes().filter(|byte| *byte == b'\n').count() as u64
 }
 
 /// Records whose memory is used again.
@@ -229,12 +249,18 @@ impl Batch {
             let line = reader.position().line();
             self.since.store(0, Ordering::Relaxed);
             let read = reader.read_record(record);
-            let is_long = self.since.load(Ordering::Relaxed) > MAX_LINE_BYTES;
-            if is_long || reader.position().line() - line > MAX_RECORD_LINES {
+            if self.since.load(Ordering::Relaxed) > MAX_LINE_BYTES {
                 return Err(DatasetError::LongRecord { path: path.to_owned(), line });
             }
-            if !read.map_err(|source| csv_error(path, source))? {
+            if !read.map_err(|source| csv_error(path, source))? || record.as_slice() == END {
                 break;
+            }
+            // Blank lines between records count in the reader's position and not in the record.
+            if reader.position().line() - line > MAX_RECORD_LINES && line_ends(record) > MAX_RECORD_LINES {
+                return Err(DatasetError::LongRecord { path: path.to_owned(), line });
+            }
+            if record.as_slice().trim_end().ends_with(END) {
+                return Err(DatasetError::OpenQuote { path: path.to_owned(), line });
             }
             self.filled += 1;
         }
@@ -337,7 +363,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) 
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
         let kind = entry.file_type().map_err(|source| read_error(&path, source))?;
-        if kind.is_dir() && (name == VALIDATION_FOLDER || path.join(crate::prepare::MANIFEST).is_file()) {
+        if kind.is_dir() && (name == VALIDATION_FOLDER || crate::is_prepared(&path)) {
             skipped.push(path);
         } else if kind.is_dir() {
             collect(&path, files, skipped)?;

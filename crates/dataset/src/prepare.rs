@@ -56,6 +56,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// All rows at `level`, titles alone, columns by their usual names.
+    #[must_use]
+    pub fn new(level: Level, seed: u64) -> Self {
+        let (titles, columns) = (TitleForm::default(), Columns::default());
+        Self { level, groups: None, seed, titles, columns, titles_per_class: None, max_per_class: None }
+    }
+
     /// What the labels of `rows` are.
     #[must_use]
     pub fn labelling(&self, rows: &[Row]) -> Labelling {
@@ -142,13 +149,14 @@ pub struct Prepared {
 /// When fewer than two labels are left, with the reasons why.
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
     let Loaded { mut rows, mut rejects, sources, skipped } = loaded;
-    let (usable, all) = (rows.len(), rows.len() + rejects.len());
-    let labelling = options.labelling(&rows);
+    let all = rows.len() + rejects.len();
     // A variant of a held-out text would give it away.
     let is_made = |row: &Row| row.origin.starts_with(AUGMENTED);
     if rows.par_iter().any(is_made) {
         rejects.extend(rows.extract_if(.., |row| is_made(row)).map(|row| row.reject(RejectReason::Augmented)));
     }
+    let usable = rows.len();
+    let labelling = options.labelling(&rows);
     let Labelled { examples, rejects: unlabelled, counts: labelled, joined } = label(rows, &labelling);
     rejects.extend(unlabelled);
     rejects.sort_by_key(|reject| reject.place);
@@ -206,6 +214,11 @@ impl Prepared {
     /// # Errors
     /// Names the file that is missing or cannot be read.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        // Whoever writes there would have the new sides read under the old provenance.
+        let folder_lock = File::open(folder).ok();
+        if folder_lock.as_ref().is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))) {
+            return Err(DatasetError::Busy { path: folder.to_owned() });
+        }
         let path = folder.join(MANIFEST);
         let json = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => DatasetError::NotPrepared { path: folder.to_owned() },
@@ -228,35 +241,43 @@ impl Prepared {
             path if path.exists() => Some(Groups::read(&path)?),
             _ => None,
         };
-        let rejects_file = fs::read(folder.join(REJECTS)).ok();
+        let rejects = folder.join(REJECTS);
+        let rejects_file = match fs::read(&rejects) {
+            Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
+                return Err(DatasetError::Read { path: rejects, reason });
+            }
+            read => read.ok(),
+        };
         Ok(Self { splits, rejects: Vec::new(), groups, manifest, rejects_file })
     }
 
     /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, and
     /// `dataset.json` into `folder`, which is made if needed.
     ///
-    /// Each file is written under another name first, and when all are whole they get their names, `dataset.json` last: a
-    /// set that was there stays whole until then, and whatever ends the renaming leaves no folder that looks prepared. Returns the paths of the three sides and of `dataset.json`.
+    /// Each file is written under another name first, and when all are whole they get their names, `dataset.json` last:
+    /// a set that was there stays whole until then, and what is left where the renaming is broken off is no set. Files
+    /// of these names that this function has not written are somebody's data and never replaced. Returns the paths of
+    /// the three sides and of `dataset.json`.
     ///
     /// # Errors
-    /// Names the file that cannot be written.
+    /// Names the file that cannot be written, or must not be.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
         let failed = |reason| DatasetError::Write { path: folder.to_owned(), reason };
         fs::create_dir_all(folder).map_err(failed)?;
-        let lock = File::open(folder).map_err(failed)?;
+        let folder_lock = File::open(folder).map_err(failed)?;
         // Some network file systems know no locks; there it is up to the user.
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        if let Err(TryLockError::WouldBlock) = folder_lock.try_lock() {
             return Err(DatasetError::Busy { path: folder.to_owned() });
         }
         let mut names = vec![TRAIN, VALIDATION, TEST, REJECTS];
         names.extend(self.groups.is_some().then_some(GROUPS));
         names.push(MANIFEST);
         let part = |name: &str| folder.join(format!(".{name}.part"));
-        let result = self.write_and_rename(folder, &names, part);
-        if result.is_err() {
-            names.iter().for_each(|name| drop(fs::remove_file(part(name))));
-        }
-        result.map(|()| self.paths(folder))
+        check_places(folder)?;
+        let written = self.write_parts(&names, part);
+        written.inspect_err(|_| names.iter().for_each(|name| drop(fs::remove_file(part(name)))))?;
+        self.rename_parts(folder, &names, part)?;
+        Ok(self.paths(folder))
     }
 
     /// Where [`Prepared::write`] puts the three sides and `dataset.json`.
@@ -265,16 +286,7 @@ impl Prepared {
         [TRAIN, VALIDATION, TEST, MANIFEST].map(|name| folder.join(name)).into()
     }
 
-    fn write_and_rename(
-        &self,
-        folder: &Path,
-        names: &[&str],
-        part: impl Fn(&str) -> PathBuf + Sync,
-    ) -> Result<(), DatasetError> {
-        let blocked = names.iter().map(|name| folder.join(name)).find(|path| path.exists() && !path.is_file());
-        if let Some(path) = blocked {
-            return Err(DatasetError::Write { path, reason: io::ErrorKind::IsADirectory.into() });
-        }
+    fn write_parts(&self, names: &[&str], part: impl Fn(&str) -> PathBuf) -> Result<(), DatasetError> {
         let failed = |name: &str| {
             let path = part(name);
             move |source| DatasetError::Write { path, reason: source }
@@ -291,8 +303,12 @@ impl Prepared {
                 let synced = sync.join().unwrap_or_else(|_| Err(io::Error::other("the write came to a sudden end")));
                 synced.map_err(failed(name))
             })
-        })?;
-        // Once the first file has its name, the old set is no more, and without this file nothing is taken for a set.
+        })
+    }
+
+    fn rename_parts(&self, folder: &Path, names: &[&str], part: impl Fn(&str) -> PathBuf) -> Result<(), DatasetError> {
+        // Once the first file has its name, the old set is no more, and without this file nothing is taken for a set. That
+        // it is under way can be seen by the new one, which comes last.
         let gone = |name: &str| match fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(DatasetError::Write { path: folder.join(name), reason: error })
@@ -349,6 +365,31 @@ impl Prepared {
         }
         writer.flush()
     }
+}
+
+/// Whether `folder` holds a set that [`Prepared::write`] has written, or the remains of one.
+#[must_use]
+pub fn is_prepared(folder: &Path) -> bool {
+    // Other programs have files of this name as well.
+    let is_ours = |json: Vec<u8>| {
+        serde_json::from_slice::<serde_json::Value>(&json)
+            .is_ok_and(|json| json.get("prepared_by").is_some() && json.get("fingerprint").is_some())
+    };
+    fs::read(folder.join(MANIFEST)).is_ok_and(is_ours) || folder.join(format!(".{MANIFEST}.part")).exists()
+}
+
+/// Refuses a folder in which somebody else's files, or what is no file, would have to make place.
+fn check_places(folder: &Path) -> Result<(), DatasetError> {
+    let is_ours = is_prepared(folder);
+    for path in [TRAIN, VALIDATION, TEST, REJECTS, GROUPS, MANIFEST].map(|name| folder.join(name)) {
+        if path.exists() && !path.is_file() {
+            return Err(DatasetError::Write { path, reason: io::Error::other("it is there and is no file") });
+        }
+        if path.exists() && !is_ours {
+            return Err(DatasetError::NotOurs { path });
+        }
+    }
+    Ok(())
 }
 
 /// What became of rows, most frequent first, as one line.

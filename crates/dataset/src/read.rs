@@ -24,8 +24,8 @@ const CHUNK: usize = 1 << 18;
 /// is another kind of file, or lacks its line ends.
 pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Most lines that one record can have, in quotes; a quote that is not closed would take in all the rest.
-pub(crate) const MAX_RECORD_LINES: u64 = 1000;
+/// Most line ends that one record can have, in quotes; a stray quote takes in everything up to the next one.
+pub(crate) const MAX_RECORD_LINES: u64 = 200;
 
 /// Where the bytes come from.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +43,9 @@ pub(crate) struct Scan {
     pub(crate) sha256: String,
     /// UTF-8 where the file is that or says so, UTF-16 where a byte-order mark says so, or else Windows-1252, which
     /// holds all of latin-1's letters.
-    encoding: &'static Encoding,
-    /// The same for people, with the number of bytes that are not what they should be.
-    pub(crate) encoding_in_words: String,
-    /// Whether some bytes of UTF-8 have to be replaced.
-    is_damaged: bool,
+    pub(crate) encoding: &'static Encoding,
+    /// Characters of UTF-8 that cannot be read and are replaced.
+    pub(crate) damaged: usize,
     /// What stands between the columns of the first line.
     pub(crate) delimiter: u8,
 }
@@ -87,10 +85,8 @@ impl<'a> Content<'a> {
         }
         let sha256 = plain.finish().map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
         let encoding = look.encoding();
-        let is_damaged = encoding == UTF_8 && look.invalid() > 0;
-        let damage = if is_damaged { format!(", {} damaged characters", look.invalid()) } else { String::new() };
-        let encoding_in_words = format!("{}{damage}", encoding.name());
-        Ok(Scan { sha256, encoding, encoding_in_words, is_damaged, delimiter: look.delimiter() })
+        let damaged = if encoding == UTF_8 { look.invalid() } else { 0 };
+        Ok(Scan { sha256, encoding, damaged, delimiter: look.delimiter() })
     }
 
     /// The file as UTF-8 without a byte-order mark.
@@ -108,7 +104,7 @@ impl<'a> Content<'a> {
         let mut builder = DecodeReaderBytesBuilder::new();
         // What is UTF-8 passes through untouched, which is several times as fast as decoding it.
         builder.strip_bom(true).bom_sniffing(true);
-        let is_whole = scan.encoding == UTF_8 && !scan.is_damaged;
+        let is_whole = scan.encoding == UTF_8 && scan.damaged == 0;
         builder.encoding((!is_whole).then_some(scan.encoding)).utf8_passthru(is_whole);
         Ok(builder.build(plain))
     }
@@ -291,8 +287,10 @@ impl Look {
 
     /// The most frequent of the usual delimiters in the first line; a comma where there is none.
     fn delimiter(&self) -> u8 {
-        let outside = self.head.split(|byte| *byte == b'"').step_by(2).flatten();
-        let outside: Vec<u8> = outside.copied().collect();
+        // A quote without a second is an inch.
+        let is_quoted = self.head.iter().filter(|byte| **byte == b'"').count().is_multiple_of(2);
+        let pieces = self.head.split(|byte| *byte == b'"').step_by(if is_quoted { 2 } else { 1 });
+        let outside: Vec<u8> = pieces.flatten().copied().collect();
         let count = |delimiter: u8| outside.iter().filter(|byte| **byte == delimiter).count();
         let best = [b',', b'\t', b';', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter));
         best.filter(|delimiter| count(*delimiter) > 0).unwrap_or(b',')
@@ -346,8 +344,8 @@ mod tests {
     fn the_delimiter_is_that_of_the_first_line() {
         let delimiter = |head: &[u8]| Look { head: head.to_vec(), ..Look::default() }.delimiter();
         assert_eq!(
-            [b"a,b;c,d".as_slice(), b"a;b;c", b"a\tb", b"a|b", b"a"].map(delimiter),
-            [b',', b';', b'\t', b'|', b',']
+            [b"a,b;c,d".as_slice(), b"a;b;c", b"a\tb", b"a|b", b"a", b"\"a, b, c\";d", b"size \"\td\tc"].map(delimiter),
+            [b',', b';', b'\t', b'|', b',', b';', b'\t']
         );
     }
 

@@ -36,8 +36,8 @@ impl Splits {
 
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
-/// All titles of one commodity go to one side, and those of commodities that are `joined` by a title that they share. A label with three texts or commodities has at least one on every side;
-/// with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
+/// All titles of one commodity go to one side, and those of commodities that are `joined` by a title that they share. A
+/// label with three texts or commodities has at least one on every side; with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
 pub fn split(examples: Vec<Example>, joined: &[(Code, Code)], seed: u64) -> Splits {
     let mut places = places(&examples, joined, seed);

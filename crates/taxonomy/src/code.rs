@@ -86,6 +86,9 @@ pub enum ParseCodeError {
     /// Something other than digits, apart from a trailing `.0` as spreadsheets write it.
     #[error("`{0}` is not a number of 8 digits")]
     NotDigits(String),
+    /// A number from a spreadsheet with fewer digits than a code has.
+    #[error("`{0}` may have been rounded by a spreadsheet: format the column of the codes as text")]
+    Rounded(String),
     /// Not 2, 4, 6 or 8 digits.
     #[error("`{0}` has {1} digits; a UNSPSC code has 8, or 2, 4 or 6 when its trailing zeros are left out")]
     Length(String, usize),
@@ -142,7 +145,7 @@ impl FromStr for Code {
     /// `4321` (trailing zeros left out).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
-        let scientific = scientific(trimmed);
+        let scientific = scientific(trimmed)?;
         let digits = scientific.as_deref().unwrap_or(trimmed);
         let digits = digits
             .split_once('.')
@@ -168,15 +171,20 @@ impl FromStr for Code {
     }
 }
 
-/// The digits of a whole number in scientific notation, as `4.3211503E7`.
-fn scientific(text: &str) -> Option<String> {
-    let (mantissa, _) = text.split_once(['e', 'E'])?;
-    // With fewer digits it may have been rounded: `4.321E+07` stands for thousands of codes.
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    let plain = digits == 8 && mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let number =
-        text.parse::<f64>().ok().filter(|number| plain && number.fract() == 0.0 && (1e7..1e8).contains(number))?;
-    Some(format!("{number:.0}"))
+/// The digits of a whole number in scientific notation, as `4.3211503E7`; none where `text` is nothing of the kind.
+///
+/// Java and Spark write the exponent as `E7` and the number exactly. Spreadsheets write `E+07` and round to the width of
+/// the column: `4.321E+07` stands for thousands of codes.
+fn scientific(text: &str) -> Result<Option<String>, ParseCodeError> {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return Ok(None) };
+    let plain = mantissa.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = text.parse::<f64>().ok();
+    let number = number.filter(|number| plain && number.fract() == 0.0 && (1e7..1e8).contains(number));
+    let Some(number) = number else { return Ok(None) };
+    if exponent != "7" && mantissa.bytes().filter(u8::is_ascii_digit).count() < 8 {
+        return Err(ParseCodeError::Rounded(text.to_owned()));
+    }
+    Ok(Some(format!("{number:.0}")))
 }
 
 #[cfg(test)]
@@ -196,6 +204,7 @@ mod tests {
         }
         assert_eq!(code("4321").to_string(), "43210000");
         assert_eq!(code("43").level(), Level::Segment);
+        assert_eq!(code("4.32115E7").to_string(), "43211500", "Java and Spark write it so");
     }
 
     #[test]
@@ -206,7 +215,7 @@ mod tests {
             ("43211503.5", "not a number"),
             ("laptop", "not a number"),
             ("4.32115035E0", "not a number"),
-            ("4.321E+07", "not a number"),
+            ("4.321E+07", "may have been rounded"),
             ("1e3", "not a number"),
             ("00000000", "skips a level"),
             ("43001500", "skips a level"),

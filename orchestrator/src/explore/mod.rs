@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use unspsc_contract::files;
+use unspsc_dataset::is_prepared;
 
 use crate::options::ExploreArgs;
 use crate::prepare;
@@ -51,7 +51,7 @@ fn explore(args: &ExploreArgs) -> anyhow::Result<Survey> {
 }
 
 fn survey(args: &ExploreArgs) -> anyhow::Result<Survey> {
-    if let Some(folder) = args.data.data.as_deref().filter(|path| path.join(files::DATASET).is_file()) {
+    if let Some(folder) = args.data.data.as_deref().filter(|path| is_prepared(path)) {
         let (prepared, _) = prepare::as_it_is(folder, &args.data)?;
         return Ok(Survey::of_prepared(prepared, &args.encoder));
     }

@@ -1,5 +1,6 @@
 //! What is off about a data set, in plain words.
 
+use crate::prepare::damage;
 use crate::tables::count;
 
 use super::survey::{Class, Survey};
@@ -19,7 +20,8 @@ const NAMED: usize = 3;
 /// A sentence for everything that is off, what matters most first.
 pub(crate) fn warnings(survey: &Survey) -> Vec<String> {
     let all = [few(survey), absent(survey), overlap(survey), contradictions(survey), duplicates(survey), cut(survey)];
-    all.into_iter().flatten().collect()
+    let damaged = survey.manifest.sources.iter().filter_map(damage).map(|line| format!("{line}."));
+    all.into_iter().flatten().chain(damaged).collect()
 }
 
 fn few(survey: &Survey) -> Option<String> {

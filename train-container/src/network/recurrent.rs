@@ -60,7 +60,9 @@ impl Recurrent {
         let words = Tensor::f_embedding(&self.words, &batch.ids, -1, false, false)?; // [batch, seq, embedding]
         let start = Tensor::f_zeros([LAYERS, rows, HIDDEN], (Kind::Float, words.device()))?;
         let weights: Vec<&Tensor> = self.lstm.iter().collect();
-        let (states, _, _) = words.f_lstm(&[&start, &start], &weights, true, LAYERS, DROPOUT, train, false, true)?; // [batch, seq, hidden]
+        let start = [&start, &start];
+        // [batch, seq, hidden]
+        let (states, _, _) = words.f_lstm(&start, &weights, true, LAYERS, DROPOUT, train, false, true)?;
         // What follows the last real word is filling, and an LSTM's state there says less and less about the text.
         let last = batch.lengths.f_sub_scalar(1)?.f_view_([rows, 1, 1])?.f_expand([rows, 1, HIDDEN], false)?;
         let read = states.f_gather(1, &last, false)?.f_squeeze_dim(1)?; // [batch, hidden]

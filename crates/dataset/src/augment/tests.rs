@@ -6,7 +6,7 @@ use std::path::Path;
 use unspsc_taxonomy::clean;
 
 use super::*;
-use crate::{Columns, Options, Row, TitleForm, label, prepare, starter};
+use crate::{Options, Row, label, prepare, starter};
 
 /// A dictionary in WordNet's format: each line is a synset of one part of speech, and is found by its words.
 fn dictionary() -> tempfile::TempDir {
@@ -52,17 +52,8 @@ fn prepared(train: &[(&str, &str)], test: &[(&str, &str)]) -> Prepared {
         let rows = rows.iter().map(|(text, code)| Row::new(text, code.parse().unwrap(), "own.csv")).collect();
         label(rows, &crate::Labelling::Level(Level::Segment)).examples
     };
-    let base = Options {
-        level: Level::Segment,
-        groups: None,
-        seed: 1,
-        titles: TitleForm::Alone,
-        columns: Columns::default(),
-        titles_per_class: None,
-        max_per_class: None,
-    };
     let splits = Splits { train: side(train), validation: Vec::new(), test: side(test) };
-    Prepared { splits, ..prepare(starter().unwrap(), base, "test 1").unwrap() }
+    Prepared { splits, ..prepare(starter().unwrap(), Options::new(Level::Segment, 1), "test 1").unwrap() }
 }
 
 fn texts(side: &[Example]) -> Vec<&str> {

@@ -157,11 +157,15 @@ fn folders_are_read_in_order_without_validation_and_other_files() {
         (".hidden.csv", b""),
         ("dataset.json", b"{}"),
         ("prepared/train.csv", &rows("made of the others")),
-        ("prepared/dataset.json", b"{}"),
+        ("prepared/dataset.json", br#"{"prepared_by": "unspsc", "fingerprint": ""}"#),
+        ("torn/train.csv", &rows("of a write that was broken off")),
+        ("torn/.dataset.json.part", b""),
+        ("theirs/c.csv", &rows("c")),
+        ("theirs/dataset.json", b"{}"),
     ]);
     let loaded = load(folder.path(), &Reading::default()).unwrap();
-    expect(&loaded, &[("ax", "43210000"), ("b", "43210000")]);
-    assert_eq!(loaded.skipped.len(), 3);
+    expect(&loaded, &[("ax", "43210000"), ("b", "43210000"), ("c", "43210000")]);
+    assert_eq!(loaded.skipped.len(), 4);
     // A channel that is itself called validation is what was asked for.
     expect(&load(&folder.path().join("validation"), &Reading::default()).unwrap(), &[("never", "43210000")]);
 }
@@ -174,7 +178,16 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_file() {
         let error = load_one("own.csv", csv.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("own.csv, line 3: a record is longer than"), "{error}");
     }
-    let csv = format!("description,unspsc\n\"in{}quotes\",43210000\n", "\n".repeat(900));
+    for rest in ["", "b,43210000\nc,43210000\n", "b,43210000"] {
+        let csv = format!("description,unspsc\nfirst,43210000\n\"second,43210000\n{rest}");
+        let error = load_one("own.csv", csv.as_bytes()).unwrap_err().to_string();
+        assert!(error.ends_with("own.csv, line 3: the quote that opens there is not closed"), "{rest}: {error}");
+    }
+    let error = load_one("own.csv", b"description,\"unspsc\na,43210000\n").unwrap_err().to_string();
+    assert!(error.ends_with("own.csv, line 1: the quote that opens there is not closed"), "{error}");
+    let csv = format!("description,unspsc\na,43210000\n{}b,43210000{}", "\n".repeat(3000), "\n".repeat(3000));
+    expect(&load_one("own.csv", csv.as_bytes()).unwrap(), &[("a", "43210000"), ("b", "43210000")]);
+    let csv = format!("description,unspsc\n\"in{}quotes\",43210000\n", "\n".repeat(150));
     expect(&load_one("own.csv", csv.as_bytes()).unwrap(), &[("in quotes", "43210000")]);
 }
 
@@ -184,7 +197,7 @@ fn one_damaged_character_makes_no_other_encoding() {
         [b"description,unspsc\ncaf\xc3\xa9,43210000\nth\xc3\xa9,43210000\n".as_slice(), b"t\xff0,43210000\n"].concat();
     let loaded = load_one("own.csv", &csv).unwrap();
     expect(&loaded, &[("cafe", "43210000"), ("the", "43210000"), ("t?0", "43210000")]);
-    assert_eq!(loaded.sources[0].encoding, "UTF-8, 1 damaged characters");
+    assert_eq!((loaded.sources[0].encoding.as_str(), loaded.sources[0].damaged), ("UTF-8", 1));
 }
 
 #[test]
@@ -203,6 +216,9 @@ fn errors_are_one_sentence_that_names_the_file() {
     let empty = folder(&[("notes.md", b"x".as_slice())]);
     let error = load(empty.path(), &Reading::default()).unwrap_err().to_string();
     assert!(error.ends_with("holds no file that ends in .csv, .tsv, .txt or .csv.gz"), "{error}");
+    let hidden = folder(&[("validation/a.csv", b"".as_slice())]);
+    let error = load(hidden.path(), &Reading::default()).unwrap_err().to_string();
+    assert!(error.contains("validation aside, which holds validation data or a prepared set"), "{error}");
     let error = load(&empty.path().join("gone.csv"), &Reading::default()).unwrap_err().to_string();
     assert!(error.ends_with("gone.csv does not exist"), "{error}");
 }

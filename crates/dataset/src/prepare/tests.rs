@@ -4,15 +4,7 @@ use super::*;
 use crate::{load, starter};
 
 fn options() -> Options {
-    Options {
-        level: Level::Segment,
-        groups: None,
-        seed: 17,
-        titles: TitleForm::Alone,
-        columns: Columns::default(),
-        titles_per_class: None,
-        max_per_class: None,
-    }
+    Options::new(Level::Segment, 17)
 }
 
 fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -119,7 +111,7 @@ fn what_cannot_be_replaced_leaves_the_old_set_alone_and_one_run_keeps_others_out
     fs::remove_file(folder.path().join(TEST)).unwrap();
     fs::create_dir(folder.path().join(TEST)).unwrap();
     let error = set(2).write(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("test.csv: is a directory"), "{error}");
+    assert!(error.contains("test.csv: it is there and is no file"), "{error}");
     fs::remove_dir(folder.path().join(TEST)).unwrap();
     set(1).write(folder.path()).unwrap();
     assert_eq!(listing(folder.path()), before);
@@ -141,4 +133,33 @@ fn a_set_of_which_nothing_can_be_held_out_is_refused() {
     let rows = vec![row("a", "43000000"), row("b", "43000000"), row("c", "44000000"), row("d", "44000000")];
     let error = prepare(Loaded { rows, ..Loaded::default() }, options(), "test 1").unwrap_err().to_string();
     assert!(error.starts_with("no label has three texts"), "{error}");
+}
+
+#[test]
+fn files_of_others_are_never_replaced() {
+    for name in [TRAIN, REJECTS, MANIFEST] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), "{}").unwrap();
+        let before = listing(folder.path());
+        let error = prepare(starter().unwrap(), options(), "test 1").unwrap().write(folder.path()).unwrap_err();
+        assert!(error.to_string().contains(&format!("{name} is there and was not written by")), "{error}");
+        assert_eq!(listing(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_write_that_was_broken_off_can_be_repeated_and_is_no_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = prepare(starter().unwrap(), options(), "test 1").unwrap();
+    set.write(folder.path()).unwrap();
+    let before = listing(folder.path());
+    fs::rename(folder.path().join(MANIFEST), folder.path().join(".dataset.json.part")).unwrap();
+    assert!(
+        is_prepared(folder.path()) && matches!(Prepared::read(folder.path()), Err(DatasetError::NotPrepared { .. }))
+    );
+    set.write(folder.path()).unwrap();
+    assert_eq!(listing(folder.path()), before);
+    let lock = File::open(folder.path()).unwrap();
+    lock.lock().unwrap();
+    assert!(matches!(Prepared::read(folder.path()), Err(DatasetError::Busy { .. })));
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unspsc_dataset::{Columns, Loaded, Options, Row, Source, TitleForm};
+use unspsc_dataset::{Loaded, Options, Row, Source};
 use unspsc_taxonomy::Level;
 
 use super::*;
@@ -20,22 +20,14 @@ fn survey(classes: u32) -> Survey {
         path: format!("data/{BAD}.csv").into(),
         sha256: "abc".to_owned(),
         encoding: "UTF-8".to_owned(),
+        damaged: 0,
         layout: "descriptions".to_owned(),
         rows: 24,
         rejects: 0,
         repeats: 0,
     };
     let loaded = Loaded { rows: codes.flat_map(rows).collect(), sources: vec![source], ..Loaded::default() };
-    let level = Level::Commodity;
-    let options = Options {
-        level,
-        groups: None,
-        seed: 17,
-        titles: TitleForm::Alone,
-        columns: Columns::default(),
-        titles_per_class: None,
-        max_per_class: Some(9),
-    };
+    let options = Options { max_per_class: Some(9), ..Options::new(Level::Commodity, 17) };
     Survey::of_loaded(loaded, options, Path::new("nowhere")).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unspsc_dataset::{AugmentMode, AugmentOptions, Augmentation, Columns, Row, TitleForm};
+use unspsc_dataset::{AugmentMode, AugmentOptions, Augmentation, Row};
 use unspsc_taxonomy::Level;
 
 use super::super::overlap::Shared;
@@ -10,15 +10,7 @@ use super::super::warnings::warnings;
 use super::*;
 
 fn options() -> Options {
-    Options {
-        level: Level::Segment,
-        groups: None,
-        seed: 17,
-        titles: TitleForm::Alone,
-        columns: Columns::default(),
-        titles_per_class: None,
-        max_per_class: None,
-    }
+    Options::new(Level::Segment, 17)
 }
 
 fn no_encoder() -> &'static Path {
