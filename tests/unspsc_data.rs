@@ -313,10 +313,10 @@ fn a_prepared_folder_is_explored_as_it_is_and_rows_that_were_made_are_a_source()
 fn a_page_that_cannot_be_written_is_named_and_an_old_one_stays() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
-    fs::write(&page, "an old page").unwrap();
+    fs::write(&page, "<!doctype html>an old page").unwrap();
     let (done, out, err) = explore(Some(&folder.path().join("gone.csv")), &page, &[]);
     assert!(!done && out.is_empty() && err.contains("gone.csv does not exist"), "{err}");
-    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"an old page".to_vec())]);
+    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"<!doctype html>an old page".to_vec())]);
     for place in [page.join("below.html"), folder.path().join("no/page.html"), folder.path().to_owned()] {
         let (done, out, err) = explore(None, &place, &[]);
         assert!(!done && out.is_empty(), "{out}");
@@ -328,7 +328,7 @@ fn a_page_that_cannot_be_written_is_named_and_an_old_one_stays() {
     let result = command.args(["-c", limited, env!("CARGO_BIN_EXE_unspsc")]).arg(&page).output().unwrap();
     let (_, err) = texts(&result);
     assert!(!result.status.success() && err.contains(&format!("cannot write {}", page.display())), "{err}");
-    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"an old page".to_vec())]);
+    assert_eq!(files(folder.path()), [("page.html".to_owned(), b"<!doctype html>an old page".to_vec())]);
 }
 
 #[test]
@@ -344,9 +344,18 @@ fn a_prepared_folder_is_used_as_it_is() {
         assert!(!done && err.contains("was not written by `unspsc data prepare`"), "{err}");
         assert_eq!(fs::read_to_string(own.join("train.csv")).unwrap(), STARTER, "the user's data");
     }
+    let output =
+        unspsc(["data", "explore", "--data"]).arg(&own).arg("--output").arg(own.join("train.csv")).output().unwrap();
+    assert!(!output.status.success() && texts(&output).1.contains("is no HTML page"), "{output:?}");
+    assert_eq!(fs::read_to_string(own.join("train.csv")).unwrap(), STARTER, "the user's data");
     fs::remove_dir_all(own).unwrap();
+    let link = folder.path().join("link.csv");
+    std::os::unix::fs::symlink(prepared.join("train.csv"), &link).unwrap();
+    let linked = prepare(Some(&link), &prepared, &[]);
+    assert!(!linked.0 && linked.2.contains("would be replaced by what is made of it"), "{}", linked.2);
+    fs::remove_file(link).unwrap();
     let inside = prepare(Some(&prepared.join("train.csv")), &prepared, &[]);
-    assert!(!inside.0 && inside.2.contains("holds the data itself"), "{}", inside.2);
+    assert!(!inside.0 && inside.2.contains("would be replaced by what is made of it"), "{}", inside.2);
     let (done, _, err) = prepare(Some(&prepared), &again, &[]);
     assert!(!done && err.contains("is prepared already") && !again.exists(), "{err}");
     let output = unspsc(["train", "--local", "--data"]).arg(&prepared).current_dir(&folder).output().unwrap();

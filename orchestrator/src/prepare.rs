@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use unspsc_dataset::{
-    Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, Source, is_prepared, prepare,
+    Columns, Counts, Grouping, Groups, Loaded, Options, Prepared, Reading, Source, is_of_a_set, is_prepared, prepare,
 };
 
 use crate::options::{DataArgs, PrepareArgs};
@@ -16,9 +16,12 @@ pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Resu
     if let Some(folder) = args.data.data.as_deref().filter(|path| is_prepared(path)) {
         bail!("{} is prepared already: name the data that it was made of", folder.display());
     }
-    let folder = args.data.data.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
-    if folder.is_some_and(|folder| same(folder, &args.output) && is_prepared(folder)) {
-        bail!("{} holds the data itself: name another --output", args.output.display());
+    for input in [&args.data.data, &args.data.groups].into_iter().flatten() {
+        // The file itself where the path is a link to it.
+        let file = input.canonicalize().unwrap_or_else(|_| input.clone());
+        if file.parent().is_some_and(|folder| same(folder, &args.output)) && is_of_a_set(&file) {
+            bail!("{} would be replaced by what is made of it: name another --output", input.display());
+        }
     }
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
     print(&describe(&prepared))?;
@@ -142,7 +145,8 @@ fn is_for_validation(path: &Path) -> bool {
 /// What to say of a file with characters that could not be read.
 pub(crate) fn damage(source: &Source) -> Option<String> {
     let (characters, path) = (source.damaged, source.path.display());
-    (characters > 0).then(|| format!("{path}: {} damaged characters became `?`", count(characters)))
+    let what = if characters == 1 { "damaged character" } else { "damaged characters" };
+    (characters > 0).then(|| format!("{path}: {} {what} became `?`", count(characters)))
 }
 
 /// The manifest as people read it.

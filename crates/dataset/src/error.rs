@@ -111,7 +111,7 @@ pub enum DatasetError {
         reasons: String,
     },
     /// Rows are there, but none of them can be held out.
-    #[error("no label has three texts, of which one each is needed to train, to validate and to test")]
+    #[error("no label has three texts or commodities, of which one each is needed to train, to validate and to test")]
     NothingHeldOut,
     /// A record that goes on for longer than any does.
     #[error("{}, line {line}: a record is longer than 1 MiB or {MAX_RECORD_LINES} lines: a quote that opens there is not \
@@ -129,8 +129,15 @@ pub enum DatasetError {
         /// The file.
         path: PathBuf,
     },
+    /// What is left of a write that was broken off.
+    #[error("a write into {} was broken off, so that it holds no set: repeat it, or delete .dataset.json.part and the set's other \
+             files there", path.display())]
+    BrokenOff {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A quote that goes on to the end of the file.
-    #[error("{}, line {line}: the quote that opens there is not closed", path.display())]
+    #[error("{}, line {line}: a quote in the record that begins there is not closed", path.display())]
     OpenQuote {
         /// The file.
         path: PathBuf,
@@ -159,7 +166,7 @@ fn left_out(skipped: &[PathBuf]) -> String {
         [first, ..] => format!(
             ", {} aside, which holds validation data or a prepared set{}",
             first.display(),
-            if skipped.len() > 1 { " like others" } else { "" }
+            if skipped.len() > 1 { ", like others" } else { "" }
         ),
     }
 }

@@ -259,7 +259,8 @@ fn settle(same: &[usize], rows: &mut [Row], fates: &mut [Fate]) {
         let description = std::mem::take(&mut rows[*place].description);
         // What the standard itself says of its title goes before what others say, and holds it to its other titles.
         if let Some(code) = titled.filter(|_| rows[*kept].titled_commodity().is_none()) {
-            (rows[*kept].code, rows[*kept].title) = (code, true);
+            let origin = std::sync::Arc::clone(&rows[*place].origin);
+            (rows[*kept].code, rows[*kept].origin, rows[*kept].title) = (code, origin, true);
         }
         if small_letters(&description) > small_letters(&rows[*kept].description) {
             rows[*kept].description = description;

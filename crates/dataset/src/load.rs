@@ -14,8 +14,9 @@ use unspsc_taxonomy::{Code, Level, Titles};
 
 use crate::digest::{self, Key};
 use crate::layout::{Item, Layout, Unusable};
+use crate::prepare::{GROUPS, REJECTS};
 use crate::read::{Content, Limited, MAX_LINE_BYTES, MAX_RECORD_LINES};
-use crate::{Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
+use crate::{AUGMENTED, Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
 
 /// Endings of data files; whatever else lies in a folder is not looked at.
 const ENDINGS: [&str; 4] = [".csv", ".tsv", ".txt", ".csv.gz"];
@@ -124,7 +125,7 @@ pub struct Loaded {
 /// Reads a file, or every data file under a folder, sorted by path; the layout is recognised by the header.
 ///
 /// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders below `path` that are named `validation` or hold a prepared set
-/// are not entered, and a file `rejects.csv` that [`crate::Prepared::write`] has left is passed over.
+/// are not entered, and of a prepared set at `path` itself, rejects and groups are passed over.
 ///
 /// # Errors
 /// Names the file that is missing, empty, binary, without rows or without a needed column.
@@ -132,6 +133,9 @@ pub fn load(path: &Path, reading: &Reading) -> Result<Loaded, DatasetError> {
     let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
     let mut loaded = Loaded::default();
     let mut files = Vec::new();
+    if metadata.is_dir() && crate::is_broken_off(path) {
+        return Err(DatasetError::BrokenOff { path: path.to_owned() });
+    }
     if metadata.is_dir() {
         collect(path, &mut files, &mut loaded.skipped)?;
         if files.is_empty() {
@@ -157,6 +161,17 @@ pub fn starter() -> Result<Loaded, DatasetError> {
 }
 
 impl Loaded {
+    /// The same with the rows that augmentation has made among the rejects: a variant of a held-out text would give it away.
+    #[must_use]
+    pub fn without_augmented(mut self) -> Self {
+        let is_made = |row: &Row| row.origin.starts_with(AUGMENTED);
+        if self.rows.par_iter().any(is_made) {
+            let made = self.rows.extract_if(.., |row| is_made(row));
+            self.rejects.extend(made.map(|row| row.reject(RejectReason::Augmented)));
+        }
+        self
+    }
+
     fn add(&mut self, content: Content<'_>, reading: &Reading) -> Result<(), DatasetError> {
         let path = content.path();
         let scan = content.scan()?;
@@ -167,16 +182,7 @@ impl Loaded {
             .quoting(scan.delimiter != b'\t')
             .flexible(true)
             .from_reader(limited);
-        let header = reader.headers();
-        if since.swap(0, Ordering::Relaxed) > MAX_LINE_BYTES {
-            return Err(DatasetError::LongRecord { path: path.to_owned(), line: 1 });
-        }
-        let header = header.map_err(|source| csv_error(path, source))?;
-        if header.iter().any(|name| name.contains(END)) {
-            return Err(DatasetError::OpenQuote { path: path.to_owned(), line: 1 });
-        }
-        let layout =
-            Layout::recognise(header, &reading.columns).map_err(|column| missing_column(path, column, header))?;
+        let layout = recognise(&mut reader, &since, &reading.columns, path)?;
         let (rows_before, rejects_before) = (self.rows.len(), self.rejects.len());
         let mut adding = Adding {
             file: u32::try_from(self.sources.len()).unwrap_or(u32::MAX),
@@ -189,7 +195,8 @@ impl Loaded {
             repeats: 0,
         };
         // One thread takes over what was cleaned last and reads on, while the others clean what was read last.
-        let batch = || Batch { records: Vec::new(), filled: 0, since: Arc::clone(&since) };
+        let batch =
+            || Batch { records: Vec::new(), filled: 0, since: Arc::clone(&since), ends_in_crlf: scan.ends_in_crlf };
         let (mut batch, mut next, mut cleaned) = (batch(), batch(), Vec::new());
         batch.fill(&mut reader, path)?;
         while !batch.records().is_empty() {
@@ -223,13 +230,35 @@ impl Loaded {
     }
 }
 
+/// What the header says of the columns.
+fn recognise(
+    reader: &mut Reader<impl Read>,
+    since: &AtomicUsize,
+    columns: &Columns,
+    path: &Path,
+) -> Result<Layout, DatasetError> {
+    let header = reader.headers();
+    let long = DatasetError::LongRecord { path: path.to_owned(), line: 1 };
+    if since.swap(0, Ordering::Relaxed) > MAX_LINE_BYTES {
+        return Err(long);
+    }
+    let header = header.map_err(|source| csv_error(path, source))?;
+    if header.iter().any(|name| name.contains(END)) {
+        return Err(DatasetError::OpenQuote { path: path.to_owned(), line: 1 });
+    }
+    if header.iter().map(line_ends).sum::<u64>() > MAX_RECORD_LINES {
+        return Err(long);
+    }
+    Layout::recognise(header, columns).map_err(|column| missing_column(path, column, header))
+}
+
 /// What is read as a record of its own after the end of each file. Where a quote is open, it is read as a part of the last
 /// field instead.
 const END: &str = "\u{2}end of file\u{2}";
 const END_RECORD: &str = "\n\u{2}end of file\u{2}\n";
 
-fn line_ends(record: &StringRecord) -> u64 {
-    record.as_slice().bytes().filter(|byte| *byte == b'\n').count() as u64
+fn line_ends(text: &str) -> u64 {
+    text.bytes().filter(|byte| *byte == b'\n').count() as u64
 }
 
 /// Records whose memory is used again.
@@ -238,6 +267,8 @@ struct Batch {
     filled: usize,
     /// See [`Limited`].
     since: Arc<AtomicUsize>,
+    /// Whether lines end in CR LF, of which the reader leaves the LF to the record that follows.
+    ends_in_crlf: bool,
 }
 
 impl Batch {
@@ -246,20 +277,28 @@ impl Batch {
         self.records.resize_with(BATCH, StringRecord::new);
         self.filled = 0;
         for record in &mut self.records {
-            let line = reader.position().line();
+            let before = reader.position().line();
             self.since.store(0, Ordering::Relaxed);
             let read = reader.read_record(record);
             if self.since.load(Ordering::Relaxed) > MAX_LINE_BYTES {
-                return Err(DatasetError::LongRecord { path: path.to_owned(), line });
+                return Err(DatasetError::LongRecord { path: path.to_owned(), line: before });
             }
             if !read.map_err(|source| csv_error(path, source))? || record.as_slice() == END {
                 break;
             }
-            // Blank lines between records count in the reader's position and not in the record.
-            if reader.position().line() - line > MAX_RECORD_LINES && line_ends(record) > MAX_RECORD_LINES {
+            // Blank lines before a record count in the reader's position, so that the record's own are taken off its end.
+            let after = reader.position().line();
+            let own = if after - before > 1 { line_ends(record.as_slice()) } else { 0 };
+            let is_open = record.as_slice().trim_end().ends_with(END);
+            let line = (after - own).saturating_sub(u64::from(!self.ends_in_crlf && !is_open));
+            if own > MAX_RECORD_LINES {
                 return Err(DatasetError::LongRecord { path: path.to_owned(), line });
             }
-            if record.as_slice().trim_end().ends_with(END) {
+            if let Some(mut position) = record.position().filter(|position| position.line() != line).cloned() {
+                position.set_line(line);
+                record.set_position(Some(position));
+            }
+            if is_open {
                 return Err(DatasetError::OpenQuote { path: path.to_owned(), line });
             }
             self.filled += 1;
@@ -360,15 +399,16 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) 
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut entries = entries.map_err(|source| read_error(folder, source))?;
     entries.sort_by_key(fs::DirEntry::file_name);
+    let passed_over: &[&str] = if crate::is_prepared(folder) { &[REJECTS, GROUPS] } else { &[] };
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
         let kind = entry.file_type().map_err(|source| read_error(&path, source))?;
-        if kind.is_dir() && (name == VALIDATION_FOLDER || crate::is_prepared(&path)) {
+        if kind.is_dir() && (name == VALIDATION_FOLDER || crate::is_prepared(&path) || crate::is_broken_off(&path)) {
             skipped.push(path);
         } else if kind.is_dir() {
             collect(&path, files, skipped)?;
         } else if !name.starts_with('.')
-            && ![crate::prepare::REJECTS, crate::prepare::GROUPS].contains(&name.as_str())
+            && !passed_over.contains(&name.as_str())
             && ENDINGS.iter().any(|ending| name.ends_with(ending))
         {
             files.push(path);

@@ -8,14 +8,14 @@ use std::thread;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unspsc_taxonomy::{CLEANING_VERSION, Level};
+use unspsc_taxonomy::{CLEANING_VERSION, Code, Level};
 
 use crate::digest::{NEAR, touch};
 use crate::layout::CODE_LIST;
 use crate::split::labels;
 use crate::{
-    AUGMENTED, Augmentation, Columns, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject,
-    RejectReason, Row, Source, Splits, TitleForm, cap, fingerprint, label, load, split, thin_titles,
+    Augmentation, Columns, DatasetError, Example, Groups, Labelled, Labelling, Loaded, Reading, Reject, Row, Source,
+    Splits, TitleForm, cap, fingerprint, label, load, split, thin_titles,
 };
 
 /// Rows that a thread turns into CSV at a time.
@@ -30,6 +30,9 @@ pub(crate) const MANIFEST: &str = "dataset.json";
 pub(crate) const REJECTS: &str = "rejects.csv";
 /// Which code belongs to which group, where the labels are groups.
 pub(crate) const GROUPS: &str = "groups.csv";
+
+/// All files of a set.
+const NAMES: [&str; 6] = [TRAIN, VALIDATION, TEST, REJECTS, GROUPS, MANIFEST];
 
 /// What a training set is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +129,9 @@ pub struct Manifest {
     /// How training rows were added, where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augmentation: Option<Augmentation>,
+    /// Pairs of commodities that share a title: all titles of both stand on one side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<(Code, Code)>,
 }
 
 /// A training set, ready to be written.
@@ -133,14 +139,23 @@ pub struct Manifest {
 pub struct Prepared {
     /// The rows.
     pub splits: Splits,
-    /// Rows that were not taken, by file and line.
-    pub rejects: Vec<Reject>,
+    /// Rows that were not taken.
+    pub rejects: Rejects,
     /// The groups, where the labels are that.
     pub groups: Option<Groups>,
     /// Where they came from.
     pub manifest: Manifest,
-    /// The file of rejects of a set that was read, to be written again as it is.
-    pub(crate) rejects_file: Option<Vec<u8>>,
+}
+
+/// Rows that were not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rejects {
+    /// By file and line.
+    Rows(Vec<Reject>),
+    /// The file of a set that was read, to be written again as it is.
+    File(Vec<u8>),
+    /// Somebody has deleted the file of a set that was read; none takes its place.
+    Lost,
 }
 
 /// Labels and splits what was loaded; `prepared_by` names program and version.
@@ -148,14 +163,8 @@ pub struct Prepared {
 /// # Errors
 /// When fewer than two labels are left, with the reasons why.
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
-    let Loaded { mut rows, mut rejects, sources, skipped } = loaded;
-    let all = rows.len() + rejects.len();
-    // A variant of a held-out text would give it away.
-    let is_made = |row: &Row| row.origin.starts_with(AUGMENTED);
-    if rows.par_iter().any(is_made) {
-        rejects.extend(rows.extract_if(.., |row| is_made(row)).map(|row| row.reject(RejectReason::Augmented)));
-    }
-    let usable = rows.len();
+    let Loaded { rows, mut rejects, sources, skipped } = loaded.without_augmented();
+    let (usable, all) = (rows.len(), rows.len() + rejects.len());
     let labelling = options.labelling(&rows);
     let Labelled { examples, rejects: unlabelled, counts: labelled, joined } = label(rows, &labelling);
     rejects.extend(unlabelled);
@@ -199,12 +208,13 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         skipped,
         counts,
         augmentation: None,
+        joined,
     };
     let groups = match labelling {
         Labelling::Level(_) => None,
         Labelling::Groups(groups) => Some(groups),
     };
-    Ok(Prepared { splits, rejects, groups, manifest, rejects_file: None })
+    Ok(Prepared { splits, rejects: Rejects::Rows(rejects), groups, manifest })
 }
 
 impl Prepared {
@@ -221,6 +231,7 @@ impl Prepared {
         }
         let path = folder.join(MANIFEST);
         let json = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound if is_broken_off(folder) => DatasetError::BrokenOff { path: folder.to_owned() },
             io::ErrorKind::NotFound => DatasetError::NotPrepared { path: folder.to_owned() },
             _ => DatasetError::Read { path: path.clone(), reason: source },
         })?;
@@ -241,14 +252,13 @@ impl Prepared {
             path if path.exists() => Some(Groups::read(&path)?),
             _ => None,
         };
-        let rejects = folder.join(REJECTS);
-        let rejects_file = match fs::read(&rejects) {
-            Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
-                return Err(DatasetError::Read { path: rejects, reason });
-            }
-            read => read.ok(),
+        let path = folder.join(REJECTS);
+        let rejects = match fs::read(&path) {
+            Ok(file) => Rejects::File(file),
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => Rejects::Lost,
+            Err(reason) => return Err(DatasetError::Read { path, reason }),
         };
-        Ok(Self { splits, rejects: Vec::new(), groups, manifest, rejects_file })
+        Ok(Self { splits, rejects, groups, manifest })
     }
 
     /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, and
@@ -269,7 +279,8 @@ impl Prepared {
         if let Err(TryLockError::WouldBlock) = folder_lock.try_lock() {
             return Err(DatasetError::Busy { path: folder.to_owned() });
         }
-        let mut names = vec![TRAIN, VALIDATION, TEST, REJECTS];
+        let mut names = vec![TRAIN, VALIDATION, TEST];
+        names.extend((self.rejects != Rejects::Lost).then_some(REJECTS));
         names.extend(self.groups.is_some().then_some(GROUPS));
         names.push(MANIFEST);
         let part = |name: &str| folder.join(format!(".{name}.part"));
@@ -316,9 +327,7 @@ impl Prepared {
             _ => Ok(()),
         };
         gone(MANIFEST)?;
-        if self.groups.is_none() {
-            gone(GROUPS)?;
-        }
+        [REJECTS, GROUPS].into_iter().filter(|name| !names.contains(name)).try_for_each(gone)?;
         for name in names {
             let to = folder.join(name);
             fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), reason: source })?;
@@ -327,7 +336,11 @@ impl Prepared {
     }
 
     fn write_file(&self, path: &Path, name: &str) -> io::Result<File> {
-        let mut out = BufWriter::new(File::create(path)?);
+        // What a broken-off write has left, or a link to somebody's file.
+        if path.symlink_metadata().is_ok() {
+            fs::remove_file(path)?;
+        }
+        let mut out = BufWriter::new(File::create_new(path)?);
         match name {
             TRAIN => write_csv(&self.splits.train, &mut out)?,
             VALIDATION => write_csv(&self.splits.validation, &mut out)?,
@@ -343,12 +356,14 @@ impl Prepared {
     }
 
     fn write_rejects(&self, out: &mut BufWriter<File>) -> io::Result<()> {
-        if let Some(file) = &self.rejects_file {
-            return out.write_all(file);
-        }
+        let rejects = match &self.rejects {
+            Rejects::Rows(rejects) => rejects,
+            Rejects::File(file) => return out.write_all(file),
+            Rejects::Lost => return Ok(()),
+        };
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["file", "line", "description", "code", "reason"])?;
-        for Reject { place: (file, line), description, code, reason } in &self.rejects {
+        for Reject { place: (file, line), description, code, reason } in rejects {
             let source = usize::try_from(*file).ok().and_then(|file| self.manifest.sources.get(file));
             let file = source.map_or_else(String::new, |source| source.path.display().to_string());
             let line = line.to_string();
@@ -367,21 +382,36 @@ impl Prepared {
     }
 }
 
-/// Whether `folder` holds a set that [`Prepared::write`] has written, or the remains of one.
+/// Whether `folder` holds a set that [`Prepared::write`] has written, be it damaged or unreadable by now.
 #[must_use]
 pub fn is_prepared(folder: &Path) -> bool {
-    // Other programs have files of this name as well.
-    let is_ours = |json: Vec<u8>| {
-        serde_json::from_slice::<serde_json::Value>(&json)
-            .is_ok_and(|json| json.get("prepared_by").is_some() && json.get("fingerprint").is_some())
-    };
-    fs::read(folder.join(MANIFEST)).is_ok_and(is_ours) || folder.join(format!(".{MANIFEST}.part")).exists()
+    let path = folder.join(MANIFEST);
+    if !path.is_file() {
+        return false;
+    }
+    // Other programs have files of this name as well, but theirs are whole.
+    let json = fs::read(path).ok().and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    json.is_none_or(|json| json.get("prepared_by").is_some() && json.get("fingerprint").is_some())
+}
+
+/// Whether `folder` holds what a broken-off [`Prepared::write`] has left, which is no set.
+#[must_use]
+pub fn is_broken_off(folder: &Path) -> bool {
+    !folder.join(MANIFEST).exists() && folder.join(format!(".{MANIFEST}.part")).exists()
+}
+
+/// Whether `path` is one of the files of a set that stands, whole or not, in its folder.
+#[must_use]
+pub fn is_of_a_set(path: &Path) -> bool {
+    let is_ours = |folder: &Path| is_prepared(folder) || is_broken_off(folder);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    NAMES.contains(&name) && path.parent().is_some_and(is_ours)
 }
 
 /// Refuses a folder in which somebody else's files, or what is no file, would have to make place.
 fn check_places(folder: &Path) -> Result<(), DatasetError> {
-    let is_ours = is_prepared(folder);
-    for path in [TRAIN, VALIDATION, TEST, REJECTS, GROUPS, MANIFEST].map(|name| folder.join(name)) {
+    let is_ours = is_prepared(folder) || is_broken_off(folder);
+    for path in NAMES.map(|name| folder.join(name)) {
         if path.exists() && !path.is_file() {
             return Err(DatasetError::Write { path, reason: io::Error::other("it is there and is no file") });
         }

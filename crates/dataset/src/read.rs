@@ -48,6 +48,8 @@ pub(crate) struct Scan {
     pub(crate) damaged: usize,
     /// What stands between the columns of the first line.
     pub(crate) delimiter: u8,
+    /// Whether the first line ends in CR LF.
+    pub(crate) ends_in_crlf: bool,
 }
 
 impl<'a> Content<'a> {
@@ -86,7 +88,7 @@ impl<'a> Content<'a> {
         let sha256 = plain.finish().map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
         let encoding = look.encoding();
         let damaged = if encoding == UTF_8 { look.invalid() } else { 0 };
-        Ok(Scan { sha256, encoding, damaged, delimiter: look.delimiter() })
+        Ok(Scan { sha256, encoding, damaged, delimiter: look.delimiter(), ends_in_crlf: look.ends_in_crlf() })
     }
 
     /// The file as UTF-8 without a byte-order mark.
@@ -285,12 +287,23 @@ impl Look {
         }
     }
 
+    fn ends_in_crlf(&self) -> bool {
+        // In UTF-16 with a zero beside it.
+        self.head_ended && (self.head.ends_with(b"\r") || self.head.ends_with(b"\r\0"))
+    }
+
     /// The most frequent of the usual delimiters in the first line; a comma where there is none.
     fn delimiter(&self) -> u8 {
-        // A quote without a second is an inch.
-        let is_quoted = self.head.iter().filter(|byte| **byte == b'"').count().is_multiple_of(2);
-        let pieces = self.head.split(|byte| *byte == b'"').step_by(if is_quoted { 2 } else { 1 });
-        let outside: Vec<u8> = pieces.flatten().copied().collect();
+        let pieces: Vec<&[u8]> = self.head.split(|byte| *byte == b'"').collect();
+        // A last quote without a second is an inch, and nothing after it is inside.
+        let is_outside = |piece: &usize| piece.is_multiple_of(2) || piece + 1 == pieces.len();
+        let outside: Vec<u8> = (0..pieces.len())
+            .filter(is_outside)
+            .filter_map(|piece| pieces.get(piece))
+            .copied()
+            .flatten()
+            .copied()
+            .collect();
         let count = |delimiter: u8| outside.iter().filter(|byte| **byte == delimiter).count();
         let best = [b',', b'\t', b';', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter));
         best.filter(|delimiter| count(*delimiter) > 0).unwrap_or(b',')
@@ -344,7 +357,8 @@ mod tests {
     fn the_delimiter_is_that_of_the_first_line() {
         let delimiter = |head: &[u8]| Look { head: head.to_vec(), ..Look::default() }.delimiter();
         assert_eq!(
-            [b"a,b;c,d".as_slice(), b"a;b;c", b"a\tb", b"a|b", b"a", b"\"a, b, c\";d", b"size \"\td\tc"].map(delimiter),
+            [b"a,b;c,d".as_slice(), b"a;b;c", b"a\tb", b"a|b", b"a", b"\"a, b, c\";d 24\"", b"size \"\td\tc"]
+                .map(delimiter),
             [b',', b';', b'\t', b'|', b',', b';', b'\t']
         );
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use unspsc_taxonomy::{Code, Level};
 
-use crate::digest::{self, NEAR, QuickHash, Ranked, touch};
+use crate::digest::{self, Key, NEAR, QuickHash, Ranked, touch};
 use crate::{Example, Label};
 
 /// One row in so many goes to validation, and one to test.
@@ -37,7 +37,8 @@ impl Splits {
 /// Deals out examples 80/10/10 within each label, in an order that depends on `seed` and the texts alone.
 ///
 /// All titles of one commodity go to one side, and those of commodities that are `joined` by a title that they share. A
-/// label with three texts or commodities has at least one on every side; with fewer, all are for training. The texts have to be unique, as [`crate::label()`] leaves them.
+/// label with three texts or commodities has at least one on every side; with fewer, all are for training. The texts
+/// have to be unique, as [`crate::label()`] leaves them.
 #[must_use]
 pub fn split(examples: Vec<Example>, joined: &[(Code, Code)], seed: u64) -> Splits {
     let mut places = places(&examples, joined, seed);
@@ -79,16 +80,23 @@ fn places(examples: &[Example], joined: &[(Code, Code)], seed: u64) -> Vec<Ranke
     let first = first_of_joined(joined);
     let rank: HashMap<&Label, u32, QuickHash> = labels(examples).into_iter().zip(0..).collect();
     let place = |(index, example): (usize, &Example)| {
-        let is_commodity = example.title && example.code.level() == Level::Commodity;
-        let commodity = || first.get(&example.code).unwrap_or(&example.code).to_string();
-        let unit = if is_commodity { digest::key(&commodity()) } else { example.key };
-        Ranked::new(rank.get(&example.label).copied().unwrap_or_default(), digest::place(seed, unit), index)
+        let place = digest::place(seed, unit(example, &first));
+        Ranked::new(rank.get(&example.label).copied().unwrap_or_default(), place, index)
     };
     examples.par_iter().enumerate().map(place).collect()
 }
 
+/// Identity of what stays together with `example`: its text, or all titles of its commodity and of those joined to it.
+pub(crate) fn unit(example: &Example, first: &HashMap<Code, Code>) -> Key {
+    if example.title && example.code.level() == Level::Commodity {
+        digest::key(&first.get(&example.code).unwrap_or(&example.code).to_string())
+    } else {
+        example.key
+    }
+}
+
 /// For each commodity that is joined to others, the first of all that are joined to it, directly or by way of others.
-fn first_of_joined(joined: &[(Code, Code)]) -> HashMap<Code, Code> {
+pub(crate) fn first_of_joined(joined: &[(Code, Code)]) -> HashMap<Code, Code> {
     let mut neighbours = BTreeMap::<Code, Vec<Code>>::new();
     for (one, other) in joined {
         neighbours.entry(*one).or_default().push(*other);

@@ -9,10 +9,10 @@ mod survey;
 mod warnings;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use unspsc_dataset::is_prepared;
 
 use crate::options::ExploreArgs;
@@ -37,11 +37,22 @@ pub(crate) async fn run(progress: &Progress, args: &ExploreArgs) -> anyhow::Resu
     print(&format!("\nwritten to {}", args.output.display()))
 }
 
+/// Whether nothing but a page would be replaced at `path`.
+fn is_free(path: &Path) -> bool {
+    let mut head = [0; 15];
+    let Ok(mut file) = File::open(path) else { return true };
+    let length = file.read(&mut head).unwrap_or_default();
+    length == 0 || head.eq_ignore_ascii_case(b"<!doctype html>")
+}
+
 /// Surveys, and writes the page.
 fn explore(args: &ExploreArgs) -> anyhow::Result<Survey> {
     let cannot = || format!("cannot write {}", args.output.display());
     // The reading may take a minute, at whose end it is late to learn of a place that cannot be written.
     probe(&args.output).with_context(cannot)?;
+    if !is_free(&args.output) {
+        bail!("{} is there and is no HTML page: name another --output", args.output.display());
+    }
     let survey = survey(args)?;
     let columns = args.data.description_column.iter().chain(&args.data.code_column).cloned().collect();
     let name = args.data.data.as_ref().map_or_else(|| "Starter set".to_owned(), |path| path.display().to_string());

@@ -136,6 +136,7 @@ impl Survey {
     /// # Errors
     /// When the rows do not make a training set.
     pub(crate) fn of_loaded(loaded: Loaded, options: Options, encoder: &Path) -> anyhow::Result<Self> {
+        let loaded = loaded.without_augmented();
         let labelling = options.labelling(&loaded.rows);
         let (mut cells, origins, overlaps) = tally(&loaded.rows, &labelling);
         let prepared = prepare(loaded, options, concat!("unspsc ", env!("CARGO_PKG_VERSION")))?;

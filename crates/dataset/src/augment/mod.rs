@@ -16,9 +16,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unspsc_taxonomy::Level;
+use unspsc_taxonomy::Code;
 
 use crate::digest::{self, Key, Keys, QuickHash};
+use crate::split::{first_of_joined, unit};
 use crate::{Example, Label, Prepared, Splits, fingerprint};
 
 pub use thesaurus::{Thesaurus, ThesaurusError};
@@ -96,7 +97,7 @@ impl Prepared {
         let mut splits = std::mem::take(&mut self.splits);
         let moved = match options.mode {
             AugmentMode::Augment => 0,
-            AugmentMode::Equality => level_out(&mut splits, options),
+            AugmentMode::Equality => level_out(&mut splits, &self.manifest.joined, options),
         };
         let (rows, short) = grow(&splits, thesaurus, options);
         let made = rows.len();
@@ -111,13 +112,12 @@ impl Prepared {
 }
 
 /// Moves what classes have above `options.to` to the test set, titles of one commodity together; returns how many rows.
-fn level_out(splits: &mut Splits, options: AugmentOptions) -> usize {
+fn level_out(splits: &mut Splits, joined: &[(Code, Code)], options: AugmentOptions) -> usize {
+    let first = first_of_joined(joined);
     let mut units = BTreeMap::<(&Label, Key), Vec<usize>>::new();
     let mut excess = BTreeMap::<Label, usize>::new();
     for (index, example) in splits.train.iter().enumerate() {
-        let whole = example.title && example.code.level() == Level::Commodity;
-        let unit = if whole { digest::key(&example.code.to_string()) } else { example.key };
-        units.entry((&example.label, unit)).or_default().push(index);
+        units.entry((&example.label, unit(example, &first))).or_default().push(index);
         *excess.entry(example.label.clone()).or_default() += 1;
     }
     excess.values_mut().for_each(|count| *count = count.saturating_sub(options.to));

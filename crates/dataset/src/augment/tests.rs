@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use unspsc_taxonomy::clean;
+use unspsc_taxonomy::{Level, clean};
 
 use super::*;
 use crate::{Options, Row, label, prepare, starter};
@@ -123,6 +123,25 @@ fn equality_moves_the_excess_to_test_and_commodities_as_a_whole() {
     let codes = |side: &[Example]| side.iter().map(|e| e.code).collect::<HashSet<_>>();
     assert!(codes(&after.splits.train).is_disjoint(&codes(&after.splits.test)));
     assert_eq!(after.manifest.augmentation.map(|a| (a.made, a.moved)), Some((0, 2)));
+}
+
+/// Titles that two commodities share had been forgotten once a set was written and read.
+#[test]
+fn equality_keeps_commodities_together_that_share_a_title() {
+    let texts: Vec<(String, String)> =
+        (0..40).map(|number| (format!("title {number}"), format!("101015{:02}", 1 + number / 2))).collect();
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(text, code)| (text.as_str(), code.as_str())).collect();
+    for seed in 0..20 {
+        let mut before = prepared(&texts, &[]);
+        before.splits.train.iter_mut().for_each(|example| example.title = true);
+        let code = |number: usize| before.splits.train[number].code;
+        before.manifest.joined = (0..10).map(|pair| (code(4 * pair), code(4 * pair + 2))).collect();
+        let joined = before.manifest.joined.clone();
+        let after = before.augmented(&thesaurus(), AugmentOptions { seed, ..options(20, AugmentMode::Equality) });
+        let test: HashSet<_> = after.splits.test.iter().map(|example| example.code).collect();
+        assert_eq!(after.splits.test.len(), 20);
+        assert!(joined.iter().all(|(one, other)| test.contains(one) == test.contains(other)), "{joined:?} {test:?}");
+    }
 }
 
 #[test]

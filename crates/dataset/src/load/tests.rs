@@ -160,12 +160,15 @@ fn folders_are_read_in_order_without_validation_and_other_files() {
         ("prepared/dataset.json", br#"{"prepared_by": "unspsc", "fingerprint": ""}"#),
         ("torn/train.csv", &rows("of a write that was broken off")),
         ("torn/.dataset.json.part", b""),
+        ("damaged/train.csv", &rows("of a set whose provenance cannot be read")),
+        ("damaged/dataset.json", b"{\"prepared_by\": "),
         ("theirs/c.csv", &rows("c")),
+        ("theirs/rejects.csv", &rows("d")),
         ("theirs/dataset.json", b"{}"),
     ]);
     let loaded = load(folder.path(), &Reading::default()).unwrap();
-    expect(&loaded, &[("ax", "43210000"), ("b", "43210000"), ("c", "43210000")]);
-    assert_eq!(loaded.skipped.len(), 4);
+    expect(&loaded, &[("ax", "43210000"), ("b", "43210000"), ("c", "43210000"), ("d", "43210000")]);
+    assert_eq!(loaded.skipped.len(), 5);
     // A channel that is itself called validation is what was asked for.
     expect(&load(&folder.path().join("validation"), &Reading::default()).unwrap(), &[("never", "43210000")]);
 }
@@ -181,14 +184,37 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_file() {
     for rest in ["", "b,43210000\nc,43210000\n", "b,43210000"] {
         let csv = format!("description,unspsc\nfirst,43210000\n\"second,43210000\n{rest}");
         let error = load_one("own.csv", csv.as_bytes()).unwrap_err().to_string();
-        assert!(error.ends_with("own.csv, line 3: the quote that opens there is not closed"), "{rest}: {error}");
+        assert!(
+            error.ends_with("own.csv, line 3: a quote in the record that begins there is not closed"),
+            "{rest}: {error}"
+        );
     }
     let error = load_one("own.csv", b"description,\"unspsc\na,43210000\n").unwrap_err().to_string();
-    assert!(error.ends_with("own.csv, line 1: the quote that opens there is not closed"), "{error}");
+    assert!(error.ends_with("own.csv, line 1: a quote in the record that begins there is not closed"), "{error}");
+    let header = format!("description,\"{}unspsc\"\na,43210000\n", "x\n".repeat(300));
+    let error = load_one("own.csv", header.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("own.csv, line 1: a record is longer than"), "{error}");
     let csv = format!("description,unspsc\na,43210000\n{}b,43210000{}", "\n".repeat(3000), "\n".repeat(3000));
     expect(&load_one("own.csv", csv.as_bytes()).unwrap(), &[("a", "43210000"), ("b", "43210000")]);
     let csv = format!("description,unspsc\n\"in{}quotes\",43210000\n", "\n".repeat(150));
     expect(&load_one("own.csv", csv.as_bytes()).unwrap(), &[("in quotes", "43210000")]);
+}
+
+/// The CSV reader leaves the LF of CR LF, and blank lines, to the record that follows.
+#[test]
+fn rejects_and_errors_name_the_line_whatever_the_line_ends() {
+    for end in ["\n", "\r\n"] {
+        let blank = end.repeat(50);
+        let csv = format!(
+            "description,unspsc{end}a,43210000{end}{blank}\"b{end}b\",43210000{end}c,no{end}{blank}d,none{end}"
+        );
+        let lines: Vec<u32> = load_one("own.csv", csv.as_bytes()).unwrap().rejects.iter().map(|r| r.place.1).collect();
+        assert_eq!(lines, [55, 106], "{end:?}");
+        let error = load_one("own.csv", format!("{csv}\"e,43210000").as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("own.csv, line 107:"), "{error}");
+        let utf16: Vec<u8> = [0xfeff].into_iter().chain(csv.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(load_one("own.csv", &utf16).unwrap().rejects[0].place.1, 55);
+    }
 }
 
 #[test]

@@ -132,12 +132,33 @@ fn a_set_of_which_nothing_can_be_held_out_is_refused() {
     let row = |text: &str, code: &str| Row::new(text, code.parse().unwrap(), "own.csv");
     let rows = vec![row("a", "43000000"), row("b", "43000000"), row("c", "44000000"), row("d", "44000000")];
     let error = prepare(Loaded { rows, ..Loaded::default() }, options(), "test 1").unwrap_err().to_string();
-    assert!(error.starts_with("no label has three texts"), "{error}");
+    assert!(error.starts_with("no label has three texts or commodities"), "{error}");
+}
+
+#[test]
+fn rejects_that_were_deleted_are_not_made_up() {
+    let [folder, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let set = prepare(starter().unwrap(), options(), "test 1").unwrap();
+    set.write(folder.path()).unwrap();
+    set.write(other.path()).unwrap();
+    fs::remove_file(folder.path().join(REJECTS)).unwrap();
+    Prepared::read(folder.path()).unwrap().write(other.path()).unwrap();
+    assert!(!other.path().join(REJECTS).exists());
+}
+
+#[test]
+fn a_link_in_the_way_is_replaced_and_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "x").unwrap();
+    std::os::unix::fs::symlink(&precious, folder.path().join(".train.csv.part")).unwrap();
+    prepare(starter().unwrap(), options(), "test 1").unwrap().write(folder.path()).unwrap();
+    assert_eq!(fs::read_to_string(precious).unwrap(), "x");
 }
 
 #[test]
 fn files_of_others_are_never_replaced() {
-    for name in [TRAIN, REJECTS, MANIFEST] {
+    for name in NAMES {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(name), "{}").unwrap();
         let before = listing(folder.path());
@@ -154,9 +175,9 @@ fn a_write_that_was_broken_off_can_be_repeated_and_is_no_set() {
     set.write(folder.path()).unwrap();
     let before = listing(folder.path());
     fs::rename(folder.path().join(MANIFEST), folder.path().join(".dataset.json.part")).unwrap();
-    assert!(
-        is_prepared(folder.path()) && matches!(Prepared::read(folder.path()), Err(DatasetError::NotPrepared { .. }))
-    );
+    for error in [Prepared::read(folder.path()).unwrap_err(), load(folder.path(), &Reading::default()).unwrap_err()] {
+        assert!(error.to_string().contains("was broken off, so that it holds no set"), "{error}");
+    }
     set.write(folder.path()).unwrap();
     assert_eq!(listing(folder.path()), before);
     let lock = File::open(folder.path()).unwrap();
