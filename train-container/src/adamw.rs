@@ -118,22 +118,26 @@ impl AdamW {
         Ok(())
     }
 
-    /// Backward pass from `loss`, gradient clipping, one update at `rate`. Returns the gradients' L2 norm before
-    /// clipping; where that is not finite, nothing is updated.
-    pub(crate) fn step(&mut self, loss: &Tensor, rate: f64) -> Result<f64, TchError> {
-        let gradients = Tensor::f_run_backward(&[loss], &self.parameters, false, false)?;
+    /// Backward pass from `loss`: one gradient a parameter, in its shape.
+    pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, TchError> {
+        Tensor::f_run_backward(&[loss], &self.parameters, false, false)
+    }
+
+    /// Divides the gradients by `scale`, clips them, and makes one update at `rate`. Returns their L2 norm before clipping;
+    /// where that is not finite, nothing is updated.
+    pub(crate) fn step(&mut self, gradients: &[Tensor], scale: f64, rate: f64) -> Result<f64, TchError> {
         let _no_graph = tch::no_grad_guard();
         let norms: Vec<Tensor> = gradients.iter().map(Tensor::f_norm).collect::<Result<_, _>>()?;
-        let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])?;
+        let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? / scale;
         if !norm.is_finite() {
             return Ok(norm);
         }
         self.steps += 1;
-        let clip = (MAX_GRADIENT_NORM / norm.max(1e-6)).min(1.0);
-        for ((group, pieces), gradient) in self.pieces.iter_mut().zip(&gradients) {
+        let factor = (MAX_GRADIENT_NORM / norm.max(1e-6)).min(1.0) / scale;
+        for ((group, pieces), gradient) in self.pieces.iter_mut().zip(gradients) {
             let rate = rate * group.rate_factor();
             let decay = if group.decays() { 1.0 - rate * self.weight_decay } else { 1.0 };
-            let update = Update::new(rate, decay, clip, self.epsilon, self.steps);
+            let update = Update::new(rate, decay, factor, self.epsilon, self.steps);
             for (piece, gradient) in pieces.iter_mut().zip(gradient.f_reshape([-1])?.f_split(self.piece_length, 0)?) {
                 update.apply(piece, gradient)?;
             }
@@ -145,24 +149,25 @@ impl AdamW {
 /// The numbers of one step, arranged so that each element is touched as rarely as can be.
 struct Update {
     decay: f64,
-    clip: f64,
+    /// Of the gradient: clipping, and the way back from its scale.
+    factor: f64,
     /// Factor of √variance, and the term added to it: the denominator with the step size in it.
     scale: f64,
     offset: f64,
 }
 
 impl Update {
-    fn new(rate: f64, decay: f64, clip: f64, epsilon: f64, steps: i32) -> Self {
+    fn new(rate: f64, decay: f64, factor: f64, epsilon: f64, steps: i32) -> Self {
         let (correction1, correction2) = (1.0 - BETA1.powi(steps), 1.0 - BETA2.powi(steps));
         // value -= rate · (mean / correction1) / (√(variance / correction2) + ε)
         //        = mean / (√variance · scale + offset)
         let inverse = -correction1 / rate;
-        Self { decay, clip, scale: inverse / correction2.sqrt(), offset: inverse * epsilon }
+        Self { decay, factor, scale: inverse / correction2.sqrt(), offset: inverse * epsilon }
     }
 
     fn apply(&self, piece: &mut Piece, mut gradient: Tensor) -> Result<(), TchError> {
-        if self.clip < 1.0 {
-            gradient = gradient.f_mul_scalar_(self.clip)?;
+        if self.factor < 1.0 {
+            gradient = gradient.f_mul_scalar_(self.factor)?;
         }
         let Piece { value, mean, variance } = piece;
         let _ = mean.f_lerp_(&gradient, 1.0 - BETA1)?;
@@ -207,7 +212,10 @@ mod tests {
         let mut reference = config.build(&theirs, 1e-2).unwrap();
         reference.set_weight_decay_group(Group::Bias as usize, 0.0);
         for step in 0..5 {
-            let norm = optimizer.step(&loss(&matrix, &bias, step), 1e-2).unwrap();
+            // A scale that is taken out again changes nothing.
+            let scale = if step % 2 == 0 { 1.0 } else { 1024.0 };
+            let gradients = optimizer.gradients(&(loss(&matrix, &bias, step) * scale)).unwrap();
+            let norm = optimizer.step(&gradients, scale, 1e-2).unwrap();
             assert!(norm > MAX_GRADIENT_NORM, "clipping has to be part of the comparison: {norm}");
             reference.backward_step_clip_norm(&loss(&their_matrix, &their_bias, step), MAX_GRADIENT_NORM);
         }
@@ -221,7 +229,8 @@ mod tests {
         let (store, matrix, bias) = store();
         let before = matrix.copy();
         let mut optimizer = AdamW::new(&store, 1e-8, 0.1).unwrap();
-        assert!(!optimizer.step(&(loss(&matrix, &bias, 0) * f64::NAN), 1e-2).unwrap().is_finite());
+        let gradients = optimizer.gradients(&(loss(&matrix, &bias, 0) * f64::NAN)).unwrap();
+        assert!(!optimizer.step(&gradients, 1.0, 1e-2).unwrap().is_finite());
         assert_eq!(matrix, before);
     }
 }

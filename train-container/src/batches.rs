@@ -13,22 +13,34 @@ pub(crate) fn shuffled(lengths: &[usize], batch_size: usize, random: &mut impl R
     rows.shuffle(random);
     let mut batches = Vec::with_capacity(rows.len().div_ceil(batch_size));
     for window in rows.chunks_mut(batch_size * WINDOW) {
-        batches.extend(sorted(window, lengths, batch_size));
+        longest_first(window, lengths);
+        batches.extend(window.chunks(batch_size).map(<[usize]>::to_vec));
     }
     batches.shuffle(random);
     batches
 }
 
-/// All rows, in batches of similar length, longest first: a batch that does not fit shows at once.
-pub(crate) fn by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+/// All rows, longest first: what does not fit into memory shows at once. Rows of equal length keep their order.
+pub(crate) fn by_length(lengths: &[usize]) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..lengths.len()).collect();
-    sorted(&mut rows, lengths, batch_size)
+    longest_first(&mut rows, lengths);
+    rows
 }
 
-/// `rows` in batches, longest first; rows of equal length keep their order.
-fn sorted(rows: &mut [usize], lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+/// A batch cut so that no part has more than `max_tokens` tokens, filled-up ones included; a row of its own may have more.
+/// `rows` stand longest first.
+pub(crate) fn passes<'a>(rows: &'a [usize], lengths: &[usize], max_tokens: usize) -> Vec<&'a [usize]> {
+    let (mut passes, mut rest) = (Vec::new(), rows);
+    while let Some(longest) = rest.first().and_then(|row| lengths.get(*row)) {
+        let (pass, others) = rest.split_at((max_tokens / (*longest).max(1)).clamp(1, rest.len()));
+        passes.push(pass);
+        rest = others;
+    }
+    passes
+}
+
+fn longest_first(rows: &mut [usize], lengths: &[usize]) {
     rows.sort_by_key(|row| std::cmp::Reverse(lengths.get(*row)));
-    rows.chunks(batch_size).map(<[usize]>::to_vec).collect()
 }
 
 #[cfg(test)]
@@ -75,8 +87,19 @@ mod tests {
     }
 
     #[test]
+    fn no_pass_is_larger_than_memory_allows() {
+        let lengths = [8, 5, 4, 2, 2, 1];
+        let rows: Vec<usize> = (0..6).collect();
+        let passes = |max_tokens| super::passes(&rows, &lengths, max_tokens);
+        assert_eq!(passes(48), [&rows[..]]);
+        assert_eq!(passes(10), [&rows[..1], &rows[1..3], &rows[3..]]);
+        assert_eq!(passes(1).len(), 6);
+        assert!(super::passes(&[], &lengths, 10).is_empty());
+    }
+
+    #[test]
     fn evaluation_goes_from_long_to_short() {
-        assert_eq!(by_length(&[3, 9, 1, 9, 5], 2), [vec![1, 3], vec![4, 0], vec![2]]);
-        assert!(by_length(&[], 2).is_empty());
+        assert_eq!(by_length(&[3, 9, 1, 9, 5]), [1, 3, 4, 0, 2]);
+        assert!(by_length(&[]).is_empty());
     }
 }

@@ -63,6 +63,12 @@ pub enum TrainError {
     Panic(String),
 }
 
+/// Whether the device had too little memory for an operation.
+pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
+    // libtorch has a class for it and tch passes on only its text.
+    error.to_string().contains("out of memory")
+}
+
 impl TrainError {
     /// What the process ends with: 1 if the input is to blame, 3 if not (2 is the command line's).
     #[must_use]

@@ -5,23 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Reduction, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 use unspsc_contract::{Calibration, ClassRecall, ConfusionMatrix, Evaluation};
 use unspsc_dataset::Label;
 use unspsc_taxonomy::Titles;
 
 use crate::TrainError;
-use crate::batches::by_length;
+use crate::batches::{by_length, passes};
 use crate::calibration::Reliability;
-use crate::classifier::Classifier;
 use crate::confusion::Confusion;
-use crate::criterion::Criterion;
-use crate::stop::Stop;
+use crate::task::Task;
 use crate::temperature::Sample;
-use crate::texts::{NO_TARGET, Texts, targets};
+use crate::texts::{Texts, targets};
 
-/// Rows that go through the network together. Larger batches are no faster on a CPU, and pad more.
-const BATCH_SIZE: usize = 64;
+/// Tokens that go through the network together on a CPU, where more are no faster, and pad more.
+const CPU_TOKENS: usize = 1024;
 
 /// Logits that are kept to fit a temperature to, 80 MB: every row's up to a thousand classes and 20,000 rows.
 const MAX_SAMPLE: usize = 20_000_000;
@@ -71,32 +69,33 @@ impl Default for Evaluated {
     }
 }
 
-/// Judges `classifier`, which knows the first `classes` labels, on `texts`; nothing where `stop` came first.
+/// Judges the classifier of `task` on `texts`; nothing where it was asked to stop first.
 pub(crate) fn evaluate(
-    classifier: &dyn Classifier,
-    criterion: &Criterion,
+    task: Task<'_>,
     texts: &Texts,
-    classes: usize,
     temperature: Temperature,
-    stop: &Stop,
 ) -> Result<Option<Evaluated>, TrainError> {
+    let Task { classifier, classes, criterion, settings, stop, .. } = task;
     let _no_graph = tch::no_grad_guard();
     let device = classifier.store().device();
-    let (mut sum, mut known) = (0.0, 0);
+    let max_tokens = if device == Device::Cpu { CPU_TOKENS } else { usize::MAX }.min(settings.max_batch_tokens);
+    let (mut sum, mut weight) = (0.0, 0.0);
     let lengths = texts.lengths();
     let mut tally = Tally::new(temperature, lengths.len(), classes);
-    for rows in by_length(&lengths, BATCH_SIZE) {
+    for rows in passes(&by_length(&lengths), &lengths, max_tokens) {
         if stop.requested() {
             return Ok(None);
         }
-        let truth = texts.classes(&rows);
+        let truth = texts.classes(rows);
         let targets = targets(&truth, classes, device)?;
-        let logits = classifier.logits(&texts.batch(&rows, device)?, false)?; // [batch, classes]
-        sum += criterion.loss(&logits, &targets, Reduction::Sum)?.f_double_value(&[])?;
-        known += Vec::<i64>::try_from(&targets)?.iter().filter(|target| **target != NO_TARGET).count();
-        tally.count(&rows, &truth, &logits, &targets)?;
+        let logits = classifier.logits(&texts.batch(rows, device)?, false)?; // [batch, classes]
+        sum += criterion.sum(&logits, &targets)?.f_double_value(&[])?;
+        weight += criterion.weight(&truth);
+        tally.count(rows, &truth, &logits, &targets)?;
     }
-    Ok(Some(Evaluated { loss: sum / known.max(1) as f64, ..tally.finish() }))
+    // No label of these rows may occur in training.
+    let loss = if weight > 0.0 { sum / weight } else { 0.0 };
+    Ok(Some(Evaluated { loss, ..tally.finish() }))
 }
 
 /// Counts batches of logits, of which it keeps no more than a sample.

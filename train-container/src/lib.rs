@@ -18,10 +18,12 @@ mod network;
 mod openmp;
 mod options;
 mod outputs;
+mod precision;
 mod progress;
 mod report;
 mod schedule;
 mod stop;
+mod task;
 mod temperature;
 mod tensors;
 mod texts;
@@ -35,8 +37,8 @@ mod tiny_encoder;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use tch::Device;
-use unspsc_contract::{OptMl, metrics};
+use tch::{Device, Kind};
+use unspsc_contract::{Hyperparameters, ModelKind, OptMl, metrics};
 use unspsc_dataset::Label;
 
 use checkpoint::Checkpoints;
@@ -46,7 +48,7 @@ use environment::{Environment, Lookup};
 use evaluation::{Evaluated, Temperature, evaluate};
 use outputs::{Machine, Results};
 use stop::Stop;
-use training::Task;
+use task::Task;
 
 pub use classifier::TrainedClassifier;
 pub use error::TrainError;
@@ -74,7 +76,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     // Settings.
     let environment = Environment::resolve(options, variables)?;
     let settings = &environment.hyperparameters;
-    let machine = set_up(settings.seed);
+    let machine = set_up(settings);
     tracing::info!("{TRAINED_BY} on {machine}: {}", outputs::one_line(&settings.to_map()));
 
     // Data and model.
@@ -82,16 +84,16 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let mut checkpoints = Checkpoints::open(&environment, &data);
     let from = checkpoints.as_mut().and_then(Checkpoints::newest);
     let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
-    let (classifier, texts) = classifier::prepare(&environment, &data, machine.device, words, stop)?;
+    let (classifier, texts) = classifier::prepare(&environment, &data, &machine, words, stop)?;
     let classes = data.labels.len();
-    let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings.logit_adjustment, machine.device)?;
+    let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings, machine.device)?;
 
     // Training, then the one look at the test split.
     let classifier = classifier.as_ref();
-    let task = Task { classifier, texts: &texts, classes, criterion: &criterion, settings, stop };
+    let task = Task { classifier, texts: &texts, classes, criterion: &criterion, settings, kind: machine.kind, stop };
     let mut trained = training::train(task, checkpoints, from.as_ref())?;
     let temperature = trained.temperature();
-    let test = evaluate(classifier, &criterion, &texts.test, classes, Temperature::Given(temperature), stop)?;
+    let test = evaluate(task, &texts.test, Temperature::Given(temperature))?;
     trained.stopped |= test.is_none();
     log_test(test.as_ref(), temperature);
 
@@ -111,13 +113,18 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     Ok(())
 }
 
-/// Seeds libtorch and chooses device and threads.
-fn set_up(seed: u64) -> Machine {
-    tch::manual_seed(seed.cast_signed());
+/// Seeds libtorch and chooses device, threads and precision.
+fn set_up(settings: &Hyperparameters) -> Machine {
+    tch::manual_seed(settings.seed.cast_signed());
     // OpenMP counts the machine's processors; a container may be allowed fewer.
     let threads = available_parallelism().map_or(1, |threads| i32::try_from(threads.get()).unwrap_or(i32::MAX));
     tch::set_num_threads(threads);
-    Machine { device: Device::cuda_if_available(), threads }
+    let device = Device::cuda_if_available();
+    let kind = match settings.model {
+        ModelKind::Encoder => precision::kind(settings.precision, device),
+        ModelKind::Rnn => Kind::Float,
+    };
+    Machine { device, threads, kind }
 }
 
 /// Training rows by class.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use tch::Device;
+use tch::{Device, Kind};
 use unspsc_artifact::Scores;
 use unspsc_contract::{DataSummary, Evaluation, TrainingReport, files};
 use unspsc_dataset::Label;
@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::evaluation::Evaluated;
 use crate::report::{self, Circumstances};
 use crate::training::Trained;
-use crate::{TRAINED_BY, TrainError};
+use crate::{TRAINED_BY, TrainError, precision};
 
 /// What the job ran on.
 #[derive(Debug, Clone, Copy)]
@@ -24,14 +24,17 @@ pub(crate) struct Machine {
     pub(crate) device: Device,
     /// Threads of libtorch on the CPU.
     pub(crate) threads: i32,
+    /// What the network computes in while it is trained.
+    pub(crate) kind: Kind,
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.device {
-            Device::Cuda(index) => write!(f, "GPU {index}"),
-            _ => write!(f, "CPU, {} threads", self.threads),
+            Device::Cuda(index) => write!(f, "GPU {index}")?,
+            _ => write!(f, "CPU, {} threads", self.threads)?,
         }
+        write!(f, ", {}", precision::name(self.kind))
     }
 }
 

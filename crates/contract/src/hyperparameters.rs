@@ -25,6 +25,28 @@ pub enum Pooling {
     Mean,
 }
 
+/// What each class's rows count in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassWeights {
+    /// Every row counts the same.
+    None,
+    /// A class's rows together count as much as any other's: rows / (classes · rows of the class), scikit-learn's `balanced`.
+    Balanced,
+}
+
+/// What the network computes in while it is trained; weights and optimiser are float32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// bfloat16 where the hardware has it, float16 on older GPUs, float32 on other CPUs.
+    Auto,
+    /// Single precision.
+    Float32,
+    /// Half precision, with dynamic loss scaling.
+    Float16,
+    /// Half precision with single precision's range.
+    BFloat16,
+}
+
 macro_rules! words {
     ($type:ty, $($variant:path => $word:literal),+) => {
         impl Display for $type {
@@ -48,6 +70,14 @@ macro_rules! words {
 
 words!(ModelKind, ModelKind::Encoder => "encoder", ModelKind::Rnn => "rnn");
 words!(Pooling, Pooling::Cls => "cls", Pooling::Mean => "mean");
+words!(ClassWeights, ClassWeights::None => "none", ClassWeights::Balanced => "balanced");
+words!(
+    Precision,
+    Precision::Auto => "auto",
+    Precision::Float32 => "float32",
+    Precision::Float16 => "float16",
+    Precision::BFloat16 => "bfloat16"
+);
 
 /// Everything that a training job can be told.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,10 +86,13 @@ pub struct Hyperparameters {
     pub model: ModelKind,
     /// `level`: the level of the labels; codes finer than it are cut, coarser ones rejected.
     pub level: Level,
-    /// `epochs`: passes over the training rows.
-    pub epochs: usize,
+    /// `epochs`: passes over the training rows; the last may be a part of one.
+    pub epochs: f64,
     /// `batch_size`: rows a step.
     pub batch_size: usize,
+    /// `max_batch_tokens`: tokens, filled-up ones included, that go through the network at a time. A step with more of them
+    /// is split, and its gradients are added up.
+    pub max_batch_tokens: usize,
     /// `learning_rate`: AdamW's step size after warm-up; a new head beside a pretrained encoder has ten times as much.
     pub learning_rate: f64,
     /// `adam_epsilon`: AdamW's denominator term.
@@ -75,6 +108,15 @@ pub struct Hyperparameters {
     /// `logit_adjustment`: weight τ of the log class prior added to the logits in the loss (Menon et al. 2021,
     /// <https://arxiv.org/abs/2007.07314>); 0 trains for accuracy, 1 for balanced accuracy.
     pub logit_adjustment: f64,
+    /// `label_smoothing`: share of the target that is spread evenly over all labels.
+    pub label_smoothing: f64,
+    /// `class_weights`: what each class's rows count in the loss.
+    pub class_weights: ClassWeights,
+    /// `early_stopping_patience`: epochs without a better balanced accuracy on validation after which training ends; 0 means
+    /// that it never ends early.
+    pub early_stopping_patience: usize,
+    /// `precision`: what the encoder computes in while it is trained; ignored by `rnn`, which is too small to gain by it.
+    pub precision: Precision,
     /// `seed`: of the split, the initial head, the batch order and dropout.
     pub seed: u64,
     /// `checkpoint_seconds`: time between two checkpoints; 0 means one at the end of every epoch and none within.
@@ -106,11 +148,12 @@ pub enum HyperparameterError {
 
 impl Hyperparameters {
     /// Every name, in the order of the documentation.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 18] = [
         "model",
         "level",
         "epochs",
         "batch_size",
+        "max_batch_tokens",
         "learning_rate",
         "adam_epsilon",
         "weight_decay",
@@ -118,6 +161,10 @@ impl Hyperparameters {
         "max_length",
         "pooling",
         "logit_adjustment",
+        "label_smoothing",
+        "class_weights",
+        "early_stopping_patience",
+        "precision",
         "seed",
         "checkpoint_seconds",
     ];
@@ -128,8 +175,9 @@ impl Hyperparameters {
         let encoder = Self {
             model,
             level: Level::Segment,
-            epochs: 3,
+            epochs: 3.0,
             batch_size: 32,
+            max_batch_tokens: 16_384,
             learning_rate: 2e-4,
             adam_epsilon: 1e-8,
             weight_decay: 0.01,
@@ -137,13 +185,19 @@ impl Hyperparameters {
             max_length: 64,
             pooling: Pooling::Mean,
             logit_adjustment: 1.0,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::None,
+            early_stopping_patience: 10,
+            precision: Precision::Auto,
             seed: 17,
             checkpoint_seconds: 300.0,
         };
         match model {
             ModelKind::Encoder => encoder,
             // The reference project's values for its recurrent network.
-            ModelKind::Rnn => Self { epochs: 200, batch_size: 1024, learning_rate: 1e-3, warmup_ratio: 0.0, ..encoder },
+            ModelKind::Rnn => {
+                Self { epochs: 200.0, batch_size: 1024, learning_rate: 1e-3, warmup_ratio: 0.0, ..encoder }
+            }
         }
     }
 
@@ -166,8 +220,9 @@ impl Hyperparameters {
         Ok(Self {
             model: default.model,
             level: raw.word("level", default.level)?,
-            epochs: raw.number("epochs", default.epochs, 1..=10_000)?,
+            epochs: raw.number("epochs", default.epochs, 0.001..=10_000.0)?,
             batch_size: raw.number("batch_size", default.batch_size, 1..=65_536)?,
+            max_batch_tokens: raw.number("max_batch_tokens", default.max_batch_tokens, 1..=1_048_576)?,
             learning_rate: raw.number("learning_rate", default.learning_rate, 1e-8..=1.0)?,
             adam_epsilon: raw.number("adam_epsilon", default.adam_epsilon, 1e-12..=1e-2)?,
             weight_decay: raw.number("weight_decay", default.weight_decay, 0.0..=1.0)?,
@@ -175,6 +230,14 @@ impl Hyperparameters {
             max_length: raw.number("max_length", default.max_length, 3..=512)?,
             pooling: raw.word("pooling", default.pooling)?,
             logit_adjustment: raw.number("logit_adjustment", default.logit_adjustment, 0.0..=4.0)?,
+            label_smoothing: raw.number("label_smoothing", default.label_smoothing, 0.0..=0.9)?,
+            class_weights: raw.word("class_weights", default.class_weights)?,
+            early_stopping_patience: raw.number(
+                "early_stopping_patience",
+                default.early_stopping_patience,
+                0..=10_000,
+            )?,
+            precision: raw.word("precision", default.precision)?,
             seed: raw.number("seed", default.seed, 0..=u64::from(u32::MAX))?,
             checkpoint_seconds: raw.number("checkpoint_seconds", default.checkpoint_seconds, 0.0..=86_400.0)?,
         })
@@ -183,11 +246,12 @@ impl Hyperparameters {
     /// The string form of all of them; [`Hyperparameters::from_map`] reads it back unchanged.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        let entries: [(&str, String); 13] = [
+        let entries: [(&str, String); 18] = [
             ("model", self.model.to_string()),
             ("level", self.level.to_string()),
             ("epochs", self.epochs.to_string()),
             ("batch_size", self.batch_size.to_string()),
+            ("max_batch_tokens", self.max_batch_tokens.to_string()),
             ("learning_rate", self.learning_rate.to_string()),
             ("adam_epsilon", self.adam_epsilon.to_string()),
             ("weight_decay", self.weight_decay.to_string()),
@@ -195,6 +259,10 @@ impl Hyperparameters {
             ("max_length", self.max_length.to_string()),
             ("pooling", self.pooling.to_string()),
             ("logit_adjustment", self.logit_adjustment.to_string()),
+            ("label_smoothing", self.label_smoothing.to_string()),
+            ("class_weights", self.class_weights.to_string()),
+            ("early_stopping_patience", self.early_stopping_patience.to_string()),
+            ("precision", self.precision.to_string()),
             ("seed", self.seed.to_string()),
             ("checkpoint_seconds", self.checkpoint_seconds.to_string()),
         ];
@@ -254,7 +322,7 @@ mod tests {
     #[test]
     fn round_trip() {
         for model in [ModelKind::Encoder, ModelKind::Rnn] {
-            let hyperparameters = Hyperparameters { seed: 3, weight_decay: 0.25, ..Hyperparameters::defaults(model) };
+            let hyperparameters = Hyperparameters { seed: 3, epochs: 1.5, ..Hyperparameters::defaults(model) };
             assert_eq!(Hyperparameters::from_map(&hyperparameters.to_map()), Ok(hyperparameters.clone()));
             assert_eq!(hyperparameters.to_map().len(), Hyperparameters::NAMES.len());
         }
@@ -270,13 +338,13 @@ mod tests {
             ("_tuning_objective_metric", "validation:accuracy"),
         ]));
         let read = read.unwrap();
-        assert_eq!((read.epochs, read.learning_rate, read.model), (7, 3e-5, ModelKind::Encoder));
+        assert_eq!((read.epochs, read.learning_rate, read.model), (7.0, 3e-5, ModelKind::Encoder));
     }
 
     #[test]
     fn the_model_kind_chooses_the_defaults() {
         let rnn = Hyperparameters::from_map(&map(&[("model", "rnn")])).unwrap();
-        assert_eq!((rnn.epochs, rnn.batch_size, rnn.max_length), (200, 1024, 64));
+        assert_eq!((rnn.epochs, rnn.batch_size, rnn.max_length), (200.0, 1024, 64));
     }
 
     #[test]
@@ -284,7 +352,7 @@ mod tests {
         for (name, value, message) in [
             ("epoch", "1", "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
             ("zzzzzzzzzz", "1", "hyperparameter `zzzzzzzzzz` is unknown; known are model, level, epochs"),
-            ("epochs", "0", "hyperparameter `epochs` is `0`, allowed: 1 to 10000"),
+            ("epochs", "0", "hyperparameter `epochs` is `0`, allowed: 0.001 to 10000"),
             ("learning_rate", "nan", "hyperparameter `learning_rate` is `nan`, allowed: 0.00000001 to 1"),
             ("pooling", "max", "hyperparameter `pooling` is `max`, allowed: cls, mean"),
             ("level", "genus", "`genus` is no UNSPSC level"),

@@ -10,7 +10,7 @@ pub mod metrics;
 mod paths;
 mod report;
 
-pub use hyperparameters::{HyperparameterError, Hyperparameters, ModelKind, Pooling};
+pub use hyperparameters::{ClassWeights, HyperparameterError, Hyperparameters, ModelKind, Pooling, Precision};
 pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 pub use report::{
     Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,

@@ -20,6 +20,7 @@ use unspsc_contract::EpochReport;
 use crate::TrainError;
 use crate::data::Data;
 use crate::environment::Environment;
+use crate::precision::LossScale;
 use crate::tensors::{self, Tensors};
 use folder::Unusable;
 use identity::Identity;
@@ -49,8 +50,12 @@ pub(crate) struct Position {
     pub(crate) batches: usize,
     /// Steps that are done, over all epochs.
     pub(crate) step: usize,
-    /// Sum of the loss over this epoch's rows so far.
+    /// Rows of this epoch that are done.
+    pub(crate) rows: usize,
+    /// Sum of the loss over them, each times its weight.
     pub(crate) loss_sum: f64,
+    /// Sum of their weights.
+    pub(crate) weight_sum: f64,
     /// Seconds that this epoch's steps have taken.
     pub(crate) seconds: f64,
 }
@@ -61,6 +66,8 @@ pub(crate) struct State {
     pub(crate) position: Position,
     /// Updates that the optimiser has made.
     pub(crate) updates: i32,
+    /// What the next loss is multiplied by.
+    pub(crate) loss_scale: LossScale,
     /// One entry a finished epoch.
     pub(crate) epochs: Vec<EpochReport>,
     /// The epoch, counted from 1, whose weights are the best.

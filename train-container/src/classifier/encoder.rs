@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tch::kind::FLOAT_CPU;
 use tch::nn::VarStore;
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, Weights};
 use unspsc_contract::{Hyperparameters, Pooling, files};
 use unspsc_taxonomy::Level;
@@ -13,6 +14,7 @@ use super::{Classifier, Provenance, tokenise};
 use crate::TrainError;
 use crate::data::Data;
 use crate::network::{EmbeddingRows, Head, Parameters, Transformer, values};
+use crate::outputs::Machine;
 use crate::stop::Stop;
 use crate::tensors::{self, assign, read};
 use crate::texts::{Batch, TextSplits};
@@ -43,9 +45,14 @@ pub(super) struct EncoderNetwork {
 }
 
 impl EncoderNetwork {
-    fn new(config: &ModelConfig, words: usize, pooling: Pooling, device: Device) -> Result<Self, TchError> {
+    fn new(
+        config: &ModelConfig,
+        words: usize,
+        pooling: Pooling,
+        (kind, device): (Kind, Device),
+    ) -> Result<Self, TchError> {
         let store = VarStore::new(device);
-        let parameters = Parameters::new(&store);
+        let parameters = Parameters::new(&store, kind);
         let transformer = Transformer::new(&parameters, config, words)?;
         let head = Head::new(&parameters, config, pooling, config.labels.len())?;
         Ok(Self { store, transformer, head, pooling })
@@ -54,7 +61,7 @@ impl EncoderNetwork {
     /// The classifier in `directory`, complete, on the CPU.
     pub(super) fn load(directory: &Path, artifact: &Artifact) -> Result<Self, TrainError> {
         let Artifact { config, metadata, .. } = artifact;
-        let network = Self::new(config, config.vocab_size, metadata.pooling, Device::Cpu)?;
+        let network = Self::new(config, config.vocab_size, metadata.pooling, FLOAT_CPU)?;
         let weights = Weights::read(&directory.join(files::WEIGHTS)).map_err(TrainError::Model)?;
         for (name, parameter) in network.store.variables() {
             assign(&parameter, &read(&weights, &name, &parameter.size())?)?;
@@ -102,7 +109,7 @@ impl EncoderClassifier {
         (folder, words): (&Path, Option<&[i64]>),
         settings: &Hyperparameters,
         data: &Data,
-        device: Device,
+        machine: &Machine,
         stop: &Stop,
     ) -> Result<(Self, TextSplits), TrainError> {
         let config = folder.join(files::CONFIG);
@@ -130,7 +137,7 @@ impl EncoderClassifier {
                 texts.all_mut().into_iter().flat_map(|side| side.0.iter_mut().map(|text| &mut text.ids)),
             ),
         };
-        let network = EncoderNetwork::new(&config, rows.len(), settings.pooling, device)?;
+        let network = EncoderNetwork::new(&config, rows.len(), settings.pooling, (machine.kind, machine.device))?;
         let table = network.fill(&weights, &config, &rows)?;
         tracing::info!(
             "encoder {}: {} layers of width {}, {} of {} words in use",
@@ -217,7 +224,8 @@ mod tests {
         settings: &Hyperparameters,
         data: &Data,
     ) -> Result<(EncoderClassifier, TextSplits), TrainError> {
-        EncoderClassifier::prepare((folder, None), settings, data, Device::Cpu, &Stop::default())
+        let machine = Machine { device: Device::Cpu, threads: 1, kind: Kind::Float };
+        EncoderClassifier::prepare((folder, None), settings, data, &machine, &Stop::default())
     }
 
     #[test]

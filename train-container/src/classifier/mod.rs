@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use tch::nn::VarStore;
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 use unspsc_contract::ModelKind;
 use unspsc_dataset::{Example, Label, Splits};
 use unspsc_taxonomy::clean;
@@ -16,6 +16,7 @@ use unspsc_taxonomy::clean;
 use crate::TrainError;
 use crate::data::Data;
 use crate::environment::Environment;
+use crate::outputs::Machine;
 use crate::stop::Stop;
 use crate::texts::{Batch, Text, TextSplits, Texts};
 
@@ -54,18 +55,18 @@ pub(crate) struct Provenance {
 pub(crate) fn prepare(
     environment: &Environment,
     data: &Data,
-    device: Device,
+    machine: &Machine,
     words: Option<&[i64]>,
     stop: &Stop,
 ) -> Result<(Box<dyn Classifier>, TextSplits), TrainError> {
     let settings = &environment.hyperparameters;
     match (settings.model, &environment.encoder) {
         (ModelKind::Encoder, Some(folder)) => {
-            let (classifier, texts) = EncoderClassifier::prepare((folder, words), settings, data, device, stop)?;
+            let (classifier, texts) = EncoderClassifier::prepare((folder, words), settings, data, machine, stop)?;
             Ok((Box::new(classifier), texts))
         }
         _ => {
-            let (classifier, texts) = RecurrentClassifier::prepare(settings, data, device, stop)?;
+            let (classifier, texts) = RecurrentClassifier::prepare(settings, data, machine.device, stop)?;
             Ok((Box::new(classifier), texts))
         }
     }

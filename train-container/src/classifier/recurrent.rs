@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tch::nn::VarStore;
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 use unspsc_artifact::RNN_MODEL_TYPE;
 use unspsc_contract::{Hyperparameters, files};
 use unspsc_taxonomy::clean;
@@ -49,7 +49,7 @@ impl RecurrentClassifier {
 
     fn new(words: Words, labels: Vec<String>, max_length: usize, device: Device) -> Result<Self, TchError> {
         let store = VarStore::new(device);
-        let network = Recurrent::new(&Parameters::new(&store), words.len(), labels.len())?;
+        let network = Recurrent::new(&Parameters::new(&store, Kind::Float), words.len(), labels.len())?;
         Ok(Self { store, network, words, labels, max_length })
     }
 }

@@ -54,11 +54,11 @@ impl Head {
             Pooling::Mean => mean(tokens, batch)?,
         };
         let inner = match &self.inner {
-            Inner::Tanh(layer) => layer.forward(&pooled)?.f_tanh()?,
-            Inner::Relu(layer) => layer.forward(&pooled)?.f_relu()?,
+            Inner::Tanh(layer) => layer.forward(&pooled, train)?.f_tanh()?,
+            Inner::Relu(layer) => layer.forward(&pooled, train)?.f_relu()?,
             Inner::Nothing => pooled,
         };
-        self.classifier.forward(&inner.f_dropout(self.dropout, train)?)
+        self.classifier.forward(&inner.f_dropout(self.dropout, train)?, train)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tch::nn::{Init, Path, VarStore};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::adamw::Group;
 
@@ -13,6 +13,7 @@ const FRESH: Init = Init::Randn { mean: 0.0, stdev: 0.02 };
 /// Makes layers whose parameters are named below a prefix.
 pub(crate) struct Parameters<'a> {
     path: Path<'a>,
+    kind: Kind,
 }
 
 /// `x · weightᵀ + bias`.
@@ -22,6 +23,7 @@ pub(crate) struct Linear {
     weight: Tensor,
     /// `[output]`
     bias: Tensor,
+    kind: Kind,
 }
 
 /// Normalisation over the last dimension.
@@ -35,14 +37,15 @@ pub(crate) struct LayerNorm {
 }
 
 impl<'a> Parameters<'a> {
-    /// Parameters of `store`, named from its root.
-    pub(crate) fn new(store: &'a VarStore) -> Self {
-        Self { path: store.root() }
+    /// Parameters of `store`, named from its root. They are float32; dense layers compute in `kind` while they are trained.
+    pub(crate) fn new(store: &'a VarStore, kind: Kind) -> Self {
+        Self { path: store.root(), kind }
     }
 
     /// Parameters below `name`, which may have several parts, as `encoder.layer.0`.
     pub(crate) fn below(&self, name: &str) -> Self {
-        Self { path: name.split('.').fold(self.path.clone(), |path, part| path.sub(part)) }
+        let path = name.split('.').fold(self.path.clone(), |path, part| path.sub(part));
+        Self { path, kind: self.kind }
     }
 
     /// A parameter with its treatment and initial values.
@@ -56,6 +59,7 @@ impl<'a> Parameters<'a> {
         Ok(Linear {
             weight: layer.tensor("weight", &[output, input], Group::FreshMatrix, FRESH)?,
             bias: layer.tensor("bias", &[output], Group::FreshBias, Init::Const(0.0))?,
+            kind: self.kind,
         })
     }
 
@@ -65,6 +69,7 @@ impl<'a> Parameters<'a> {
         Ok(Linear {
             weight: layer.tensor("weight", &[output, input], Group::Matrix, Init::Const(0.0))?,
             bias: layer.tensor("bias", &[output], Group::Bias, Init::Const(0.0))?,
+            kind: self.kind,
         })
     }
 
@@ -82,9 +87,13 @@ impl<'a> Parameters<'a> {
 }
 
 impl Linear {
-    /// `[…, input]` to `[…, output]`.
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        input.f_linear(&self.weight, Some(&self.bias))
+    /// `[…, input]` to `[…, output]`, which is of the layer's kind in training and float32 else: what a model is worth is
+    /// asked of the weights as they are served.
+    pub(crate) fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor, TchError> {
+        // Sums and LayerNorms stay float32: adding float32 to half makes float32, and autograd converts the gradients.
+        let kind = if train { self.kind } else { Kind::Float };
+        let [weight, bias] = [self.weight.f_to_kind(kind)?, self.bias.f_to_kind(kind)?];
+        input.f_to_kind(kind)?.f_linear(&weight, Some(&bias))
     }
 }
 

@@ -81,7 +81,7 @@ mod tests {
     fn filling_up_changes_no_logit() {
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
-        let network = Recurrent::new(&Parameters::new(&store), 20, 4).unwrap();
+        let network = Recurrent::new(&Parameters::new(&store, Kind::Float), 20, 4).unwrap();
         let texts: [&[i64]; 3] = [&[3, 4, 5, 6, 7, 8], &[9], &[10, 11]];
         let logits = |texts: &[&[i64]]| {
             let batch = Batch::new(texts.iter().copied(), Device::Cpu).unwrap();

@@ -151,19 +151,19 @@ impl Layer {
     fn forward(&self, input: &Tensor, mask: Option<&Tensor>, train: bool) -> Result<Tensor, TchError> {
         let attended = self.attention(input, mask, train)?.f_dropout(self.dropout, train)?;
         let middle = self.attention_norm.forward(&attended.f_add(input)?)?;
-        let wide = self.widen.forward(&middle)?.f_gelu("none")?; // [batch, seq, intermediate]; "none": the exact GELU
-        let output = self.narrow.forward(&wide)?.f_dropout(self.dropout, train)?;
+        let wide = self.widen.forward(&middle, train)?.f_gelu("none")?; // [batch, seq, intermediate]; "none": the exact GELU
+        let output = self.narrow.forward(&wide, train)?.f_dropout(self.dropout, train)?;
         self.output_norm.forward(&output.f_add(&middle)?)
     }
 
     fn attention(&self, input: &Tensor, mask: Option<&Tensor>, train: bool) -> Result<Tensor, TchError> {
         let (batch, length, hidden) = input.size3()?;
         let by_head = |tensor: Tensor| tensor.f_view_([batch, length, self.heads, -1])?.f_transpose(1, 2);
-        let query = by_head(self.query.forward(input)?)?; // [batch, heads, seq, hidden / heads]
-        let key = by_head(self.key.forward(input)?)?;
-        let value = by_head(self.value.forward(input)?)?;
+        let query = by_head(self.query.forward(input, train)?)?; // [batch, heads, seq, hidden / heads]
+        let key = by_head(self.key.forward(input, train)?)?;
+        let value = by_head(self.value.forward(input, train)?)?;
         let dropout = if train { self.dropout } else { 0.0 };
         let attended = Tensor::f_scaled_dot_product_attention(&query, &key, &value, mask, dropout, false, None, false)?;
-        self.attention_output.forward(&attended.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?)
+        self.attention_output.forward(&attended.f_transpose(1, 2)?.f_reshape([batch, length, hidden])?, train)
     }
 }

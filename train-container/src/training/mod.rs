@@ -2,17 +2,17 @@
 
 mod run;
 
+#[cfg(test)]
+mod tests;
+
 use tch::nn::VarStore;
 use tch::{TchError, Tensor};
-use unspsc_contract::{EpochReport, Hyperparameters, metrics};
+use unspsc_contract::{EpochReport, metrics};
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Checkpoints};
-use crate::classifier::Classifier;
-use crate::criterion::Criterion;
 use crate::evaluation::Evaluated;
-use crate::stop::Stop;
-use crate::texts::TextSplits;
+use crate::task::Task;
 use run::Run;
 
 /// What training leaves, beside the best weights in the classifier.
@@ -34,18 +34,6 @@ pub(crate) struct Best {
     /// On the validation split.
     pub(crate) validation: Evaluated,
     weights: Vec<Tensor>,
-}
-
-/// What a run works on.
-#[derive(Clone, Copy)]
-pub(crate) struct Task<'a> {
-    pub(crate) classifier: &'a dyn Classifier,
-    pub(crate) texts: &'a TextSplits,
-    /// Labels that the classifier knows.
-    pub(crate) classes: usize,
-    pub(crate) criterion: &'a Criterion,
-    pub(crate) settings: &'a Hyperparameters,
-    pub(crate) stop: &'a Stop,
 }
 
 /// Trains the classifier of `task`, from the start or on from a checkpoint, and leaves in it the weights of the epoch with

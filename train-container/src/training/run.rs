@@ -4,17 +4,20 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Reduction, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
-use super::{Best, Task, Trained, log, report};
+use super::{Best, Trained, log, report};
 use crate::TrainError;
 use crate::adamw::AdamW;
-use crate::batches::shuffled;
+use crate::batches::{passes, shuffled};
 use crate::checkpoint::{BEST, Checkpoint, Checkpoints, MEAN, Position, State, VARIANCE, WEIGHTS};
+use crate::error::is_out_of_memory;
 use crate::evaluation::{Evaluated, Temperature, evaluate};
 use crate::network::trainable;
+use crate::precision::LossScale;
 use crate::progress::Progress;
 use crate::schedule::Schedule;
+use crate::task::Task;
 use crate::tensors::{Tensors, assign};
 use crate::texts::targets;
 
@@ -23,10 +26,14 @@ pub(super) struct Run<'a> {
     task: Task<'a>,
     /// Tokens of each training row.
     lengths: Vec<usize>,
-    /// Steps of all epochs together.
+    /// Steps of an epoch, and of all of them together, of which the last may be a part of one.
+    epoch_steps: usize,
     steps: usize,
     parameters: Vec<(String, Tensor)>,
     optimizer: AdamW,
+    loss_scale: LossScale,
+    /// Tokens that go through the network at a time.
+    max_tokens: usize,
     schedule: Schedule,
     progress: Progress,
     position: Position,
@@ -40,15 +47,20 @@ impl<'a> Run<'a> {
         let settings = task.settings;
         let store = task.classifier.store();
         let lengths = task.texts.train.lengths();
-        let steps = settings.epochs * lengths.len().div_ceil(settings.batch_size);
+        let epoch_steps = lengths.len().div_ceil(settings.batch_size);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count, at least 1")]
+        let steps = (settings.epochs * epoch_steps as f64).round().max(1.0) as usize;
         Ok(Self {
             task,
             lengths,
+            epoch_steps,
             steps,
             parameters: trainable(store),
             optimizer: AdamW::new(store, settings.adam_epsilon, settings.weight_decay)?,
+            loss_scale: LossScale::of(task.kind),
+            max_tokens: settings.max_batch_tokens,
             schedule: Schedule::new(settings.learning_rate, settings.warmup_ratio, steps),
-            progress: Progress::new(settings.epochs, steps, 0),
+            progress: Progress::new(steps.div_ceil(epoch_steps), steps, 0),
             position: Position::default(),
             trained: Trained::default(),
             checkpoints,
@@ -57,7 +69,7 @@ impl<'a> Run<'a> {
 
     /// Goes to where `checkpoint` stands.
     pub(super) fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        let State { position, updates, epochs, best_epoch, .. } = checkpoint.state.clone();
+        let State { position, updates, loss_scale, epochs, best_epoch, .. } = checkpoint.state.clone();
         if let Some(epoch) = best_epoch {
             let weights = checkpoint.read(BEST, &self.parameters)?;
             self.set(&weights)?;
@@ -68,21 +80,34 @@ impl<'a> Run<'a> {
         self.set(&checkpoint.read(WEIGHTS, &self.parameters)?)?;
         let moments = [checkpoint.read(MEAN, &self.parameters)?, checkpoint.read(VARIANCE, &self.parameters)?];
         self.optimizer.restore(updates, &moments)?;
-        self.progress = Progress::new(self.task.settings.epochs, self.steps, position.step);
+        self.loss_scale = loss_scale;
+        self.progress = Progress::new(self.epochs(), self.steps, position.step);
         self.trained.epochs = epochs;
         self.position = position;
         Ok(())
     }
 
-    /// Whether every epoch is done.
+    /// Epochs that are begun if the run is not stopped.
+    fn epochs(&self) -> usize {
+        self.steps.div_ceil(self.epoch_steps)
+    }
+
+    /// Whether every epoch is done, or none has been better for so long that none is expected to be.
     pub(super) fn complete(&self) -> bool {
-        self.position.epoch >= self.task.settings.epochs
+        self.position.epoch >= self.epochs() || self.position.batches == 0 && self.has_stalled()
+    }
+
+    fn has_stalled(&self) -> bool {
+        let patience = self.task.settings.early_stopping_patience;
+        let since = self.trained.best.as_ref().map_or(0, |best| self.position.epoch.saturating_sub(best.epoch));
+        patience > 0 && since >= patience
     }
 
     /// Goes to the end of the epoch under way; false where the job was asked to stop first.
     pub(super) fn epoch(&mut self) -> Result<bool, TrainError> {
-        let Task { settings, stop, .. } = self.task;
-        for rows in self.batches().into_iter().skip(self.position.batches) {
+        let Task { stop, .. } = self.task;
+        let left = self.steps - self.position.step;
+        for rows in self.batches().into_iter().skip(self.position.batches).take(left) {
             if stop.requested() {
                 return Ok(false);
             }
@@ -93,13 +118,16 @@ impl<'a> Run<'a> {
         }
         let started = Instant::now();
         let Some(validation) = self.validate()? else { return Ok(false) };
-        let Position { epoch, step, loss_sum, seconds, .. } = self.position;
-        let rows = self.lengths.len() as f64;
+        let Position { epoch, step, rows, loss_sum, weight_sum, seconds, .. } = self.position;
         let all = seconds + started.elapsed().as_secs_f64();
-        self.trained.epochs.push(report(epoch + 1, loss_sum / rows, &validation, all));
-        log(epoch + 1, settings.epochs, &self.trained.epochs, rows / seconds);
+        self.trained.epochs.push(report(epoch + 1, loss_sum / weight_sum, &validation, all));
+        log(epoch + 1, self.epochs(), &self.trained.epochs, rows as f64 / seconds);
         self.trained.keep(epoch + 1, validation, self.task.classifier.store())?;
         self.position = Position { epoch: epoch + 1, step, ..Position::default() };
+        if self.has_stalled() {
+            let patience = self.task.settings.early_stopping_patience;
+            tracing::info!("no better balanced accuracy in {patience} epochs: training ends early");
+        }
         if self.complete() || self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.due(true)) {
             self.save()?;
         }
@@ -114,32 +142,73 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, rows: &[usize]) -> Result<(), TrainError> {
-        let Task { classifier, texts, classes, criterion, settings, .. } = self.task;
         let started = Instant::now();
-        let device = classifier.store().device();
         let Position { epoch, step, .. } = self.position;
-        // Dropout follows from seed and step, so that a run that goes on drops what it would have dropped.
-        tch::manual_seed(step_seed(settings.seed, step));
-        let targets = targets(&texts.train.classes(rows), classes, device)?; // [batch]
-        let logits = classifier.logits(&texts.train.batch(rows, device)?, true)?; // [batch, classes]
-        let loss = criterion.loss(&logits, &targets, Reduction::Mean)?;
-        let norm = self.optimizer.step(&loss, self.schedule.rate(step))?;
-        if !norm.is_finite() {
+        let weight = self.task.criterion.weight(&self.task.texts.train.classes(rows));
+        let (loss_sum, gradients) = self.gradients(rows, weight)?;
+        let norm = self.optimizer.step(&gradients, self.loss_scale.factor(), self.schedule.rate(step))?;
+        if norm.is_finite() {
+            self.loss_scale.grow();
+        } else if !self.loss_scale.back_off() {
             return Err(TrainError::Diverged { epoch: epoch + 1, step: step + 1 });
         }
-        let loss = loss.f_double_value(&[])?;
         self.position.step += 1;
         self.position.batches += 1;
-        self.position.loss_sum += loss * rows.len() as f64;
+        self.position.rows += rows.len();
+        self.position.loss_sum += loss_sum;
+        self.position.weight_sum += weight;
         self.position.seconds += started.elapsed().as_secs_f64();
-        self.progress.step(epoch + 1, rows.len(), loss);
+        self.progress.step(epoch + 1, rows.len(), loss_sum / weight);
         Ok(())
     }
 
+    /// The loss summed over `rows`, and the gradients of its mean times the loss scale. What does not fit into the
+    /// device's memory at once goes through the network in smaller parts, from here on.
+    fn gradients(&mut self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
+        loop {
+            match self.try_gradients(rows, weight) {
+                Err(error) if is_out_of_memory(&error) && self.halve(rows) => {
+                    tracing::warn!("out of memory; going on with {} tokens at a time: {error}", self.max_tokens);
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TchError> {
+        let Task { classifier, texts, classes, criterion, settings, .. } = self.task;
+        let device = classifier.store().device();
+        // Dropout follows from seed and step, so that a run that goes on drops what it would have dropped.
+        tch::manual_seed(step_seed(settings.seed, self.position.step));
+        let (mut loss_sum, mut sums) = (0.0, Vec::<Tensor>::new());
+        for rows in passes(rows, &self.lengths, self.max_tokens) {
+            let targets = targets(&texts.train.classes(rows), classes, device)?; // [rows]
+            let logits = classifier.logits(&texts.train.batch(rows, device)?, true)?; // [rows, classes]
+            let loss = criterion.sum(&logits, &targets)?;
+            let gradients = self.optimizer.gradients(&loss.f_mul_scalar(self.loss_scale.factor() / weight)?)?;
+            loss_sum += loss.f_double_value(&[])?;
+            if sums.is_empty() {
+                sums = gradients;
+            } else {
+                let _no_graph = tch::no_grad_guard();
+                sums.iter_mut().zip(&gradients).try_for_each(|(sum, gradient)| sum.f_add_(gradient).map(drop))?;
+            }
+        }
+        Ok((loss_sum, sums))
+    }
+
+    /// Halves the largest part of `rows` that goes through the network at a time; false where that is one row already.
+    fn halve(&mut self, rows: &[usize]) -> bool {
+        let parts = passes(rows, &self.lengths, self.max_tokens);
+        let size = |part: &&[usize]| part.first().and_then(|row| self.lengths.get(*row)).map_or(0, |n| n * part.len());
+        let is_divisible = parts.iter().any(|part| part.len() > 1);
+        self.max_tokens = parts.iter().map(size).max().unwrap_or_default() / 2;
+        is_divisible
+    }
+
     fn validate(&self) -> Result<Option<Evaluated>, TrainError> {
-        let Task { classifier, texts, classes, criterion, settings, stop } = self.task;
-        let temperature = Temperature::Fitted { seed: settings.seed };
-        evaluate(classifier, criterion, &texts.validation, classes, temperature, stop)
+        let temperature = Temperature::Fitted { seed: self.task.settings.seed };
+        evaluate(self.task, &self.task.texts.validation, temperature)
     }
 
     /// Writes a checkpoint where there is a place for it and something new to keep.
@@ -163,6 +232,7 @@ impl<'a> Run<'a> {
         let state = State {
             position: self.position.clone(),
             updates: self.optimizer.updates(),
+            loss_scale: self.loss_scale,
             epochs: self.trained.epochs.clone(),
             best_epoch: self.trained.best.as_ref().map(|best| best.epoch),
             words: self.task.classifier.words().to_vec(),

@@ -1,0 +1,23 @@
+//! What is trained and judged, and how.
+
+use tch::Kind;
+use unspsc_contract::Hyperparameters;
+
+use crate::classifier::Classifier;
+use crate::criterion::Criterion;
+use crate::stop::Stop;
+use crate::texts::TextSplits;
+
+/// What a run works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) classifier: &'a dyn Classifier,
+    pub(crate) texts: &'a TextSplits,
+    /// Labels that the classifier knows.
+    pub(crate) classes: usize,
+    pub(crate) criterion: &'a Criterion,
+    pub(crate) settings: &'a Hyperparameters,
+    /// What the classifier computes in while it is trained.
+    pub(crate) kind: Kind,
+    pub(crate) stop: &'a Stop,
+}
