@@ -259,6 +259,9 @@ fn sigterm_while_training_keeps_a_checkpoint_and_the_run_goes_on() {
     assert!(running.until("epoch 1/3 in"));
     let log = running.stop(&job);
     assert_eq!(log.matches("checkpoint step-").count(), 2, "the one found and the one at SIGTERM: {log}");
+    let seen = job.report().profile;
+    assert!(seen.steps_before >= 3, "what was seen before the checkpoint is not in the report, and it says so");
+    assert_eq!(seen.steps.rows[0][0], seen.steps_before as f64 + 1.0);
     job.succeed();
     assert!(weights(&job) == expected);
 }

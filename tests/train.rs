@@ -21,7 +21,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 use train_container::TrainedClassifier;
 use unspsc_artifact::{Architecture, Artifact, ModelConfig, Weights};
-use unspsc_contract::metrics;
+use unspsc_contract::{RuleStatus, metrics};
 
 #[test]
 fn trains_evaluates_and_leaves_a_complete_artifact() {
@@ -69,6 +69,54 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
         let logits = loaded.logits(&["Frozen FISH &amp; pork, 10 kg", "laptop, steel"]).unwrap();
         let best = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
         assert_eq!([best(&logits[0]), best(&logits[1])], [2, 1], "{logits:?}");
+    }
+}
+
+#[test]
+fn a_run_is_watched_and_what_the_rules_find_is_logged_once() {
+    // One class in eleven, of more than 500 rows; a rate at which nothing moves.
+    let mut csv = String::from("description,unspsc\n");
+    for number in 0..720 {
+        let (code, words) = if number % 16 == 0 { GOODS[1] } else { GOODS[0] };
+        writeln!(csv, "\"{} {}, steel no {number}\",{code}", words[number % 3], words[number / 3 % 3]).unwrap();
+    }
+    let job = Job::new(Architecture::Bert, &with(&json!({ "epochs": "3", "learning_rate": "1e-8" })));
+    job.write("ml/input/data/training/rows.csv", &csv);
+    let log = job.succeed();
+    let report = job.report();
+    let verdict = |rule: &str| report.rules.iter().find(|verdict| verdict.rule == rule).unwrap();
+    for (rule, status) in [
+        ("exploding_tensor", RuleStatus::Ok),
+        ("vanishing_gradient", RuleStatus::Ok),
+        ("update_ratio", RuleStatus::Issue),
+        ("padding_share", RuleStatus::Ok),
+        ("class_imbalance", RuleStatus::Issue),
+        ("loss_not_decreasing", RuleStatus::Issue),
+        ("overtraining", RuleStatus::NotEvaluated),
+        ("stalled_training", RuleStatus::Ok),
+    ] {
+        let verdict = verdict(rule);
+        assert_eq!(verdict.status, status, "{verdict:?}");
+        let logged = log.matches(&format!("WARN rule {rule}, step ")).count();
+        assert_eq!(logged, usize::from(status == RuleStatus::Issue), "{rule}: {log}");
+    }
+    assert_eq!(verdict("class_imbalance").step, Some(0));
+
+    let profile = &report.profile;
+    let steps = 3 * report.data.train_rows.div_ceil(8);
+    assert_eq!((profile.steps.rows.len(), profile.steps_before), (steps, 0));
+    let layers = ["step", "embedding", "layer 0", "layer 1", "head"];
+    assert_eq!(profile.gradient_norms.columns, layers);
+    let measured: Vec<f64> = profile.update_ratios.points("head").map(|(step, _)| step).collect();
+    let expected: Vec<f64> = (1..=steps).filter(|step| *step <= 10 || step % 20 == 0).map(|step| step as f64).collect();
+    assert_eq!(measured, expected);
+    assert!(profile.update_ratios.points("head").all(|(_, ratio)| ratio > 0.0));
+    let norm = |step: usize| profile.steps.rows[step - 1][3];
+    let squares: f64 = profile.gradient_norms.rows[0][1..].iter().map(|norm| norm * norm).sum();
+    assert!((squares.sqrt() - norm(1)).abs() < 1e-5 * norm(1), "the layers are the whole: {squares} and {}", norm(1));
+    let page = fs::read_to_string(job.path("ml/output/data/report.html")).unwrap();
+    for part in ["What the rules found", "Class imbalance", "Gradient norm by layer", "Confusion"] {
+        assert!(page.contains(part), "{part}");
     }
 }
 
@@ -240,6 +288,8 @@ fn training_that_diverges_is_recognised() {
     });
     let failure = job.fail(1);
     assert!(failure.contains("diverged in epoch 1, step 1") && failure.contains("learning_rate"), "{failure}");
+    let log = text(&job.run());
+    assert!(log.contains("WARN rule exploding_tensor, step 1: the "), "{log}");
 }
 
 #[test]

@@ -411,7 +411,7 @@ fn wrong_settings_are_refused_before_anything_is_started() {
     let platform = ["--endpoint-url", "http://127.0.0.1:9"];
     let cases: [(&[&str], &str); 5] = [
         (&["train", "--hyperparameter", "epoch=1"], "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
-        (&["train", "--hyperparameter", "epochs=0"], "hyperparameter `epochs` is `0`, allowed: 1 to 10000"),
+        (&["train", "--hyperparameter", "epochs=0"], "hyperparameter `epochs` is `0`, allowed: 0.001 to 10000"),
         (&["train", "--hyperparameter", "seed=1"], "write --seed 1"),
         (&["run", "--model", "rnn"], "is not served"),
         (&["destroy", "--endpoint", "x"], "confirm with --yes"),

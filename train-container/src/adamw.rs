@@ -5,7 +5,7 @@
 //! fetches the tensor from main memory again.
 
 use tch::nn::VarStore;
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// How a group of parameters is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,31 @@ struct Piece {
     value: Tensor,
     mean: Tensor,
     variance: Tensor,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Stepped {
+    /// L2 norm of all gradients together, before clipping; where it is not finite, nothing was updated.
+    pub(crate) norm: f64,
+    /// One entry a parameter where they were asked for, else none.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What a step did to one parameter; gradients are those before clipping.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) elements: usize,
+    /// Whether it has two dimensions.
+    pub(crate) matrix: bool,
+    /// Sum of the gradient's absolute values.
+    pub(crate) gradient_sum: f64,
+    /// L2 norm of the gradient.
+    pub(crate) gradient_norm: f64,
+    /// L2 norm of the values before the update.
+    pub(crate) weight_norm: f64,
+    /// L2 norm of the update, weight decay included.
+    pub(crate) update_norm: f64,
 }
 
 /// The optimiser's settings and state.
@@ -123,15 +148,22 @@ impl AdamW {
         Tensor::f_run_backward(&[loss], &self.parameters, false, false)
     }
 
-    /// Divides the gradients by `scale`, clips them, and makes one update at `rate`. Returns their L2 norm before clipping;
-    /// where that is not finite, nothing is updated.
-    pub(crate) fn step(&mut self, gradients: &[Tensor], scale: f64, rate: f64) -> Result<f64, TchError> {
+    /// Divides the gradients by `scale`, clips them, and makes one update at `rate`. Where their norm is not finite, nothing
+    /// is updated. With `measure` each parameter's change is measured on the way, which changes no bit of it.
+    pub(crate) fn step(
+        &mut self,
+        gradients: &[Tensor],
+        scale: f64,
+        rate: f64,
+        measure: bool,
+    ) -> Result<Stepped, TchError> {
         let _no_graph = tch::no_grad_guard();
         let norms: Vec<Tensor> = gradients.iter().map(Tensor::f_norm).collect::<Result<_, _>>()?;
         let norm = Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])? / scale;
         if !norm.is_finite() {
-            return Ok(norm);
+            return Ok(Stepped { norm, changes: Vec::new() });
         }
+        let mut measures = if measure { Some(Measures::of(gradients, norms)?) } else { None };
         self.steps += 1;
         let factor = (MAX_GRADIENT_NORM / norm.max(1e-6)).min(1.0) / scale;
         for ((group, pieces), gradient) in self.pieces.iter_mut().zip(gradients) {
@@ -139,10 +171,78 @@ impl AdamW {
             let decay = if group.decays() { 1.0 - rate * self.weight_decay } else { 1.0 };
             let update = Update::new(rate, decay, factor, self.epsilon, self.steps);
             for (piece, gradient) in pieces.iter_mut().zip(gradient.f_reshape([-1])?.f_split(self.piece_length, 0)?) {
-                update.apply(piece, gradient)?;
+                match &mut measures {
+                    Some(measures) => measures.around(piece, |piece| update.apply(piece, gradient))?,
+                    None => update.apply(piece, gradient)?,
+                }
             }
+            measures.iter_mut().try_for_each(Measures::next)?;
         }
-        Ok(norm)
+        let changes = measures.map_or_else(|| Ok(Vec::new()), |measures| measures.changes(&self.parameters, scale))?;
+        Ok(Stepped { norm, changes })
+    }
+}
+
+/// Norms that are gathered while a step is made, all of them scalars on the parameters' device.
+struct Measures {
+    /// By parameter.
+    gradient_sums: Vec<Tensor>,
+    gradient_norms: Vec<Tensor>,
+    weight_norms: Vec<Tensor>,
+    update_norms: Vec<Tensor>,
+    /// Of the pieces of the parameter under way: values before, and updates.
+    pieces: [Vec<Tensor>; 2],
+}
+
+impl Measures {
+    fn of(gradients: &[Tensor], gradient_norms: Vec<Tensor>) -> Result<Self, TchError> {
+        let gradient_sums =
+            gradients.iter().map(|gradient| gradient.f_norm_scalaropt_dim(1.0, Vec::<i64>::new(), false));
+        let gradient_sums = gradient_sums.collect::<Result<_, _>>()?;
+        let (weight_norms, update_norms) = (Vec::new(), Vec::new());
+        Ok(Self { gradient_sums, gradient_norms, weight_norms, update_norms, pieces: Default::default() })
+    }
+
+    /// Updates `piece` by `update`, and measures it while it is in the processor's cache.
+    fn around(
+        &mut self,
+        piece: &mut Piece,
+        update: impl FnOnce(&mut Piece) -> Result<(), TchError>,
+    ) -> Result<(), TchError> {
+        let mut before = piece.value.f_empty_like()?;
+        before.f_copy_(&piece.value)?;
+        update(piece)?;
+        let [values, updates] = &mut self.pieces;
+        values.push(before.f_norm()?);
+        updates.push(before.f_sub(&piece.value)?.f_norm()?);
+        Ok(())
+    }
+
+    /// Goes on to the next parameter.
+    fn next(&mut self) -> Result<(), TchError> {
+        let [values, updates] = std::mem::take(&mut self.pieces);
+        self.weight_norms.push(Tensor::f_stack(&values, 0)?.f_norm()?);
+        self.update_norms.push(Tensor::f_stack(&updates, 0)?.f_norm()?);
+        Ok(())
+    }
+
+    /// All of them in one transfer; gradients are without their scale.
+    fn changes(self, parameters: &[Tensor], scale: f64) -> Result<Vec<Change>, TchError> {
+        let Self { gradient_sums, gradient_norms, weight_norms, update_norms, .. } = self;
+        let all: Vec<Tensor> =
+            [gradient_sums, gradient_norms, weight_norms, update_norms].into_iter().flatten().collect();
+        let values = Vec::<f64>::try_from(&Tensor::f_stack(&all, 0)?.f_to_kind(Kind::Double)?.f_to(Device::Cpu)?)?;
+        let count = parameters.len();
+        let value = |measure: usize, place: usize| values.get(measure * count + place).copied().unwrap_or(f64::NAN);
+        let change = |(place, parameter): (usize, &Tensor)| Change {
+            elements: parameter.numel(),
+            matrix: parameter.dim() == 2,
+            gradient_sum: value(0, place) / scale,
+            gradient_norm: value(1, place) / scale,
+            weight_norm: value(2, place),
+            update_norm: value(3, place),
+        };
+        Ok(parameters.iter().enumerate().map(change).collect())
     }
 }
 
@@ -183,7 +283,6 @@ impl Update {
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
     use tch::nn::OptimizerConfig;
 
     use super::*;
@@ -215,7 +314,7 @@ mod tests {
             // A scale that is taken out again changes nothing.
             let scale = if step % 2 == 0 { 1.0 } else { 1024.0 };
             let gradients = optimizer.gradients(&(loss(&matrix, &bias, step) * scale)).unwrap();
-            let norm = optimizer.step(&gradients, scale, 1e-2).unwrap();
+            let norm = optimizer.step(&gradients, scale, 1e-2, false).unwrap().norm;
             assert!(norm > MAX_GRADIENT_NORM, "clipping has to be part of the comparison: {norm}");
             reference.backward_step_clip_norm(&loss(&their_matrix, &their_bias, step), MAX_GRADIENT_NORM);
         }
@@ -230,7 +329,43 @@ mod tests {
         let before = matrix.copy();
         let mut optimizer = AdamW::new(&store, 1e-8, 0.1).unwrap();
         let gradients = optimizer.gradients(&(loss(&matrix, &bias, 0) * f64::NAN)).unwrap();
-        assert!(!optimizer.step(&gradients, 1.0, 1e-2).unwrap().is_finite());
+        assert!(!optimizer.step(&gradients, 1.0, 1e-2, true).unwrap().norm.is_finite());
         assert_eq!(matrix, before);
+    }
+
+    #[test]
+    fn measuring_changes_nothing_and_measures_what_happens() {
+        let ((plain, plain_matrix, plain_bias), (measured, matrix, bias)) = (store(), store());
+        let mut plain = AdamW::new(&plain, 1e-8, 0.1).unwrap();
+        let mut optimizer = AdamW::new(&measured, 1e-8, 0.1).unwrap();
+        for step in 0..3 {
+            let before = [matrix.copy(), bias.copy()];
+            let gradients = Tensor::run_backward(
+                &[loss(&matrix, &bias, step)],
+                &[matrix.shallow_clone(), bias.shallow_clone()],
+                false,
+                false,
+            );
+            let scaled = optimizer.gradients(&(loss(&matrix, &bias, step) * 64.0)).unwrap();
+            let stepped = optimizer.step(&scaled, 64.0, 1e-2, true).unwrap();
+            let scaled = plain.gradients(&(loss(&plain_matrix, &plain_bias, step) * 64.0)).unwrap();
+            plain.step(&scaled, 64.0, 1e-2, false).unwrap();
+            assert_eq!((&matrix, &bias), (&plain_matrix, &plain_bias));
+            for (place, after) in [&matrix, &bias].into_iter().enumerate() {
+                let change = stepped.changes[place];
+                let near = |found: f64, wanted: &Tensor| {
+                    let wanted = wanted.double_value(&[]);
+                    assert!(
+                        (found - wanted).abs() < 1e-4 * wanted,
+                        "step {step}, parameter {place}: {found}, {wanted}"
+                    );
+                };
+                near(change.gradient_sum, &gradients[place].abs().sum(None));
+                near(change.gradient_norm, &gradients[place].norm());
+                near(change.weight_norm, &before[place].norm());
+                near(change.update_norm, &(after - &before[place]).norm());
+                assert_eq!((change.elements, change.matrix), (after.numel(), place == 0));
+            }
+        }
     }
 }

@@ -19,8 +19,10 @@ mod openmp;
 mod options;
 mod outputs;
 mod precision;
+mod profile;
 mod progress;
 mod report;
+mod rules;
 mod schedule;
 mod stop;
 mod task;
@@ -47,6 +49,7 @@ use data::Data;
 use environment::{Environment, Lookup};
 use evaluation::{Evaluated, Temperature, evaluate};
 use outputs::{Machine, Results};
+use profile::Observer;
 use stop::Stop;
 use task::Task;
 
@@ -77,6 +80,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let environment = Environment::resolve(options, variables)?;
     let settings = &environment.hyperparameters;
     let machine = set_up(settings);
+    let observer = Observer::start(&machine, started);
     tracing::info!("{TRAINED_BY} on {machine}: {}", outputs::one_line(&settings.to_map()));
 
     // Data and model.
@@ -86,11 +90,23 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
     let (classifier, texts) = classifier::prepare(&environment, &data, &machine, words, stop)?;
     let classes = data.labels.len();
-    let criterion = Criterion::new(&class_sizes(&texts.train, classes), settings, machine.device)?;
+    let sizes = class_sizes(&texts.train, classes);
+    let class_rows: Vec<_> = data.labels.iter().map(ToString::to_string).zip(sizes.iter().copied()).collect();
+    let criterion = Criterion::new(&sizes, settings, machine.device)?;
 
     // Training, then the one look at the test split.
     let classifier = classifier.as_ref();
-    let task = Task { classifier, texts: &texts, classes, criterion: &criterion, settings, kind: machine.kind, stop };
+    let task = Task {
+        classifier,
+        texts: &texts,
+        class_rows: &class_rows,
+        classes,
+        criterion: &criterion,
+        settings,
+        kind: machine.kind,
+        stop,
+        observer: &observer,
+    };
     let mut trained = training::train(task, checkpoints, from.as_ref())?;
     let temperature = trained.temperature();
     let test = evaluate(task, &texts.test, Temperature::Given(temperature))?;
@@ -106,6 +122,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
         labels: &labels,
         trained: &trained,
         test: test.as_ref(),
+        observed: observer.finish(),
         seconds: started.elapsed().as_secs_f64(),
     };
     results.write(classifier)?;

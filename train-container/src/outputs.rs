@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tch::{Device, Kind};
 use unspsc_artifact::Scores;
-use unspsc_contract::{DataSummary, Evaluation, TrainingReport, files};
+use unspsc_contract::{DataSummary, Evaluation, Profile, RuleVerdict, TrainingReport, files};
 use unspsc_dataset::Label;
 use unspsc_taxonomy::Titles;
 
@@ -49,6 +49,8 @@ pub(crate) struct Results<'a> {
     pub(crate) trained: &'a Trained,
     /// None where the job was stopped first.
     pub(crate) test: Option<&'a Evaluated>,
+    /// What was seen while training.
+    pub(crate) observed: (Vec<RuleVerdict>, Profile),
     pub(crate) seconds: f64,
 }
 
@@ -66,6 +68,10 @@ impl Results<'_> {
             encoder: self.environment.encoder.as_ref().map(|folder| folder.display().to_string()),
             best_epoch: self.trained.best.as_ref().map(|best| best.epoch),
             stopped: self.trained.stopped,
+            // A file that cannot be read is copied all the same; the model does not need it.
+            manifest: fs::read(self.environment.training.join(files::DATASET))
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok()),
         };
         write(&folder.join(files::REPORT), &report::page(&report, &circumstances))?;
 
@@ -105,6 +111,8 @@ impl Results<'_> {
             hyperparameters: settings.to_map(),
             data: self.data.clone(),
             epochs: self.trained.epochs.clone(),
+            rules: self.observed.0.clone(),
+            profile: self.observed.1.clone(),
             validation: self.trained.best.as_ref().map_or_else(Evaluation::default, |b| evaluation(&b.validation)),
             test: self.test.map_or_else(Evaluation::default, evaluation),
             seconds: self.seconds,

@@ -16,6 +16,11 @@ impl Schedule {
         Self { peak, warmup_steps, steps }
     }
 
+    /// Steps in which the rate rises.
+    pub(crate) fn warmup_steps(&self) -> usize {
+        self.warmup_steps
+    }
+
     /// The rate of `step`, counted from 0; above 0 in every step, so that none is wasted.
     pub(crate) fn rate(&self, step: usize) -> f64 {
         let share = if step < self.warmup_steps {

@@ -5,6 +5,7 @@ use unspsc_contract::Hyperparameters;
 
 use crate::classifier::Classifier;
 use crate::criterion::Criterion;
+use crate::profile::Observer;
 use crate::stop::Stop;
 use crate::texts::TextSplits;
 
@@ -13,6 +14,8 @@ use crate::texts::TextSplits;
 pub(crate) struct Task<'a> {
     pub(crate) classifier: &'a dyn Classifier,
     pub(crate) texts: &'a TextSplits,
+    /// Label and training rows of the classes that the classifier knows, for the observer.
+    pub(crate) class_rows: &'a [(String, usize)],
     /// Labels that the classifier knows.
     pub(crate) classes: usize,
     pub(crate) criterion: &'a Criterion,
@@ -20,4 +23,5 @@ pub(crate) struct Task<'a> {
     /// What the classifier computes in while it is trained.
     pub(crate) kind: Kind,
     pub(crate) stop: &'a Stop,
+    pub(crate) observer: &'a Observer,
 }

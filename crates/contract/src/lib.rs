@@ -8,10 +8,12 @@ mod hyperparameters;
 pub mod invocation;
 pub mod metrics;
 mod paths;
+mod profile;
 mod report;
 
 pub use hyperparameters::{ClassWeights, HyperparameterError, Hyperparameters, ModelKind, Pooling, Precision};
 pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
+pub use profile::{Profile, RuleStatus, RuleVerdict, Series};
 pub use report::{
     Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
 };

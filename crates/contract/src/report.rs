@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
 
+use crate::{Profile, RuleVerdict};
+
 /// `metrics.json`: what was trained, on what, and how well it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingReport {
@@ -18,6 +20,12 @@ pub struct TrainingReport {
     pub data: DataSummary,
     /// One entry an epoch.
     pub epochs: Vec<EpochReport>,
+    /// What was looked for while training, and what was found.
+    #[serde(default)]
+    pub rules: Vec<RuleVerdict>,
+    /// What was measured while training; of a run that went on from a checkpoint, what came after it.
+    #[serde(default)]
+    pub profile: Profile,
     /// On the validation split, with the weights that were kept.
     pub validation: Evaluation,
     /// On the test split, with the weights that were kept; asked once.

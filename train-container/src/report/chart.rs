@@ -1,17 +1,56 @@
-//! The page's figures as inline SVG.
+//! Line charts as inline SVG.
 
 use std::fmt::Write as _;
 
-use unspsc_contract::ClassRecall;
 use unspsc_page::escape;
 
+use super::scale::Scale;
+
 /// One curve.
-pub(super) struct Line {
-    pub(super) name: &'static str,
-    /// Class of its colour in the style sheet.
-    pub(super) class: &'static str,
-    /// By epoch, from 1.
-    pub(super) values: Vec<f64>,
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
+    pub(super) colour: Colour,
+    /// Place in the run and value, ascending.
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// What a curve is drawn in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Colour {
+    /// The one to look at.
+    Accent,
+    /// What stands beside it.
+    Plain,
+    /// What is too noisy to be looked at alone.
+    Faint,
+    /// One of many, by its share of the way from the first to the last.
+    Ramp(f64),
+}
+
+impl Colour {
+    /// Class and, for what the style sheet cannot know, style. The ramp goes from blue by way of purple to red: all of
+    /// it can be read on white and on black.
+    fn attributes(self) -> String {
+        match self {
+            Self::Accent => "class=\"b\"".into(),
+            Self::Plain => "class=\"a\"".into(),
+            Self::Faint => "class=\"a faint\"".into(),
+            Self::Ramp(share) => {
+                format!("class=\"c\" style=\"color:hsl({:.0} 65% var(--ramp))\"", 212.0 + 163.0 * share)
+            }
+        }
+    }
+}
+
+/// What is drawn, beside the curves.
+pub(super) struct Chart<'a> {
+    pub(super) title: &'a str,
+    /// What the places are: `epoch`, `step`, `minutes`.
+    pub(super) places: &'a str,
+    /// Whether values go by powers of ten.
+    pub(super) logarithmic: bool,
+    /// A place that is marked.
+    pub(super) marked: Option<f64>,
 }
 
 /// Size of a chart and the margins that its labels need, in SVG units.
@@ -25,153 +64,130 @@ pub(super) const BOTTOM: f64 = 34.0;
 /// Least distance between the names at the curves' ends.
 const NAME_HEIGHT: f64 = 13.0;
 
-/// Where values and epochs lie on a chart.
-struct Scale {
-    low: f64,
-    high: f64,
-    epochs: usize,
+/// With few points each is a measurement that one wants to see; with many the dots would be the line.
+const MAX_DOTS: usize = 25;
+
+/// Both axes.
+struct Axes {
+    x: Scale,
+    y: Scale,
 }
 
-impl Scale {
-    fn of(curves: &[Line]) -> Self {
-        let values = || curves.iter().flat_map(|line| line.values.iter().copied()).filter(|value| value.is_finite());
-        let high = values().fold(f64::MIN_POSITIVE, f64::max);
-        let low = values().fold(high, f64::min);
-        let epochs = curves.iter().map(|line| line.values.len()).max().unwrap_or(0);
-        let step = step(high - low);
-        Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, epochs }
-    }
-
-    fn x(&self, index: usize) -> f64 {
-        let share = if self.epochs > 1 { index as f64 / (self.epochs - 1) as f64 } else { 0.5 };
-        LEFT + share * (WIDTH - LEFT - RIGHT)
+impl Axes {
+    fn x(&self, place: f64) -> f64 {
+        LEFT + self.x.place(place) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let share = (value - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
-        HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - TOP - BOTTOM)
     }
 }
 
-/// A round distance between grid lines for a range: 1, 2 or 5 times a power of ten, about four of them.
-fn step(range: f64) -> f64 {
-    let rough = (range / 4.0).max(0.01);
-    let power = 10_f64.powf(rough.log10().floor());
-    let multiple = [1.0, 2.0, 5.0].into_iter().find(|multiple| multiple * power >= rough);
-    multiple.unwrap_or(10.0) * power
-}
-
-/// A line chart over epochs; `best` is marked.
-pub(super) fn lines(title: &str, curves: &[Line], best: Option<usize>, label: impl Fn(f64) -> String) -> String {
-    let scale = Scale::of(curves);
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title} by epoch\">");
-    let _ = write!(svg, "<text class=\"title\" x=\"0\" y=\"14\">{title}</text>");
-    grid(&mut svg, &scale, label);
-    if let Some(best) = best {
-        let (x, bottom) = (scale.x(best.saturating_sub(1)), HEIGHT - BOTTOM);
-        let _ = write!(svg, "<path class=\"best\" d=\"M{x:.1} {TOP}V{bottom}\"/>");
-    }
-    let mut ends: Vec<(f64, &Line)> = Vec::new();
-    for line in curves {
-        let point = |(index, value): (usize, &f64)| format!("{:.1},{:.1}", scale.x(index), scale.y(*value));
-        let points: Vec<String> = line.values.iter().enumerate().map(point).collect();
-        let _ = write!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, points.join(" "));
-        // With few epochs each is a measurement that one wants to see; with many the dots would be the line.
-        for (index, value) in line.values.iter().enumerate().filter(|_| scale.epochs <= 20) {
-            let (x, y) = (scale.x(index), scale.y(*value));
-            let _ = write!(svg, "<circle class=\"{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>", line.class);
+impl Chart<'_> {
+    /// The chart of `lines`, with values written by `label`.
+    pub(super) fn draw(&self, lines: &[Line<'_>], label: impl Fn(f64) -> String) -> String {
+        let points = || lines.iter().flat_map(|line| line.points.iter());
+        let values = points().map(|(_, value)| *value);
+        let y = if self.logarithmic { Scale::logarithmic(values) } else { Scale::round(values) };
+        let axes = Axes { x: Scale::exact(points().map(|(place, _)| *place)), y };
+        let Self { title, places, .. } = self;
+        let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title} by {places}\">");
+        let _ = write!(svg, "<text class=\"title\" x=\"0\" y=\"14\">{title}</text>");
+        self.grid(&mut svg, &axes, label);
+        if let Some(marked) = self.marked {
+            let (x, bottom) = (axes.x(marked), HEIGHT - BOTTOM);
+            let _ = write!(svg, "<path class=\"best\" d=\"M{x:.1} {TOP}V{bottom}\"/>");
         }
-        ends.extend(line.values.last().map(|value| (scale.y(*value), line)));
+        let mut ends: Vec<(f64, &Line<'_>)> = Vec::new();
+        for line in lines {
+            curve(&mut svg, &axes, line, self.logarithmic);
+            ends.extend(line.points.last().map(|(_, value)| (axes.y(*value), line)));
+        }
+        names(&mut svg, ends);
+        svg.push_str("</svg>\n");
+        svg
     }
-    names(&mut svg, ends);
-    svg.push_str("</svg>");
-    svg
+
+    /// Horizontal lines with values, and the places below.
+    fn grid(&self, svg: &mut String, axes: &Axes, label: impl Fn(f64) -> String) {
+        for value in axes.y.ticks(false) {
+            let (y, right) = (axes.y(value), WIDTH - RIGHT);
+            let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>");
+            let (x, y, label) = (LEFT - 6.0, y + 4.0, label(value));
+            let _ = write!(svg, "<text class=\"tick end\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
+        }
+        for place in axes.x.ticks(true) {
+            let (x, y) = (axes.x(place), HEIGHT - BOTTOM + 16.0);
+            let _ = write!(svg, "<text class=\"tick middle\" x=\"{x:.1}\" y=\"{y}\">{place:.0}</text>");
+        }
+        let (x, y) = (WIDTH - RIGHT, HEIGHT - 3.0);
+        let _ = write!(svg, "<text class=\"tick end\" x=\"{x}\" y=\"{y}\">{}</text>", self.places);
+    }
 }
 
-/// Horizontal lines with values, and the epochs below.
-fn grid(svg: &mut String, scale: &Scale, label: impl Fn(f64) -> String) {
-    let step = step(scale.high - scale.low);
-    let mut value = scale.low;
-    while value <= scale.high + step / 2.0 {
-        let (y, right) = (scale.y(value), WIDTH - RIGHT);
-        let _ = write!(svg, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>");
-        let (x, y, label) = (LEFT - 6.0, y + 4.0, label(value));
-        let _ = write!(svg, "<text class=\"tick end\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
-        value += step;
+fn curve(svg: &mut String, axes: &Axes, line: &Line<'_>, logarithmic: bool) {
+    let drawn = || line.points.iter().filter(|(_, value)| value.is_finite() && (!logarithmic || *value > 0.0));
+    let colour = line.colour.attributes();
+    let points: Vec<String> =
+        drawn().map(|(place, value)| format!("{:.1},{:.1}", axes.x(*place), axes.y(*value))).collect();
+    let _ = write!(svg, "<polyline {colour} points=\"{}\"/>", points.join(" "));
+    let dots = points.len() <= MAX_DOTS && !matches!(line.colour, Colour::Ramp(_));
+    for (place, value) in drawn().filter(|_| dots) {
+        let (x, y) = (axes.x(*place), axes.y(*value));
+        let _ = write!(svg, "<circle {colour} cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>");
     }
-    let every = scale.epochs.div_ceil(10).max(1);
-    for index in (0..scale.epochs).filter(|index| (index + 1) % every == 0) {
-        let (x, y, epoch) = (scale.x(index), HEIGHT - BOTTOM + 16.0, index + 1);
-        let _ = write!(svg, "<text class=\"tick middle\" x=\"{x:.1}\" y=\"{y}\">{epoch}</text>");
-    }
-    let _ = write!(svg, "<text class=\"tick end\" x=\"{}\" y=\"{}\">epoch</text>", WIDTH - RIGHT, HEIGHT - 3.0);
 }
 
-/// The curves' names at their right ends, moved apart where they would overlap.
-fn names(svg: &mut String, mut ends: Vec<(f64, &Line)>) {
+/// The curves' names at their right ends, moved apart where they would overlap, and up where they would leave the
+/// chart.
+fn names(svg: &mut String, mut ends: Vec<(f64, &Line<'_>)>) {
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut free = f64::MIN;
+    for (y, _) in &mut ends {
+        *y = y.max(free);
+        free = *y + NAME_HEIGHT;
+    }
+    let mut lowest = HEIGHT - BOTTOM;
+    for (y, _) in ends.iter_mut().rev() {
+        *y = y.min(lowest);
+        lowest = *y - NAME_HEIGHT;
+    }
     for (y, line) in ends {
-        let y = y.max(free);
-        free = y + NAME_HEIGHT;
         let (x, y) = (WIDTH - RIGHT + 8.0, y + 4.0);
-        let _ = write!(svg, "<text class=\"name {}\" x=\"{x}\" y=\"{y:.1}\">{}</text>", line.class, line.name);
+        let colour = line.colour.attributes().replacen("class=\"", "class=\"name ", 1);
+        let _ = write!(svg, "<text {colour} x=\"{x}\" y=\"{y:.1}\">{}</text>", escape(line.name));
     }
-}
-
-/// Height of one bar with its space.
-const ROW: f64 = 20.0;
-/// Where the bars begin, and how long the longest is.
-const BARS_LEFT: f64 = 470.0;
-const BARS_WIDTH: f64 = 330.0;
-/// Characters of a title that fit before the bars.
-const TITLE_CHARS: usize = 50;
-
-/// A horizontal bar a class.
-pub(super) fn bars<'a>(classes: impl ExactSizeIterator<Item = &'a ClassRecall>) -> String {
-    let height = classes.len() as f64 * ROW;
-    let width = BARS_LEFT + BARS_WIDTH + 80.0;
-    let mut svg = format!("<svg class=\"bars\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Recall\">");
-    for (index, class) in classes.enumerate() {
-        let top = index as f64 * ROW;
-        let text = top + 14.0;
-        let title = class.title.as_deref().unwrap_or_default();
-        let short: String = title.chars().take(TITLE_CHARS).collect();
-        let dots = if short.len() < title.len() { "…" } else { "" };
-        let _ = write!(
-            svg,
-            "<text class=\"code\" x=\"0\" y=\"{text}\">{}</text><text x=\"76\" y=\"{text}\">{}{dots}</text>",
-            escape(&class.label),
-            escape(&short)
-        );
-        let (y, length) = (top + 4.0, class.recall * BARS_WIDTH);
-        let _ = write!(
-            svg,
-            "<rect class=\"rail\" x=\"{BARS_LEFT}\" y=\"{y}\" width=\"{BARS_WIDTH}\" height=\"12\"/>\
-             <rect class=\"bar\" x=\"{BARS_LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"12\"/>\
-             <text class=\"tick\" x=\"{}\" y=\"{text}\">{:.0} % of {}</text>",
-            BARS_LEFT + BARS_WIDTH + 8.0,
-            100.0 * class.recall,
-            class.rows
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn grid_lines_stand_at_round_values() {
-        assert_eq!([3.7, 0.45, 0.02, 90.0, 0.0].map(step), [1.0, 0.2, 0.01, 50.0, 0.01]);
+    fn draw(logarithmic: bool, points: &[(f64, f64)], curves: usize) -> String {
+        let line = |_| Line { name: "curve", colour: Colour::Accent, points: points.to_vec() };
+        let lines: Vec<Line<'_>> = (0..curves).map(line).collect();
+        let chart = Chart { title: "Loss", places: "step", logarithmic, marked: Some(1.0) };
+        chart.draw(&lines, |value| format!("{value:.2}"))
     }
 
     #[test]
-    fn one_epoch_and_equal_values_are_drawn_too() {
-        let curves = [Line { name: "flat", class: "a", values: vec![0.5] }];
-        let svg = lines("Loss", &curves, Some(1), |value| format!("{value:.2}"));
-        assert!(svg.contains("<circle") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    fn one_point_equal_values_zeros_and_no_point_at_all_are_drawn_too() {
+        for points in [&[][..], &[(1.0, 0.5)], &[(1.0, 0.0), (2.0, 0.0)], &[(1.0, 0.5), (2.0, f64::NAN)]] {
+            for logarithmic in [false, true] {
+                let svg = draw(logarithmic, points, 1);
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+            }
+        }
+        assert!(draw(false, &[(1.0, 0.5)], 1).contains("<circle"));
+    }
+
+    #[test]
+    fn names_of_curves_that_end_together_stand_apart_and_on_the_chart() {
+        let svg = draw(false, &[(1.0, 1.0), (2.0, 0.0)], 8);
+        let name = |part: &str| part.split("y=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
+        let places: Vec<f64> = svg.split("<text class=\"name").skip(1).filter_map(name).collect();
+        assert_eq!(places.len(), 8);
+        assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= NAME_HEIGHT - 0.1), "{places:?}");
+        assert!(places.iter().all(|y| (TOP..=HEIGHT - BOTTOM + 4.1).contains(y)), "{places:?}");
     }
 }

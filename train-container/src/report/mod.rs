@@ -1,14 +1,21 @@
 //! `report.html`: the outcome of a job on one page that needs nothing beside it, on screen and on paper.
 
+mod bars;
 mod chart;
+mod confusion;
+mod profile;
 mod reliability;
+mod rules;
+mod scale;
 
 use std::fmt::Write as _;
 
-use unspsc_contract::{Evaluation, TrainingReport};
+use unspsc_contract::{EpochReport, Evaluation, TrainingReport};
+use unspsc_dataset::Manifest;
 use unspsc_page::pairs;
 
-use chart::{Line, bars, lines};
+use bars::bars;
+use chart::{Chart, Colour, Line};
 
 /// Classes that the page shows, weakest first; at commodity level there are thousands.
 const MAX_CLASSES: usize = 120;
@@ -26,16 +33,23 @@ pub(crate) struct Circumstances {
     pub(crate) best_epoch: Option<usize>,
     /// Whether SIGTERM ended the job early.
     pub(crate) stopped: bool,
+    /// Where the rows come from, where the training channel says so.
+    pub(crate) manifest: Option<Manifest>,
 }
 
 /// The whole page.
 pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let title = format!("{} at {} level", model_name(report), report.level);
+    let (split, name) = judged(report);
     let sections = [
         verdict(report, circumstances),
+        rules::section(&report.rules),
         curves(report, circumstances),
-        probabilities(report),
+        profile::steps(&report.profile),
+        profile::machine(&report.profile),
         recall(report),
+        confusion::section(split, name),
+        probabilities(report),
         facts(report, circumstances),
     ];
     unspsc_page::document("Training report", &title, &sections.concat())
@@ -99,25 +113,33 @@ fn curves(report: &TrainingReport, circumstances: &Circumstances) -> String {
     if report.epochs.is_empty() {
         return "<section><h2>By epoch</h2><p>No epoch was finished.</p></section>\n".into();
     }
-    let values = |value: fn(&unspsc_contract::EpochReport) -> f64| report.epochs.iter().map(value).collect();
-    let loss = lines(
-        "Loss",
-        &[
-            Line { name: "training", class: "a", values: values(|epoch| epoch.train_loss) },
-            Line { name: "validation", class: "b", values: values(|epoch| epoch.validation_loss) },
-        ],
-        circumstances.best_epoch,
-        |value| format!("{value:.2}"),
-    );
-    let accuracy = lines(
-        "Validation",
-        &[
-            Line { name: "accuracy", class: "a", values: values(|epoch| epoch.validation_accuracy) },
-            Line { name: "balanced", class: "b", values: values(|epoch| epoch.validation_balanced_accuracy) },
-        ],
-        circumstances.best_epoch,
-        |value| format!("{:.0} %", 100.0 * value),
-    );
+    if let [epoch] = report.epochs.as_slice() {
+        return format!(
+            "<section><h2>By epoch</h2>\n<p>One epoch: loss {:.3} on training, {:.3} on validation; there accuracy {}, \
+             balanced accuracy {}.</p></section>\n",
+            epoch.train_loss,
+            epoch.validation_loss,
+            percent(epoch.validation_accuracy),
+            percent(epoch.validation_balanced_accuracy)
+        );
+    }
+    type Value = fn(&EpochReport) -> f64;
+    let line = |name, colour, value: Value| {
+        let points = report.epochs.iter().map(|epoch| (epoch.epoch as f64, value(epoch))).collect();
+        Line { name, colour, points }
+    };
+    let marked = circumstances.best_epoch.map(|epoch| epoch as f64);
+    let chart = |title| Chart { title, places: "epoch", logarithmic: false, marked };
+    let losses = [
+        line("training", Colour::Plain, |epoch| epoch.train_loss),
+        line("validation", Colour::Accent, |epoch| epoch.validation_loss),
+    ];
+    let loss = chart("Loss").draw(&losses, |value| format!("{value:.2}"));
+    let shares = [
+        line("accuracy", Colour::Plain, |epoch| epoch.validation_accuracy),
+        line("balanced", Colour::Accent, |epoch| epoch.validation_balanced_accuracy),
+    ];
+    let accuracy = chart("Validation").draw(&shares, |value| format!("{:.0} %", 100.0 * value));
     let note = circumstances.best_epoch.map_or_else(String::new, |epoch| {
         format!("<p class=\"note\">The weights of epoch {epoch} (dotted) were kept: best balanced accuracy.</p>\n")
     });
@@ -161,7 +183,8 @@ fn recall(report: &TrainingReport) -> String {
 /// What it was trained on, how, and by what.
 fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let data = &report.data;
-    let rows = [
+    let rows = vec![
+        ("level", report.level.to_string()),
         ("training rows", data.train_rows.to_string()),
         ("validation rows", data.validation_rows.to_string()),
         ("test rows", data.test_rows.to_string()),
@@ -169,6 +192,8 @@ fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
         ("classes", data.classes.to_string()),
         ("fingerprint (SHA-256)", data.fingerprint.clone()),
     ];
+    let sources = circumstances.manifest.as_ref().map_or_else(Vec::new, sources);
+    let rows = rows.into_iter().chain(sources);
     let settings = report.hyperparameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
     let run = [
         ("program", report.trained_by.clone()),
@@ -178,10 +203,21 @@ fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
     ];
     format!(
         "<section class=\"facts\">{}{}{}</section>\n",
-        pairs("Data", rows),
+        pairs("Dataset", rows),
         pairs("Hyperparameters", settings),
         pairs("Run", run)
     )
+}
+
+/// The dataset card's second half: files with their rows, and who prepared them.
+fn sources(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let source = |source: &unspsc_dataset::Source| {
+        let name = source.path.file_name().unwrap_or(source.path.as_os_str()).to_string_lossy();
+        ("source", format!("{name}, {}: {} rows, SHA-256 {}", source.layout, source.rows, source.sha256))
+    };
+    let augmented = manifest.augmentation.is_some().then(|| ("augmented", "training rows, with synonyms".to_owned()));
+    let prepared = ("prepared by", format!("{}, seed {}", manifest.prepared_by, manifest.options.seed));
+    std::iter::once(prepared).chain(manifest.sources.iter().map(source)).chain(augmented).collect()
 }
 
 fn percent(share: f64) -> String {

@@ -1,8 +1,10 @@
 //! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
 
 use unspsc_contract::{
-    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, Profile, ReliabilityBin,
+    RuleStatus, RuleVerdict, TrainingReport,
 };
+use unspsc_dataset::Manifest;
 use unspsc_taxonomy::Level;
 
 use super::{Circumstances, page};
@@ -56,6 +58,13 @@ fn report() -> TrainingReport {
             classes: 2,
         },
         epochs: vec![epoch(1), epoch(2), epoch(3)],
+        rules: vec![RuleVerdict {
+            rule: "overfit".into(),
+            status: RuleStatus::Issue,
+            step: Some(9),
+            evidence: "in epoch 3 it is".into(),
+        }],
+        profile: Profile::default(),
         validation: Evaluation { rows: 10, accuracy: 0.6, balanced_accuracy: 0.55, ..Evaluation::default() },
         test: Evaluation {
             rows: 16,
@@ -66,16 +75,32 @@ fn report() -> TrainingReport {
             top3_accuracy: 0.874,
             top5_accuracy: 0.9,
             calibration: calibration(),
-            confusion: ConfusionMatrix::default(),
+            confusion: ConfusionMatrix {
+                labels: vec!["10000000".into(), "50000000".into()],
+                cells: vec![[0, 0, 7], [0, 1, 1], [1, 0, 4], [1, 1, 4]],
+            },
             classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
         },
         seconds: 75.4,
     }
 }
 
+fn manifest() -> Manifest {
+    let json = serde_json::json!({
+        "prepared_by": "unspsc 9.9.9", "fingerprint": "abc", "cleaning": 1, "level": "segment", "seed": 17,
+        "sources": [{ "path": "folder/bought.csv", "sha256": "def", "layout": "CSV", "rows": 99, "rejects": 0,
+            "repeats": 0 }],
+        "skipped": [],
+        "counts": { "rows": 99, "rejects": {}, "duplicates": 0, "capped": 0, "train": 80, "validation": 10, "test": 9,
+            "classes": 2 },
+    });
+    serde_json::from_value(json).unwrap()
+}
+
 #[test]
 fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
-    let page = page(&report(), &Circumstances { best_epoch: Some(2), ..Circumstances::default() });
+    let circumstances = Circumstances { best_epoch: Some(2), manifest: Some(manifest()), ..Circumstances::default() };
+    let page = page(&report(), &circumstances);
     let order = [
         "71.2 %",
         "75.0 %",
@@ -85,13 +110,21 @@ fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
         "2.6 %",  // calibration error as served
         "75 s",
         "12 get the right segment",
+        "Overfit",
+        "In epoch 3 it is.",
         "<svg",
         "epoch 2",
+        "Step by step",
+        "Food",
+        "Animals",
+        "Confusion",
+        "50000000 Food",
         "12 rows: 95.0 % claimed, 90.0 % right",
         "temperature 1.63",
         "without the temperature; 8.1 %",
-        "Food",
-        "Animals",
+        "prepared by",
+        "unspsc 9.9.9, seed 17",
+        "bought.csv, CSV: 99 rows",
     ];
     let places: Vec<usize> = order.iter().map(|text| page.find(text).unwrap_or_else(|| panic!("{text}"))).collect();
     assert!(places.is_sorted(), "{places:?}");

@@ -47,6 +47,7 @@ pub(crate) fn train(
     if let Some(checkpoint) = from {
         run.resume(checkpoint)?;
     }
+    run.announce();
     while !run.complete() {
         if !run.epoch()? {
             run.save()?;

@@ -15,7 +15,9 @@ use crate::error::is_out_of_memory;
 use crate::evaluation::{Evaluated, Temperature, evaluate};
 use crate::network::trainable;
 use crate::precision::LossScale;
+use crate::profile::{Observer, StepFacts};
 use crate::progress::Progress;
+use crate::rules::Plan;
 use crate::schedule::Schedule;
 use crate::task::Task;
 use crate::tensors::{Tensors, assign};
@@ -87,6 +89,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Tells the observer what is about to be trained.
+    pub(super) fn announce(&self) {
+        let plan = Plan {
+            first_step: self.position.step,
+            steps: self.steps,
+            warmup_steps: self.schedule.warmup_steps(),
+            peak_rate: self.task.settings.learning_rate,
+            classes: self.task.class_rows.to_vec(),
+        };
+        self.task.observer.begin(&plan, self.parameters.iter().map(|(name, _)| name.as_str()));
+    }
+
     /// Epochs that are begun if the run is not stopped.
     fn epochs(&self) -> usize {
         self.steps.div_ceil(self.epoch_steps)
@@ -120,7 +134,9 @@ impl<'a> Run<'a> {
         let Some(validation) = self.validate()? else { return Ok(false) };
         let Position { epoch, step, rows, loss_sum, weight_sum, seconds, .. } = self.position;
         let all = seconds + started.elapsed().as_secs_f64();
-        self.trained.epochs.push(report(epoch + 1, loss_sum / weight_sum, &validation, all));
+        let report = report(epoch + 1, loss_sum / weight_sum, &validation, all);
+        self.task.observer.epoch(&report, &validation.confusion);
+        self.trained.epochs.push(report);
         log(epoch + 1, self.epochs(), &self.trained.epochs, rows as f64 / seconds);
         self.trained.keep(epoch + 1, validation, self.task.classifier.store())?;
         self.position = Position { epoch: epoch + 1, step, ..Position::default() };
@@ -146,10 +162,23 @@ impl<'a> Run<'a> {
         let Position { epoch, step, .. } = self.position;
         let weight = self.task.criterion.weight(&self.task.texts.train.classes(rows));
         let (loss_sum, gradients) = self.gradients(rows, weight)?;
-        let norm = self.optimizer.step(&gradients, self.loss_scale.factor(), self.schedule.rate(step))?;
-        if norm.is_finite() {
+        let learning_rate = self.schedule.rate(step);
+        let scale = self.loss_scale.factor();
+        let done = self.optimizer.step(&gradients, scale, learning_rate, Observer::measures(step + 1))?;
+        let loss = loss_sum / weight;
+        let is_finite = done.norm.is_finite();
+        let is_skipped = !is_finite && self.loss_scale.back_off();
+        if is_finite {
             self.loss_scale.grow();
-        } else if !self.loss_scale.back_off() {
+        }
+        // What leaves float16's range because of the scale is no news: the next step has a lower one.
+        if !is_skipped {
+            let seconds = started.elapsed().as_secs_f64();
+            let lengths: Vec<usize> = rows.iter().filter_map(|row| self.lengths.get(*row).copied()).collect();
+            let facts = StepFacts { step: step + 1, loss, learning_rate, lengths: &lengths, seconds, done: &done };
+            self.task.observer.step(&facts);
+        }
+        if !is_finite && !is_skipped {
             return Err(TrainError::Diverged { epoch: epoch + 1, step: step + 1 });
         }
         self.position.step += 1;
@@ -158,7 +187,7 @@ impl<'a> Run<'a> {
         self.position.loss_sum += loss_sum;
         self.position.weight_sum += weight;
         self.position.seconds += started.elapsed().as_secs_f64();
-        self.progress.step(epoch + 1, rows.len(), loss_sum / weight);
+        self.progress.step(epoch + 1, rows.len(), loss);
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! Steps of a run on a network small enough to follow, whose memory can run out.
 
+use std::time::Instant;
+
 use tch::nn::{Init, VarStore};
 use tch::{Device, Kind};
 use unspsc_contract::{Hyperparameters, ModelKind};
 
-use super::run::Run;
 use super::*;
 use crate::classifier::{Classifier, Provenance};
 use crate::criterion::Criterion;
+use crate::outputs::Machine;
+use crate::profile::Observer;
 use crate::stop::Stop;
 use crate::texts::{Batch, Text, TextSplits, Texts};
 
@@ -60,8 +63,18 @@ fn texts() -> TextSplits {
 fn run(memory: i64, settings: &Hyperparameters, kind: Kind) -> (Vec<f32>, Result<Trained, TrainError>) {
     let (classifier, texts, stop) = (Small::new(memory), texts(), Stop::default());
     let criterion = Criterion::new(&[2, 2], settings, Device::Cpu).unwrap();
-    let task =
-        Task { classifier: &classifier, texts: &texts, classes: 2, criterion: &criterion, settings, kind, stop: &stop };
+    let observer = Observer::start(&Machine { device: Device::Cpu, threads: 1, kind }, Instant::now());
+    let task = Task {
+        classifier: &classifier,
+        texts: &texts,
+        class_rows: &[],
+        classes: 2,
+        criterion: &criterion,
+        settings,
+        kind,
+        stop: &stop,
+        observer: &observer,
+    };
     let trained = train(task, None, None);
     (Vec::<f32>::try_from(classifier.weight.view([-1])).unwrap(), trained)
 }
@@ -124,22 +137,9 @@ fn training_ends_where_no_epoch_has_been_better_for_long_enough() {
 }
 
 #[test]
-fn a_run_counts_what_it_has_done() {
-    let (classifier, texts, stop) = (Small::new(1000), texts(), Stop::default());
-    let settings = settings();
-    let criterion = Criterion::new(&[2, 2], &settings, Device::Cpu).unwrap();
-    let task = Task {
-        classifier: &classifier,
-        texts: &texts,
-        classes: 2,
-        criterion: &criterion,
-        settings: &settings,
-        kind: Kind::Float,
-        stop: &stop,
-    };
-    let mut run = Run::new(task, None).unwrap();
-    assert!(run.epoch().unwrap() && !run.complete());
-    let report = run.finish().unwrap().epochs;
-    // The adjusted loss of equal logits and equal priors: ln 4 with the shift of ln ½ taken back by the softmax is ln 2.
+fn the_training_loss_is_the_mean_over_the_rows_of_the_epoch() {
+    let settings = Hyperparameters { epochs: 1.0, learning_rate: 1e-8, batch_size: 3, ..settings() };
+    let report = run(1000, &settings, Kind::Float).1.unwrap().epochs;
+    // Of two equal logits and equal priors.
     assert!((report[0].train_loss - 2.0_f64.ln()).abs() < 1e-6, "{report:?}");
 }
