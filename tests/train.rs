@@ -237,24 +237,24 @@ fn the_recurrent_baseline_learns_and_is_not_servable() {
 }
 
 #[test]
-fn what_is_wrong_with_the_input_is_one_sentence_and_exit_code_1() {
+fn what_is_wrong_with_the_input_is_one_sentence_with_its_exit_code() {
     const ROWS: &str = "ml/input/data/training/rows.csv";
     let two_rows = "description,unspsc\nbolt,31161500\nfish,50121500\n";
-    for (settings, file, message) in [
-        (settings(), None, "there is no channel `training` (or `train`)"),
-        (settings(), Some((ROWS, "")), "rows.csv is empty"),
-        (settings(), Some((ROWS, "description,unspsc\n")), "rows.csv holds a header but no rows"),
-        (settings(), Some((ROWS, "text,price\nbolt,3\n")), "rows.csv: no column"),
-        (settings(), Some((ROWS, "description,unspsc\nbolt,n/a\n")), "line 2: `n/a` is not a number of 8 digits"),
-        (settings(), Some((ROWS, two_rows)), "too few rows"),
-        (with(&json!({ "epoch": "3" })), Some((ROWS, two_rows)), "did you mean `epochs`?"),
-        (with(&json!({ "batch_size": "0" })), Some((ROWS, two_rows)), "`batch_size` is `0`, allowed: 1 to 65536"),
+    for (settings, file, message, code) in [
+        (settings(), None, "there is no channel `training` (or `train`)", 4),
+        (settings(), Some((ROWS, "")), "rows.csv is empty", 4),
+        (settings(), Some((ROWS, "description,unspsc\n")), "rows.csv holds a header but no rows", 4),
+        (settings(), Some((ROWS, "text,price\nbolt,3\n")), "rows.csv: no column", 4),
+        (settings(), Some((ROWS, "description,unspsc\nbolt,n/a\n")), "line 2: `n/a` is not a number of 8 digits", 4),
+        (settings(), Some((ROWS, two_rows)), "too few rows", 4),
+        (with(&json!({ "epoch": "3" })), Some((ROWS, two_rows)), "did you mean `epochs`?", 3),
+        (with(&json!({ "batch_size": "0" })), Some((ROWS, two_rows)), "`batch_size` is `0`, allowed: 1 to 65536", 3),
     ] {
         let job = Job::new(Architecture::Bert, &settings);
         if let Some((name, text)) = file {
             job.write(name, text);
         }
-        let failure = job.fail(1);
+        let failure = job.fail(code);
         assert!(failure.contains(message), "{failure}");
     }
 }
@@ -265,16 +265,15 @@ fn an_encoder_that_cannot_be_used_is_named() {
     let weights = job.path("encoder/model.safetensors");
     let bytes = fs::read(&weights).unwrap();
     fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
-    let failure = job.fail(1);
+    let failure = job.fail(5);
     assert!(failure.contains("model.safetensors is damaged or no safetensors file"), "{failure}");
 
     fs::write(&weights, &bytes).unwrap();
     fs::remove_file(job.path("encoder/tokenizer.json")).unwrap();
-    assert!(job.fail(1).contains("encoder/tokenizer.json"));
+    assert!(job.fail(5).contains("encoder/tokenizer.json"));
 
     // A channel goes before the variable.
     tiny_encoder::write(&job.path("ml/input/data/model"), Architecture::DistilBert, 1);
-    fs::remove_file(job.path("ml/output/failure")).unwrap();
     job.succeed();
     assert!(Weights::read(&job.model().join("model.safetensors")).unwrap().contains("pre_classifier.weight"));
 }
@@ -286,7 +285,7 @@ fn training_that_diverges_is_recognised() {
         let (_, values) = tensors.get_mut("embeddings.LayerNorm.weight").unwrap();
         *values = 1e30_f32.to_le_bytes().repeat(values.len() / 4);
     });
-    let failure = job.fail(1);
+    let failure = job.fail(6);
     assert!(failure.contains("diverged in epoch 1, step 1") && failure.contains("learning_rate"), "{failure}");
     let log = text(&job.run());
     assert!(log.contains("WARN rule exploding_tensor, step 1: the "), "{log}");
@@ -296,14 +295,14 @@ fn training_that_diverges_is_recognised() {
 fn a_place_that_cannot_be_written_is_an_internal_fault_and_no_second_failure() {
     let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "1" })));
     job.write("ml/model", "a file where the folder belongs");
-    let failure = job.fail(3);
+    let failure = job.fail(7);
     assert!(failure.starts_with("cannot write") && failure.contains("ml/model"), "{failure}");
 
     // Neither can the failure file be written: the exit code still tells.
     fs::remove_dir_all(job.path("ml/output")).unwrap();
     job.write("ml/output", "a file");
     let output = job.run();
-    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output));
     assert!(text(&output).contains("ml/output"));
 }
 

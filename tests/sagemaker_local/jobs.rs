@@ -167,20 +167,22 @@ async fn what_is_wrong_with_a_request_stands_in_the_failure_reason() {
         std::fs::write(place.object(prefix).join("rows.csv"), text).unwrap();
     }
     let server = place.start();
-    for (name, mut changes, words) in [
-        ("unknown", json!({ "HyperParameters": { "epoch": "1" } }), "did you mean `epochs`?"),
+    for (name, mut changes, words, code) in [
+        ("unknown", json!({ "HyperParameters": { "epoch": "1" } }), "did you mean `epochs`?", 3),
         (
             "range",
             json!({ "HyperParameters": { "epochs": "0" } }),
-            "hyperparameter `epochs` is `0`, allowed: 1 to 10000",
+            "hyperparameter `epochs` is `0`, allowed: 0.001 to 10000",
+            3,
         ),
-        ("channel", json!({ "InputDataConfig": channel("other", "in") }), "channel"),
-        ("empty", json!({ "InputDataConfig": channel("train", "empty") }), "rows.csv is empty"),
-        ("header", json!({ "InputDataConfig": channel("train", "header") }), "no rows"),
+        ("channel", json!({ "InputDataConfig": channel("other", "in") }), "channel", 4),
+        ("empty", json!({ "InputDataConfig": channel("train", "empty") }), "rows.csv is empty", 4),
+        ("header", json!({ "InputDataConfig": channel("train", "header") }), "no rows", 4),
         (
             "columns",
             json!({ "InputDataConfig": channel("train", "columns") }),
             "no column `description` among `text`, `price`",
+            4,
         ),
     ] {
         // Never looked at: data is read first.
@@ -190,7 +192,7 @@ async fn what_is_wrong_with_a_request_stands_in_the_failure_reason() {
         let reason = job["FailureReason"].as_str().unwrap_or_default();
         assert_eq!(job["TrainingJobStatus"], "Failed", "{name}: {job}");
         assert!(reason.starts_with("AlgorithmError: ") && reason.contains(words), "{name}: {reason}");
-        assert!(reason.ends_with("exit code: 1") && !reason.trim().contains('\n'), "{name}: {reason}");
+        assert!(reason.ends_with(&format!("exit code: {code}")) && !reason.trim().contains('\n'), "{name}: {reason}");
     }
     server.terminate().await;
 }

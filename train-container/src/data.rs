@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use unspsc_contract::DataSummary;
-use unspsc_dataset::{
-    AUGMENTED, Example, Label, Labelled, Labelling, Reading, Splits, fingerprint, label, load, split,
-};
+use unspsc_dataset::{AUGMENTED, Example, Label, Labelled, Labelling, Splits, fingerprint, label, load_channel, split};
 use unspsc_taxonomy::{Code, Level, clean};
 
 use crate::TrainError;
@@ -83,13 +81,16 @@ impl Data {
 
 /// The labelled rows of one channel, and how many of its rows cannot be used.
 fn channel(name: &'static str, folder: &Path, level: Level) -> Result<(Labelled, usize), TrainError> {
-    let loaded = load(folder, &Reading::default()).map_err(|source| TrainError::Channel { channel: name, source })?;
+    let loaded = load_channel(folder).map_err(|source| TrainError::Channel { channel: name, source })?;
     let rows = loaded.rows.len() + loaded.rejects.len();
     let mut labelled = label(loaded.rows, &Labelling::Level(level));
     let Labelled { examples, rejects, counts, .. } = &mut labelled;
     let rejected = loaded.rejects.len() + rejects.len();
     let (used, duplicates) = (examples.len(), counts.duplicates);
-    tracing::info!("channel {name}: {rows} rows, {used} used, {duplicates} duplicates, {rejected} rejected");
+    let files = loaded.sources.len();
+    tracing::info!(
+        "channel {name}: {files} files, {rows} rows, {used} used, {duplicates} duplicates, {rejected} rejected"
+    );
     let first = loaded.rejects.iter().chain(&*rejects).min_by_key(|reject| reject.place);
     let first = first.map(|reject| {
         let (file, line) = reject.place;

@@ -124,7 +124,7 @@ impl Channels<'_> {
         let listed = self.listed.get(name);
         if listed.is_some_and(|channel| channel.training_input_mode == "Pipe") {
             let reason = format!("channel `{name}` comes in Pipe mode; use File or FastFile");
-            return Err(TrainError::Setting(reason));
+            return Err(TrainError::Data(reason));
         }
         Ok(Some(self.files.channel(name)).filter(|folder| listed.is_some() || folder.exists()))
     }
@@ -141,13 +141,13 @@ fn training(channels: &Channels<'_>) -> Result<PathBuf, TrainError> {
     };
     match found {
         (Some(folder), None) | (None, Some(folder)) => Ok(folder),
-        (None, None) => Err(TrainError::Setting(format!(
+        (None, None) => Err(TrainError::Data(format!(
             "there is no channel `training` (or `train`): put CSV files with the columns `description` and `unspsc` \
              into {}",
             channels.files.channel("training").display()
         ))),
         (Some(_), Some(_)) => {
-            Err(TrainError::Setting("there are two channels to train on, `training` and `train`: keep one".into()))
+            Err(TrainError::Data("there are two channels to train on, `training` and `train`: keep one".into()))
         }
     }
 }
@@ -158,7 +158,7 @@ fn encoder(channels: &Channels<'_>, options: &Options) -> Result<PathBuf, TrainE
     folder.ok_or_else(|| {
         let reason = "there is no pretrained encoder: give a channel `model` with config.json, model.safetensors and \
                       tokenizer.json, or set UNSPSC_ENCODER to such a folder";
-        TrainError::Setting(reason.into())
+        TrainError::NoEncoder(reason.into())
     })
 }
 
@@ -279,21 +279,21 @@ mod tests {
     fn what_cannot_be_used_is_named() {
         let pipe = r#"{"training": {"TrainingInputMode": "Pipe"}}"#;
         let hosts = r#"{"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}"#;
-        let cases: [(Pairs<'_>, Pairs<'_>, &str); 9] = [
-            (&[], &[], "no channel `training` (or `train`)"),
-            (&[ROWS, ("input/data/train/a.csv", "")], &[], "two channels to train on"),
-            (&[ROWS, (HYPERPARAMETERS, r#"{"epoch": "3"}"#)], &[], "did you mean `epochs`?"),
-            (&[ROWS, (HYPERPARAMETERS, "{")], &[], "hyperparameters.json is malformed"),
-            (&[ROWS], &[("SM_HPS", "[]")], "SM_HPS is malformed"),
-            (&[ROWS, (CHANNELS, pipe)], &[], "channel `training` comes in Pipe mode"),
-            (&[ROWS, (RESOURCES, hosts)], &[], "2 hosts (algo-1, algo-2)"),
-            (&[ROWS], &[("SM_HOSTS", r#"["a", "b"]"#)], "2 hosts (a, b)"),
-            (&[ROWS, (RESOURCES, "{}")], &[], "resourceconfig.json is malformed"),
+        let cases: [(Pairs<'_>, Pairs<'_>, &str, u8); 9] = [
+            (&[], &[], "no channel `training` (or `train`)", 4),
+            (&[ROWS, ("input/data/train/a.csv", "")], &[], "two channels to train on", 4),
+            (&[ROWS, (HYPERPARAMETERS, r#"{"epoch": "3"}"#)], &[], "did you mean `epochs`?", 3),
+            (&[ROWS, (HYPERPARAMETERS, "{")], &[], "hyperparameters.json is malformed", 3),
+            (&[ROWS], &[("SM_HPS", "[]")], "SM_HPS is malformed", 3),
+            (&[ROWS, (CHANNELS, pipe)], &[], "channel `training` comes in Pipe mode", 4),
+            (&[ROWS, (RESOURCES, hosts)], &[], "2 hosts (algo-1, algo-2)", 3),
+            (&[ROWS], &[("SM_HOSTS", r#"["a", "b"]"#)], "2 hosts (a, b)", 3),
+            (&[ROWS, (RESOURCES, "{}")], &[], "resourceconfig.json is malformed", 3),
         ];
-        for (files, variables, message) in cases {
+        for (files, variables, message, code) in cases {
             let error = resolve(files, variables).1.unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
-            assert_eq!(error.exit_code(), 1);
+            assert_eq!(error.exit_code(), code, "{error}");
         }
         // One host named by the variable overrules the file.
         assert!(resolve(&[ROWS, (RESOURCES, hosts)], &[("SM_HOSTS", r#"["algo-1"]"#)]).1.is_ok());
@@ -304,7 +304,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("input/data/train")).unwrap();
         let options = Options { command: None, base_dir: root.path().to_owned(), encoder: None };
-        let error = Environment::resolve(&options, &|_| None).unwrap_err().to_string();
-        assert!(error.contains("UNSPSC_ENCODER"), "{error}");
+        let error = Environment::resolve(&options, &|_| None).unwrap_err();
+        assert!(error.to_string().contains("UNSPSC_ENCODER"), "{error}");
+        assert_eq!(error.exit_code(), 5);
     }
 }

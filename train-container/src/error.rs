@@ -7,13 +7,15 @@ use unspsc_artifact::ArtifactError;
 use unspsc_contract::HyperparameterError;
 use unspsc_dataset::DatasetError;
 
+use crate::failure;
+
 /// A job that cannot go on; each message is one sentence that names the file or field.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A hyperparameter is not taken.
     #[error(transparent)]
     Hyperparameter(#[from] HyperparameterError),
-    /// A configuration file, a variable or a channel is not what it should be.
+    /// A configuration file or a variable is not what it should be.
     #[error("{0}")]
     Setting(String),
     /// A channel's files cannot be read.
@@ -24,9 +26,12 @@ pub enum TrainError {
         /// What is wrong with its files.
         source: DatasetError,
     },
-    /// The rows do not suffice to train and judge a model.
+    /// A channel is missing, or its rows do not suffice to train and judge a model.
     #[error("{0}")]
     Data(String),
+    /// There is no pretrained encoder.
+    #[error("{0}")]
+    NoEncoder(String),
     /// The pretrained encoder, or a trained model that is loaded, cannot be used.
     #[error("{0}")]
     Model(ArtifactError),
@@ -54,33 +59,61 @@ pub enum TrainError {
     Artifact(ArtifactError),
     /// The tensor library refused an operation.
     #[error("the tensor library failed: {0}")]
-    Torch(#[from] TchError),
+    Torch(TchError),
+    /// Memory was refused, or the process was killed for what it took.
+    #[error("out of memory: lower `max_batch_tokens` or `max_length`, or take an instance with more memory: {0}")]
+    OutOfMemory(String),
     /// The operating system refused what a process is normally granted.
     #[error("the system refused {0}")]
     System(String),
+    /// The process that trains ended without a word of its own.
+    #[error("the process that trains crashed (a defect of this program or of a native library): {0}")]
+    Crash(String),
     /// A defect of this program.
     #[error("internal fault (a defect of this program): {0}")]
     Panic(String),
 }
 
-/// Whether the device had too little memory for an operation.
-pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
-    // libtorch has a class for it and tch passes on only its text.
-    error.to_string().contains("out of memory")
-}
-
 impl TrainError {
-    /// What the process ends with: 1 if the input is to blame, 3 if not (2 is the command line's).
+    /// What the process ends with; documented by `--help` and in `docs/training.md`. 2 is the command line's.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Hyperparameter(_)
-            | Self::Setting(_)
-            | Self::Channel { .. }
-            | Self::Data(_)
-            | Self::Model(_)
-            | Self::Diverged { .. } => 1,
-            Self::Write { .. } | Self::Artifact(_) | Self::Torch(_) | Self::System(_) | Self::Panic(_) => 3,
+            Self::Torch(_) | Self::System(_) => 11,
+            Self::Hyperparameter(_) | Self::Setting(_) => 3,
+            Self::Channel { .. } | Self::Data(_) => 4,
+            Self::NoEncoder(_) | Self::Model(_) => 5,
+            Self::Diverged { .. } => 6,
+            Self::Write { .. } | Self::Artifact(_) => 7,
+            Self::OutOfMemory(_) => 8,
+            Self::Panic(_) => 9,
+            Self::Crash(_) => 10,
+        }
+    }
+}
+
+impl From<TchError> for TrainError {
+    fn from(error: TchError) -> Self {
+        failure::out_of_memory(&error.to_string()).unwrap_or(Self::Torch(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_libtorch_is_refused_is_recognised() {
+        for (message, code) in [
+            ("CUDA out of memory. Tried to allocate 2.00 GiB.\nException raised from malloc:\nframe #0", 8),
+            ("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: not enough memory: you tried to allocate 9", 8),
+            ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", 8),
+            ("shape '[2, 3]' is invalid for input of size 5", 11),
+        ] {
+            let error = TrainError::from(TchError::Torch(message.into()));
+            assert_eq!(error.exit_code(), code, "{error}");
+            assert_eq!(error.to_string().contains("lower `max_batch_tokens`"), code == 8);
+            assert!(!error.to_string().contains("frame #0"));
         }
     }
 }

@@ -15,7 +15,6 @@ mod error;
 mod evaluation;
 mod failure;
 mod network;
-mod openmp;
 mod options;
 mod outputs;
 mod precision;
@@ -30,6 +29,7 @@ mod temperature;
 mod tensors;
 mod texts;
 mod training;
+mod watch;
 mod words;
 
 #[cfg(test)]
@@ -55,8 +55,8 @@ use task::Task;
 
 pub use classifier::TrainedClassifier;
 pub use error::TrainError;
-pub use openmp::wait_asleep;
 pub use options::Options;
+pub use watch::{is_watched, watch};
 
 /// Program and version, for what it writes.
 const TRAINED_BY: &str = concat!("train ", env!("CARGO_PKG_VERSION"));
@@ -69,7 +69,7 @@ const TRAINED_BY: &str = concat!("train ", env!("CARGO_PKG_VERSION"));
 pub fn run(options: &Options, variables: Lookup<'_>) -> Result<(), TrainError> {
     let result = failure::catch(|| job(options, variables, &Stop::at_sigterm()?));
     if let Err(error) = &result {
-        failure::record(&OptMl::new(&options.base_dir).failure(), error);
+        failure::report(&OptMl::new(&options.base_dir).failure(), error);
     }
     result
 }

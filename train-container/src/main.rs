@@ -3,22 +3,23 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use train_container::{Options, run, wait_asleep};
+use train_container::{Options, TrainError, is_watched, run, watch};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::read() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
     let colours = std::io::stdout().is_terminal();
-    let waiting = wait_asleep();
     tracing_subscriber::fmt().with_ansi(colours).with_target(false).init();
-    if let Err(error) = waiting {
-        tracing::warn!("threads will spin while they wait: {error}");
+    let code = start(&options).unwrap_or_else(|error| error.exit_code());
+    ExitCode::from(code)
+}
+
+/// Trains in the process that is watched, and watches in the other.
+fn start(options: &Options) -> Result<u8, TrainError> {
+    if !is_watched()? {
+        return watch(options);
     }
-    match run(&options, &|name| std::env::var(name).ok()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    run(options, &|name| std::env::var(name).ok()).map(|()| 0)
 }

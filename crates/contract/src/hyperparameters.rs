@@ -112,8 +112,8 @@ pub struct Hyperparameters {
     pub label_smoothing: f64,
     /// `class_weights`: what each class's rows count in the loss.
     pub class_weights: ClassWeights,
-    /// `early_stopping_patience`: epochs without a better balanced accuracy on validation after which training ends; 0 means
-    /// that it never ends early.
+    /// `early_stopping_patience`: epochs in a row that are no better on validation after which training ends; 0 means that it
+    /// never ends early.
     pub early_stopping_patience: usize,
     /// `precision`: what the encoder computes in while it is trained; ignored by `rnn`, which is too small to gain by it.
     pub precision: Precision,

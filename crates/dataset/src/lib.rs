@@ -21,7 +21,7 @@ pub use error::DatasetError;
 pub use groups::Groups;
 pub use label::{Example, Label, LabelCounts, Labelled, Labelling, label, labels};
 pub use layout::{Columns, TitleForm};
-pub use load::{Loaded, Reading, Row, Source, load, starter};
+pub use load::{Loaded, Reading, Row, Source, load, load_channel, starter};
 pub use prepare::{Counts, Grouping, Manifest, Options, Prepared, is_broken_off, is_of_a_set, is_prepared, prepare};
 pub use reject::{Reject, RejectReason};
 pub use split::{Splits, cap, fingerprint, split, thin_titles};

@@ -130,21 +130,33 @@ pub struct Loaded {
 /// # Errors
 /// Names the file that is missing, empty, binary, without rows or without a needed column.
 pub fn load(path: &Path, reading: &Reading) -> Result<Loaded, DatasetError> {
-    let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
-    let mut loaded = Loaded::default();
-    let mut files = Vec::new();
-    if metadata.is_dir() && crate::is_broken_off(path) {
-        return Err(DatasetError::BrokenOff { path: path.to_owned() });
+    let Found { tables, skipped, .. } = Found::at(path)?;
+    read(path, &tables, skipped, reading)
+}
+
+/// Reads a channel of a training job, whose files somebody else has named.
+///
+/// As [`load`] does, and files without an ending are data as well, as distributed writers leave them (`part-00000`), unless
+/// their names begin with an underscore (`_SUCCESS`). Where there are none of either, every visible file is.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_channel(path: &Path) -> Result<Loaded, DatasetError> {
+    let Found { mut tables, mut others, skipped } = Found::at(path)?;
+    let without_ending = |file: &PathBuf| file.extension().is_none();
+    tables.extend(others.extract_if(.., |file| without_ending(file)));
+    let mut files = if tables.is_empty() { others } else { tables };
+    files.sort();
+    read(path, &files, skipped, &Reading::default())
+}
+
+/// Reads the `files` that were found at `path`.
+fn read(path: &Path, files: &[PathBuf], skipped: Vec<PathBuf>, reading: &Reading) -> Result<Loaded, DatasetError> {
+    if files.is_empty() {
+        return Err(DatasetError::NoFiles { path: path.to_owned(), skipped });
     }
-    if metadata.is_dir() {
-        collect(path, &mut files, &mut loaded.skipped)?;
-        if files.is_empty() {
-            return Err(DatasetError::NoFiles { path: path.to_owned(), skipped: loaded.skipped });
-        }
-    } else {
-        files.push(path.to_owned());
-    }
-    for file in &files {
+    let mut loaded = Loaded { skipped, ..Loaded::default() };
+    for file in files {
         loaded.add(Content::File(file), reading)?;
     }
     Ok(loaded)
@@ -394,27 +406,57 @@ impl Adding {
     }
 }
 
-/// Collects the data files under `folder`, sorted, without following links to folders.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries = entries.map_err(|source| read_error(folder, source))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    let passed_over: &[&str] = if crate::is_prepared(folder) { &[REJECTS, GROUPS] } else { &[] };
-    for entry in entries {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
-        let kind = entry.file_type().map_err(|source| read_error(&path, source))?;
-        if kind.is_dir() && (name == VALIDATION_FOLDER || crate::is_prepared(&path) || crate::is_broken_off(&path)) {
-            skipped.push(path);
-        } else if kind.is_dir() {
-            collect(&path, files, skipped)?;
-        } else if !name.starts_with('.')
-            && !passed_over.contains(&name.as_str())
-            && ENDINGS.iter().any(|ending| name.ends_with(ending))
-        {
-            files.push(path);
+/// The visible files at a path, sorted.
+#[derive(Default)]
+struct Found {
+    /// Those with one of [`ENDINGS`].
+    tables: Vec<PathBuf>,
+    /// Those with another ending, or none.
+    others: Vec<PathBuf>,
+    /// Folders that were not entered.
+    skipped: Vec<PathBuf>,
+}
+
+impl Found {
+    /// A file that is named outright is data, whatever its name.
+    fn at(path: &Path) -> Result<Self, DatasetError> {
+        let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
+        let mut found = Self::default();
+        if metadata.is_dir() && crate::is_broken_off(path) {
+            return Err(DatasetError::BrokenOff { path: path.to_owned() });
         }
+        if metadata.is_dir() {
+            found.collect(path)?;
+        } else {
+            found.tables.push(path.to_owned());
+        }
+        Ok(found)
     }
-    Ok(())
+
+    /// Adds what is under `folder`, without following links to folders.
+    fn collect(&mut self, folder: &Path) -> Result<(), DatasetError> {
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut entries = entries.map_err(|source| read_error(folder, source))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let passed_over: &[&str] = if crate::is_prepared(folder) { &[REJECTS, GROUPS] } else { &[] };
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
+            let kind = entry.file_type().map_err(|source| read_error(&path, source))?;
+            if kind.is_dir() && (name == VALIDATION_FOLDER || crate::is_prepared(&path) || crate::is_broken_off(&path))
+            {
+                self.skipped.push(path);
+            } else if kind.is_dir() {
+                self.collect(&path)?;
+            } else if name.starts_with('.') || passed_over.contains(&name.as_str()) {
+                continue;
+            } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+                self.tables.push(path);
+            } else if !name.starts_with('_') && path.is_file() {
+                self.others.push(path);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn read_error(path: &Path, source: io::Error) -> DatasetError {

@@ -114,7 +114,7 @@ impl EncoderClassifier {
     ) -> Result<(Self, TextSplits), TrainError> {
         let config = folder.join(files::CONFIG);
         if !config.exists() {
-            return Err(TrainError::Setting(format!(
+            return Err(TrainError::NoEncoder(format!(
                 "{} is no pretrained encoder: it lacks {}; the channel `model` or UNSPSC_ENCODER names its folder",
                 folder.display(),
                 files::CONFIG
@@ -284,6 +284,6 @@ mod tests {
         tiny_encoder::edit(folder.path(), |tensors| tensors.retain(|name, _| !name.ends_with("query.bias")));
         let error = load().unwrap_err();
         assert!(error.to_string().contains("query.bias` is missing"), "{error}");
-        assert_eq!(error.exit_code(), 1);
+        assert_eq!(error.exit_code(), 5);
     }
 }

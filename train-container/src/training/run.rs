@@ -11,7 +11,6 @@ use crate::TrainError;
 use crate::adamw::AdamW;
 use crate::batches::{passes, shuffled};
 use crate::checkpoint::{BEST, Checkpoint, Checkpoints, MEAN, Position, State, VARIANCE, WEIGHTS};
-use crate::error::is_out_of_memory;
 use crate::evaluation::{Evaluated, Temperature, evaluate};
 use crate::network::trainable;
 use crate::precision::LossScale;
@@ -142,7 +141,7 @@ impl<'a> Run<'a> {
         self.position = Position { epoch: epoch + 1, step, ..Position::default() };
         if self.has_stalled() {
             let patience = self.task.settings.early_stopping_patience;
-            tracing::info!("no better balanced accuracy in {patience} epochs: training ends early");
+            tracing::info!("no better epoch in {patience}: training ends early");
         }
         if self.complete() || self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.due(true)) {
             self.save()?;
@@ -196,15 +195,15 @@ impl<'a> Run<'a> {
     fn gradients(&mut self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
         loop {
             match self.try_gradients(rows, weight) {
-                Err(error) if is_out_of_memory(&error) && self.halve(rows) => {
-                    tracing::warn!("out of memory; going on with {} tokens at a time: {error}", self.max_tokens);
+                Err(error @ TrainError::OutOfMemory(_)) if self.halve(rows) => {
+                    tracing::warn!("going on with {} tokens at a time: {error}", self.max_tokens);
                 }
-                result => return Ok(result?),
+                result => return result,
             }
         }
     }
 
-    fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TchError> {
+    fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
         let Task { classifier, texts, classes, criterion, settings, .. } = self.task;
         let device = classifier.store().device();
         // Dropout follows from seed and step, so that a run that goes on drops what it would have dropped.
@@ -226,12 +225,13 @@ impl<'a> Run<'a> {
         Ok((loss_sum, sums))
     }
 
-    /// Halves the largest part of `rows` that goes through the network at a time; false where that is one row already.
+    /// Halves what goes through the network at a time; false where of `rows` that is one row each already.
     fn halve(&mut self, rows: &[usize]) -> bool {
         let parts = passes(rows, &self.lengths, self.max_tokens);
         let size = |part: &&[usize]| part.first().and_then(|row| self.lengths.get(*row)).map_or(0, |n| n * part.len());
         let is_divisible = parts.iter().any(|part| part.len() > 1);
-        self.max_tokens = parts.iter().map(size).max().unwrap_or_default() / 2;
+        // A row longer than all limits does not set the next.
+        self.max_tokens = parts.iter().map(size).max().unwrap_or_default().min(self.max_tokens) / 2;
         is_divisible
     }
 
