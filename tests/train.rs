@@ -211,11 +211,15 @@ fn channels_of_their_own_are_used_and_the_platforms_files_read() {
     job.write("ml/input/data/train/two.csv", "description,unspsc\nwhite paint,31211500\nnonsense,abc\n");
     job.write("ml/input/data/validation/rows.csv", "description,unspsc\nfrozen pork,50121500\n");
     // A text that is trained on as well, and a class that is not.
-    job.write("ml/input/data/test/rows.csv", "description,unspsc\nwhite paint,31211500\nlive fish,10121500\n");
+    job.write("ml/input/data/test/rows.csv", "description,unspsc\nwhite paint,31211500\n");
+    job.write("ml/input/data/test/other.csv", "description,unspsc\nlive fish,10121500\n");
     let log = job.succeed();
     let data = job.report().data;
     assert_eq!([data.train_rows, data.validation_rows, data.test_rows, data.rejected_rows], [160, 1, 2, 2], "{log}");
     let test = job.report().test;
+    let sources: Vec<_> = test.sources.iter().map(|scores| (scores.source.as_str(), scores.rows)).collect();
+    assert_eq!(sources, [("other.csv", 1), ("rows.csv", 1)]);
+    assert_eq!(test.sources.iter().map(|scores| scores.accuracy).sum::<f64>() / 2.0, test.accuracy);
     assert_eq!(test.classes.len(), 2);
     assert_eq!(
         (test.classes[0].label.as_str(), test.classes[0].recall),

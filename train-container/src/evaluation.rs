@@ -1,12 +1,13 @@
 //! How well a classifier does on rows that it is not trained on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, TchError, Tensor};
-use unspsc_contract::{Calibration, ClassRecall, ConfusionMatrix, Evaluation};
+use unspsc_contract::{Calibration, ClassRecall, ConfusionMatrix, Evaluation, MAX_SOURCES, SourceScores};
 use unspsc_dataset::Label;
 use unspsc_taxonomy::Titles;
 
@@ -42,6 +43,8 @@ pub(crate) struct Evaluated {
     /// Mean of the training criterion over the rows whose label occurs in training, in nats.
     pub(crate) loss: f64,
     pub(crate) confusion: Confusion,
+    /// The same by where the rows come from.
+    pub(crate) sources: BTreeMap<Arc<str>, Confusion>,
     /// Rows whose label is among the three most probable.
     pub(crate) top3: usize,
     /// Rows whose label is among the five most probable.
@@ -60,6 +63,7 @@ impl Default for Evaluated {
         Self {
             loss: 0.0,
             confusion: Confusion::default(),
+            sources: BTreeMap::new(),
             top3: 0,
             top5: 0,
             reliability: Reliability::default(),
@@ -80,6 +84,7 @@ pub(crate) fn evaluate(
     let device = classifier.store().device();
     let max_tokens = if device == Device::Cpu { CPU_TOKENS } else { usize::MAX }.min(settings.max_batch_tokens);
     let (mut sum, mut weight) = (0.0, 0.0);
+    let mut sources = BTreeMap::new();
     let lengths = texts.lengths();
     let mut tally = Tally::new(temperature, lengths.len(), classes);
     for rows in passes(&by_length(&lengths), &lengths, max_tokens) {
@@ -91,11 +96,14 @@ pub(crate) fn evaluate(
         let logits = classifier.logits(&texts.batch(rows, device)?, false)?; // [batch, classes]
         sum += criterion.sum(&logits, &targets)?.f_double_value(&[])?;
         weight += criterion.weight(&truth);
-        tally.count(rows, &truth, &logits, &targets)?;
+        let predicted = tally.count(rows, &truth, &logits, &targets)?;
+        for (source, (truth, predicted)) in texts.sources(rows).zip(truth.iter().zip(predicted)) {
+            sources.entry(Arc::clone(source)).or_insert_with(Confusion::default).count(*truth, predicted);
+        }
     }
     // No label of these rows may occur in training.
     let loss = if weight > 0.0 { sum / weight } else { 0.0 };
-    Ok(Some(Evaluated { loss, ..tally.finish() }))
+    Ok(Some(Evaluated { loss, sources, ..tally.finish() }))
 }
 
 /// Counts batches of logits, of which it keeps no more than a sample.
@@ -129,8 +137,15 @@ impl Tally {
         Self { evaluated, classes, given, sampled, sample: Sample::new(classes) }
     }
 
-    /// Counts the rows with these indices and true classes: `logits` are `[batch, classes]`, `targets` `[batch]`.
-    fn count(&mut self, rows: &[usize], truth: &[usize], logits: &Tensor, targets: &Tensor) -> Result<(), TchError> {
+    /// Counts the rows with these indices and true classes: `logits` are `[batch, classes]`, `targets` `[batch]`. Returns
+    /// the predicted classes.
+    fn count(
+        &mut self,
+        rows: &[usize],
+        truth: &[usize],
+        logits: &Tensor,
+        targets: &Tensor,
+    ) -> Result<Vec<usize>, TchError> {
         let logits = logits.f_to_kind(Kind::Float)?;
         let (highest, predicted) = logits.f_max_dim(-1, false)?; // [batch] each
         let predicted: Vec<usize> = whole_numbers(&predicted)?;
@@ -149,7 +164,8 @@ impl Tally {
             raw.get(row).into_iter().for_each(|confidence| reliability.count(*confidence, hit));
             scaled.get(row).into_iter().for_each(|confidence| calibrated.count(*confidence, hit));
         }
-        self.keep(rows, truth, &logits)
+        self.keep(rows, truth, &logits)?;
+        Ok(predicted)
     }
 
     /// Keeps the logits of those rows that belong to the sample.
@@ -225,8 +241,22 @@ impl Evaluated {
             top5_accuracy: self.top5_accuracy(),
             calibration: self.calibration(),
             classes,
+            sources: self.source_scores(),
             confusion: self.confusion_matrix(labels),
         }
+    }
+
+    fn source_scores(&self) -> Vec<SourceScores> {
+        let scores = |(source, confusion): (&Arc<str>, &Confusion)| SourceScores {
+            source: source.to_string(),
+            rows: confusion.total(),
+            accuracy: confusion.accuracy(),
+            balanced_accuracy: confusion.balanced_accuracy(),
+        };
+        let mut scores: Vec<SourceScores> = self.sources.iter().map(scores).collect();
+        scores.sort_by_key(|scores| std::cmp::Reverse(scores.rows));
+        scores.truncate(MAX_SOURCES);
+        scores
     }
 
     fn calibration(&self) -> Calibration {

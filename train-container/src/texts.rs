@@ -1,5 +1,7 @@
 //! Tokenised rows and the tensors of a batch.
 
+use std::sync::Arc;
+
 use tch::{Device, TchError, Tensor};
 
 /// The target of a row whose label does not occur in training; the loss passes over it.
@@ -12,6 +14,8 @@ pub(crate) struct Text {
     pub(crate) ids: Vec<i64>,
     /// Index of the label: those of training first, then those that are unseen.
     pub(crate) class: usize,
+    /// Where the row comes from.
+    pub(crate) source: Arc<str>,
 }
 
 /// One purpose's rows, tokenised once.
@@ -42,6 +46,11 @@ impl Texts {
     /// The rows at `indices` as tensors on `device`.
     pub(crate) fn batch(&self, indices: &[usize], device: Device) -> Result<Batch, TchError> {
         Batch::new(indices.iter().filter_map(|index| self.0.get(*index)).map(|text| text.ids.as_slice()), device)
+    }
+
+    /// Where the rows at `indices` come from.
+    pub(crate) fn sources(&self, indices: &[usize]) -> impl Iterator<Item = &Arc<str>> {
+        indices.iter().filter_map(|index| self.0.get(*index)).map(|text| &text.source)
     }
 
     /// Class indices of the rows at `indices`.

@@ -15,7 +15,8 @@ pub use hyperparameters::{ClassWeights, HyperparameterError, Hyperparameters, Mo
 pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 pub use profile::{Profile, RuleStatus, RuleVerdict, Series};
 pub use report::{
-    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, ReliabilityBin, TrainingReport,
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, MAX_SOURCES, ReliabilityBin,
+    SourceScores, TrainingReport,
 };
 
 /// SageMaker keeps this many characters of a failure file as the job's `FailureReason`.

@@ -97,6 +97,9 @@ pub struct Evaluation {
     pub calibration: Calibration,
     /// Recall by class, ascending by label.
     pub classes: Vec<ClassRecall>,
+    /// The same by where the rows come from, those with most rows first; no more than [`MAX_SOURCES`].
+    #[serde(default)]
+    pub sources: Vec<SourceScores>,
     /// Which label was taken for which.
     pub confusion: ConfusionMatrix,
 }
@@ -141,6 +144,22 @@ pub struct ConfusionMatrix {
     pub labels: Vec<String>,
     /// True label and predicted label as places in `labels`, and rows.
     pub cells: Vec<[usize; 3]>,
+}
+
+/// Sources that an evaluation tells apart; a column of a user's file may name any number of them.
+pub const MAX_SOURCES: usize = 20;
+
+/// How well a model does on the rows of one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceScores {
+    /// File, or what the column `origin` says.
+    pub source: String,
+    /// Rows judged.
+    pub rows: usize,
+    /// Share of rows whose label is found.
+    pub accuracy: f64,
+    /// Mean recall over the classes that occur among these rows.
+    pub balanced_accuracy: f64,
 }
 
 /// Recall of one class.

@@ -6,6 +6,7 @@ mod trained;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use tch::nn::VarStore;
 use tch::{TchError, Tensor};
@@ -82,7 +83,7 @@ fn tokenise(
     let classes: HashMap<&Label, usize> = data.labels.iter().chain(&data.unseen).zip(0..).collect();
     let text = |row: &Example| {
         let class = classes.get(&row.label).copied().unwrap_or_default();
-        Ok(Text { ids: encode(&clean(&row.description))?, class })
+        Ok(Text { ids: encode(&clean(&row.description))?, class, source: Arc::clone(&row.origin) })
     };
     let side = |rows: &[Example]| {
         // One at least: a network without a single word has no shape.

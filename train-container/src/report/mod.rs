@@ -47,6 +47,7 @@ pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> St
         curves(report, circumstances),
         profile::steps(&report.profile),
         profile::machine(&report.profile),
+        sources(split, name),
         recall(report),
         confusion::section(split, name),
         probabilities(report),
@@ -180,6 +181,24 @@ fn recall(report: &TrainingReport) -> String {
     )
 }
 
+/// How well it does on what comes from where; nothing where all rows come from one place.
+fn sources(split: &Evaluation, name: &str) -> String {
+    if split.sources.len() < 2 {
+        return String::new();
+    }
+    let rows = split.sources.iter().map(|source| {
+        vec![
+            source.source.clone(),
+            source.rows.to_string(),
+            percent(source.accuracy),
+            percent(source.balanced_accuracy),
+        ]
+    });
+    let head = ["source", "rows", "accuracy", "balanced accuracy"];
+    let caption = format!("Where the {name} rows come from");
+    format!("<section><h2>By source</h2>\n{}</section>\n", unspsc_page::table(&caption, head, 1, rows))
+}
+
 /// What it was trained on, how, and by what.
 fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let data = &report.data;
@@ -192,7 +211,7 @@ fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
         ("classes", data.classes.to_string()),
         ("fingerprint (SHA-256)", data.fingerprint.clone()),
     ];
-    let sources = circumstances.manifest.as_ref().map_or_else(Vec::new, sources);
+    let sources = circumstances.manifest.as_ref().map_or_else(Vec::new, origins);
     let rows = rows.into_iter().chain(sources);
     let settings = report.hyperparameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
     let run = [
@@ -210,7 +229,7 @@ fn facts(report: &TrainingReport, circumstances: &Circumstances) -> String {
 }
 
 /// The dataset card's second half: files with their rows, and who prepared them.
-fn sources(manifest: &Manifest) -> Vec<(&'static str, String)> {
+fn origins(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let source = |source: &unspsc_dataset::Source| {
         let name = source.path.file_name().unwrap_or(source.path.as_os_str()).to_string_lossy();
         ("source", format!("{name}, {}: {} rows, SHA-256 {}", source.layout, source.rows, source.sha256))

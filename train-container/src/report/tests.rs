@@ -2,7 +2,7 @@
 
 use unspsc_contract::{
     Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, Profile, ReliabilityBin,
-    RuleStatus, RuleVerdict, TrainingReport,
+    RuleStatus, RuleVerdict, SourceScores, TrainingReport,
 };
 use unspsc_dataset::Manifest;
 use unspsc_taxonomy::Level;
@@ -23,6 +23,10 @@ fn calibration() -> Calibration {
         bins: bins(0.99, 0.9),
         calibrated_bins: bins(0.95, 0.9),
     }
+}
+
+fn source(source: &str, accuracy: f64) -> SourceScores {
+    SourceScores { source: source.into(), rows: 8, accuracy, balanced_accuracy: 0.5 }
 }
 
 fn report() -> TrainingReport {
@@ -80,6 +84,7 @@ fn report() -> TrainingReport {
                 cells: vec![[0, 0, 7], [0, 1, 1], [1, 0, 4], [1, 1, 4]],
             },
             classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
+            sources: vec![source("bought <here>.csv", 0.81), source("list.csv", 0.63)],
         },
         seconds: 75.4,
     }
@@ -115,6 +120,8 @@ fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
         "<svg",
         "epoch 2",
         "Step by step",
+        "bought &lt;here&gt;.csv",
+        "81.0 %",
         "Food",
         "Animals",
         "Confusion",

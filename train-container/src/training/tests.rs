@@ -54,7 +54,7 @@ impl Classifier for Small {
 
 /// Texts of 8, 4, 2 and 1 tokens, of two classes by turns.
 fn texts() -> TextSplits {
-    let text = |(length, class)| Text { ids: vec![1; length], class };
+    let text = |(length, class)| Text { ids: vec![1; length], class, source: "test".into() };
     let side = || Texts([(8, 0), (4, 1), (2, 0), (1, 1)].map(text).into());
     // What is learned is wrong there, so that the first epoch is the best.
     let validation = Texts(side().0.into_iter().map(|text| Text { class: 1 - text.class, ..text }).collect());
