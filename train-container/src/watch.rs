@@ -23,10 +23,14 @@ use crate::{Options, TrainError, failure};
 /// Tells the process that trains the id of the one that watches.
 const WATCHER: &str = "UNSPSC_TRAIN_WATCHER";
 
-/// Read by OpenMP when it is loaded, before `main`. By default its threads spin while they wait: where another process wants
-/// a core, each of the thousands of parallel regions of a training step then waits for the scheduler's time slice, and
-/// with a compiler beside it on two cores training was ten times slower.
-const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+/// Read by OpenMP when it is loaded, before `main`: whether and for how many turns its threads spin before they sleep.
+const WAITING: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
+
+/// Some microseconds, which is as long as most of a step's thousands of parallel regions take. Threads that sleep at once made
+/// a step 1.8 times slower on two idle cores, where waking is dear; those that spin for long, as is the default, were ten
+/// times slower with a compiler beside them, since each region then waits for the scheduler's time slice. Measured with
+/// `scripts/bench-training` and a busy loop beside it: sleeping 88 and 109 rows a second, this 195 and 68.
+const SPIN_COUNT: &str = "2000";
 
 /// Bytes of the end of standard error that are kept: enough for what a native library says before it gives up.
 const LAST_WORDS: usize = 4096;
@@ -73,8 +77,8 @@ fn train() -> Result<(ExitStatus, String), TrainError> {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let mut command = Command::new(env::current_exe().map_err(refused)?);
     command.args(arguments).env(WATCHER, process::id().to_string()).stderr(Stdio::piped());
-    if env::var_os(WAIT_POLICY).is_none() {
-        command.env(WAIT_POLICY, "passive");
+    if WAITING.iter().all(|name| env::var_os(name).is_none()) {
+        command.env(WAITING[0], SPIN_COUNT);
     }
     let mut child = command.spawn().map_err(refused)?;
     let pid = Pid::from_raw(child.id().cast_signed());

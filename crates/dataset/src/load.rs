@@ -302,7 +302,7 @@ impl Batch {
             let after = reader.position().line();
             let own = if after - before > 1 { line_ends(record.as_slice()) } else { 0 };
             let is_open = record.as_slice().trim_end().ends_with(END);
-            let line = (after - own).saturating_sub(u64::from(!self.ends_in_crlf && !is_open));
+            let line = (after - own).saturating_sub(u64::from(!self.ends_in_crlf && !is_open)).max(1);
             if own > MAX_RECORD_LINES {
                 return Err(DatasetError::LongRecord { path: path.to_owned(), line });
             }

@@ -389,9 +389,16 @@ pub fn is_prepared(folder: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    // Other programs have files of this name as well, but theirs are whole.
-    let json = fs::read(path).ok().and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
-    json.is_none_or(|json| json.get("prepared_by").is_some() && json.get("fingerprint").is_some())
+    // Other programs have files of this name as well. What cannot be read may be a set, and is not read as raw data.
+    manifest(&path).is_none_or(|json| is_ours(&json))
+}
+
+fn manifest(path: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn is_ours(manifest: &serde_json::Value) -> bool {
+    manifest.get("prepared_by").is_some() && manifest.get("fingerprint").is_some()
 }
 
 /// Whether `folder` holds what a broken-off [`Prepared::write`] has left, which is no set.
@@ -410,7 +417,8 @@ pub fn is_of_a_set(path: &Path) -> bool {
 
 /// Refuses a folder in which somebody else's files, or what is no file, would have to make place.
 fn check_places(folder: &Path) -> Result<(), DatasetError> {
-    let is_ours = is_prepared(folder) || is_broken_off(folder);
+    // To replace a file takes more than a doubt.
+    let is_ours = manifest(&folder.join(MANIFEST)).is_some_and(|json| is_ours(&json)) || is_broken_off(folder);
     for path in NAMES.map(|name| folder.join(name)) {
         if path.exists() && !path.is_file() {
             return Err(DatasetError::Write { path, reason: io::Error::other("it is there and is no file") });

@@ -40,7 +40,10 @@ pub(crate) async fn run(progress: &Progress, args: &ExploreArgs) -> anyhow::Resu
 /// Whether nothing but a page would be replaced at `path`.
 fn is_free(path: &Path) -> bool {
     let mut head = [0; 15];
-    let Ok(mut file) = File::open(path) else { return true };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return error.kind() == io::ErrorKind::NotFound,
+    };
     let length = file.read(&mut head).unwrap_or_default();
     length == 0 || head.eq_ignore_ascii_case(b"<!doctype html>")
 }
@@ -83,15 +86,23 @@ fn part(path: &Path) -> io::Result<PathBuf> {
 
 fn probe(path: &Path) -> io::Result<()> {
     let part = part(path)?;
-    File::create(&part)?;
+    create(&part)?;
     fs::remove_file(part)
+}
+
+/// A new file at `part`, whatever a run before has left there, and never at what a link there leads to.
+fn create(part: &Path) -> io::Result<File> {
+    if part.symlink_metadata().is_ok() {
+        fs::remove_file(part)?;
+    }
+    File::create_new(part)
 }
 
 /// Writes under another name first, so that a page that was there stays whole until a whole one takes its place.
 fn write(path: &Path, page: &str) -> io::Result<()> {
     let part = part(path)?;
     let attempt = || {
-        let mut file = File::create(&part)?;
+        let mut file = create(&part)?;
         file.write_all(page.as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, path)

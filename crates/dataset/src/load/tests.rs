@@ -203,6 +203,9 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_file() {
 /// The CSV reader leaves the LF of CR LF, and blank lines, to the record that follows.
 #[test]
 fn rejects_and_errors_name_the_line_whatever_the_line_ends() {
+    // CR alone ends lines that nobody counts.
+    let csv = "description,unspsc\ra,43210000\rb,no\r";
+    assert_eq!(load_one("own.csv", csv.as_bytes()).unwrap().rejects[0].place.1, 1);
     for end in ["\n", "\r\n"] {
         let blank = end.repeat(50);
         let csv = format!(

@@ -160,7 +160,8 @@ fn a_link_in_the_way_is_replaced_and_not_followed() {
 fn files_of_others_are_never_replaced() {
     for name in NAMES {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(name), "{}").unwrap();
+        // Were it the manifest: of somebody else's, one with several lines of JSON.
+        fs::write(folder.path().join(name), "{}\n{}\n").unwrap();
         let before = listing(folder.path());
         let error = prepare(starter().unwrap(), options(), "test 1").unwrap().write(folder.path()).unwrap_err();
         assert!(error.to_string().contains(&format!("{name} is there and was not written by")), "{error}");
