@@ -22,11 +22,7 @@ pub(crate) async fn run(progress: &Progress, args: &AugmentArgs) -> anyhow::Resu
     let (before, after) = work.await.context("the augmentation came to a sudden end")??;
     drop(step);
     print(&describe(&before, &after))?;
-    let groups = if after.groups.is_some() { "groups.csv, " } else { "" };
-    let printed = print(&format!(
-        "written to {}: train.csv, validation.csv, test.csv, rejects.csv, {groups}dataset.json",
-        args.output.display()
-    ));
+    let printed = print(&format!("written to {}: {}", args.output.display(), after.names().join(", ")));
     // The process ends here, and takes a million texts with it sooner than they are freed one by one.
     std::mem::forget(after);
     printed

@@ -25,9 +25,7 @@ pub(crate) async fn run(progress: &Progress, args: &PrepareArgs) -> anyhow::Resu
     }
     let (prepared, _) = prepare_into(progress, &args.data, &args.output).await?;
     print(&describe(&prepared))?;
-    let groups = if prepared.groups.is_some() { "groups.csv, " } else { "" };
-    let files = format!("train.csv, validation.csv, test.csv, rejects.csv, {groups}dataset.json");
-    let printed = print(&format!("written to {}: {files}", args.output.display()));
+    let printed = print(&format!("written to {}: {}", args.output.display(), prepared.names().join(", ")));
     // The process ends here, and takes a million texts with it sooner than they are freed one by one.
     std::mem::forget(prepared);
     printed

@@ -26,10 +26,9 @@ const WATCHER: &str = "UNSPSC_TRAIN_WATCHER";
 /// Read by OpenMP when it is loaded, before `main`: whether and for how many turns its threads spin before they sleep.
 const WAITING: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
 
-/// Some microseconds, which is as long as most of a step's thousands of parallel regions take. Threads that sleep at once made
-/// a step 1.8 times slower on two idle cores, where waking is dear; those that spin for long, as is the default, were ten
-/// times slower with a compiler beside them, since each region then waits for the scheduler's time slice. Measured with
-/// `scripts/bench-training` and a busy loop beside it: sleeping 88 and 109 rows a second, this 195 and 68.
+/// Some microseconds, which is as long as most of a step's thousands of parallel regions take; `docs/training.md` has the
+/// figures. Threads that sleep at once are slower on idle cores, where waking is dear. Those that spin for long, as is the
+/// default, wait in each region for the scheduler's time slice where others want the cores.
 const SPIN_COUNT: &str = "2000";
 
 /// Bytes of the end of standard error that are kept: enough for what a native library says before it gives up.

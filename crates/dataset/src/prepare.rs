@@ -279,16 +279,21 @@ impl Prepared {
         if let Err(TryLockError::WouldBlock) = folder_lock.try_lock() {
             return Err(DatasetError::Busy { path: folder.to_owned() });
         }
-        let mut names = vec![TRAIN, VALIDATION, TEST];
-        names.extend((self.rejects != Rejects::Lost).then_some(REJECTS));
-        names.extend(self.groups.is_some().then_some(GROUPS));
-        names.push(MANIFEST);
+        let names = self.names();
         let part = |name: &str| folder.join(format!(".{name}.part"));
         check_places(folder)?;
         let written = self.write_parts(&names, part);
         written.inspect_err(|_| names.iter().for_each(|name| drop(fs::remove_file(part(name)))))?;
         self.rename_parts(folder, &names, part)?;
         Ok(self.paths(folder))
+    }
+
+    /// The names of the files that [`Prepared::write`] leaves.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let rejects = (self.rejects != Rejects::Lost).then_some(REJECTS);
+        let groups = self.groups.is_some().then_some(GROUPS);
+        [TRAIN, VALIDATION, TEST].into_iter().chain(rejects).chain(groups).chain([MANIFEST]).collect()
     }
 
     /// Where [`Prepared::write`] puts the three sides and `dataset.json`.

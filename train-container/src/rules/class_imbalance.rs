@@ -60,11 +60,12 @@ impl Rule for ClassImbalance {
         let missed: Vec<(f64, &String, usize)> = epoch.found.iter().filter_map(missed).collect();
         let (share, label, rows) = missed.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(format!(
-            "in epoch {} more than {:.0} % of the validation rows of {} classes are missed, most of \
+            "in epoch {} more than {:.0} % of the validation rows of {} {} missed, most of \
              {label}: {:.0} % of {rows}",
             epoch.epoch,
             100.0 * MOST_MISSED,
             missed.len(),
+            if missed.len() == 1 { "class are" } else { "classes are" },
             100.0 * share
         ))
     }
@@ -108,7 +109,7 @@ mod tests {
         let (_, evidence) =
             issue_of(ClassImbalance::default(), vec![plan(500, 90), epoch(vec![(0, 490, 480), (1, 10, 2)])]);
         assert!(
-            evidence.ends_with("validation rows of 1 classes are missed, most of 50000000: 80 % of 10"),
+            evidence.ends_with("validation rows of 1 class are missed, most of 50000000: 80 % of 10"),
             "{evidence}"
         );
         for fine in [vec![(0, 490, 480), (1, 10, 3)], vec![(0, 491, 480), (1, 9, 0)], vec![(0, 10, 0), (1, 10, 0)]] {

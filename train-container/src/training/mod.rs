@@ -1,8 +1,6 @@
 //! Training: what goes in, what comes out, what is said about each epoch.
 
 mod run;
-#[cfg(test)]
-mod step_time;
 
 #[cfg(test)]
 mod tests;
