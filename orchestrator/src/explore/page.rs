@@ -116,7 +116,8 @@ fn sources(survey: &Survey) -> String {
     }
     let caption = match (before, survey.overlaps.is_some()) {
         (true, true) => {
-            "Usable rows as loaded, and what became of them. A text of several rows counts where it came first."
+            "Usable rows as loaded, and what became of them. A text of several rows counts once: \
+             as title of a commodity in its list, else where it came first."
         }
         (true, false) => "Rows of the prepared set before augmentation, and after.",
         (false, _) => "Rows of the prepared set; those before preparation are not in its folder.",
