@@ -79,6 +79,8 @@ class Reference:
         self.encoder = AutoModel.from_pretrained(directory, dtype=torch.float32).eval()
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(directory / "tokenizer.json"))
         self.tokenizer.backend_tokenizer.no_padding()
+        outputs = self.classifier.config.id2label
+        self.sums = self.metadata.get("labels") or {outputs[index]: 1 for index in range(len(outputs))}
         self.max_length = self.metadata.get("max_length", min(self.classifier.config.max_position_embeddings, 512))
 
     def cleans(self):
@@ -94,11 +96,15 @@ class Reference:
         batch = torch.tensor([ids])
         hidden = self.encoder(input_ids=batch).last_hidden_state
         if self.pooling == "cls":
-            return hidden[0], self.classifier(input_ids=batch).logits[0]
+            return hidden[0], self.label_logits(self.classifier(input_ids=batch).logits[0])
         pooled = hidden.mean(dim=1)
         if self.classifier.config.model_type == "distilbert":
             pooled = torch.relu(self.classifier.pre_classifier(pooled))
-        return hidden[0], self.classifier.classifier(pooled)[0]
+        return hidden[0], self.label_logits(self.classifier.classifier(pooled)[0])
+
+    def label_logits(self, outputs):
+        """Logits of labels, each the sum of the outputs that unspsc.json gives it."""
+        return torch.stack([part.logsumexp(dim=0) for part in outputs.split(list(self.sums.values()))])
 
 
 def rounded(tensor):
@@ -173,7 +179,7 @@ def compare(directory):
     config = reference.classifier.config
     answers = example_answers("logits", directory)
     torch_answers = example_answers("tch_logits", directory)
-    served = serve_answers(directory, config.num_labels)
+    served = serve_answers(directory, len(reference.sums))
     worst = {}
     classified = 0
     for text, answer, torch_answer, prediction in zip(TEXTS, answers, torch_answers, served, strict=True):
@@ -189,14 +195,14 @@ def compare(directory):
         }
         if "error" not in prediction:
             classified += 1
-            expected = {config.id2label[index]: value for index, value in enumerate(probabilities.tolist())}
+            expected = dict(zip(reference.sums, probabilities.tolist(), strict=True))
             got = {candidate["label"]: candidate["probability"] for candidate in prediction["top_k"]}
             assert got.keys() == expected.keys(), f"labels of {text!r}"
             differences["serve's probabilities"] = max(abs(got[label] - expected[label]) for label in expected)
         for name, difference in differences.items():
             worst[name] = max(worst.get(name, 0.0), difference)
     spread = max(max(answer["logits"]) - min(answer["logits"]) for answer in answers)
-    print(f"{directory}: {config.model_type}, pooling {reference.pooling}, {config.num_labels} labels")
+    print(f"{directory}: {config.model_type}, pooling {reference.pooling}, {len(reference.sums)} labels")
     print(f"{len(TEXTS)} texts, of which serve classified {classified}; logits spread over up to {spread:.1f}")
     for name, difference in worst.items():
         print(f"largest difference of {name} from those of transformers: {difference:.2e}")

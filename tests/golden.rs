@@ -128,7 +128,7 @@ fn a_tensor_that_does_not_fit_is_named() {
     assert_eq!(failure(|_| ()), None);
     let layers = failure(|artifact| artifact.config.layers += 1).unwrap();
     assert!(layers.contains("model.safetensors") && layers.contains("encoder.layer.2") && layers.contains("missing"));
-    let labels = failure(|artifact| artifact.config.labels.push("x".into())).unwrap();
-    let expected = format!("[{}, {}]", artifact.config.labels.len() + 1, artifact.config.hidden_size);
+    let labels = failure(|artifact| artifact.config.outputs.push("x".into())).unwrap();
+    let expected = format!("[{}, {}]", artifact.config.outputs.len() + 1, artifact.config.hidden_size);
     assert!(labels.contains("classifier.weight") && labels.contains(&expected), "{labels}");
 }

@@ -62,7 +62,9 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
         assert!(!log.contains('\u{1b}'), "no terminal, no colours");
 
         let artifact = Artifact::load(&job.model()).unwrap();
-        assert_eq!(artifact.config.labels, ["31000000", "43000000", "50000000"]);
+        assert_eq!(artifact.config.outputs, ["31161500", "31211500", "43211500", "50121500"]);
+        let labels = [("31000000", 2), ("43000000", 1), ("50000000", 1)];
+        assert_eq!(artifact.metadata.labels, labels.map(|(label, outputs)| (label.to_owned(), outputs)).into());
         assert_eq!(artifact.metadata.pooling.to_string(), pooling);
         assert_eq!(artifact.metadata.test.unwrap().accuracy, report.test.accuracy);
         let loaded = TrainedClassifier::load(&job.model()).unwrap();

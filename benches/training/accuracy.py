@@ -21,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import experiment  # noqa: E402
 
-LIST, TOOLS, BUYER = "data-unspsc-codes.csv", "Tools Used.txt", "industrial-mro.csv"
+# What the rows come from: the code list as a whole and O*NET's part of it, O*NET's tools, the buyer.
+LISTS, TOOLS, BUYER = ("data-unspsc-codes.csv.gz", "UNSPSC Reference.txt"), "Tools Used.txt", "industrial-mro.csv"
 # One UNSPSC class in so many is held out.
 HELD_OUT_EVERY = 10
 
@@ -44,9 +45,9 @@ def splits(args, seed, folder):
     experiment.unspsc("data", "prepare", "--data", args.data, "--output", folder / "all", "--seed", seed,
                       "--level", args.level)
     sides = {name: read(folder / "all" / f"{name}.csv") for name in ("train", "validation", "test")}
-    classes = sorted({row["code"][:6] for row in sides["train"] if row["origin"] == LIST})
+    classes = sorted({row["code"][:6] for row in sides["train"] if row["origin"] in LISTS})
     held_out = set(random.Random(seed).sample(classes, len(classes) // HELD_OUT_EVERY))
-    is_held_out = lambda row: row["origin"] == LIST and row["code"][:6] in held_out  # noqa: E731
+    is_held_out = lambda row: row["origin"] in LISTS and row["code"][:6] in held_out  # noqa: E731
     draw = random.Random(seed)
     train = [row for row in sides["train"] if not is_held_out(row)]
     draw.shuffle(train)

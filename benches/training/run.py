@@ -70,11 +70,12 @@ def main():
     window = args.work / "window.csv"
     window.write_text("".join(lines[:WINDOW_ROWS + 1]), encoding="utf-8")
     count = len(lines) - 1
-    speeds, epochs = [], []
+    speeds, shares, epochs = [], [], []
     for number in range(args.rounds):
         _, _, rate = ours(args.train, variables, args.rows, WINDOW_ROWS, WINDOW_EPOCHS, args.work)
-        theirs = run([PYTHON, HERE / "steps_pytorch.py", window, str(WINDOW_EPOCHS)], variables).splitlines()[-1]
-        speeds.append((rate, json.loads(theirs)["rows_a_second"]))
+        theirs = json.loads(run([PYTHON, HERE / "steps_pytorch.py", window, str(WINDOW_EPOCHS)], variables).splitlines()[-1])
+        speeds.append((rate, theirs["rows_a_second"]))
+        shares.append((rate * theirs["row_flop"] / 1e9, theirs["ceiling"] / 1e9))
         print(f"round {number + 1}/{args.rounds}: {speeds[-1][0]:.1f} and {speeds[-1][1]:.1f} examples/s", file=sys.stderr)
     for number in range(max(1, args.rounds - 1)):
         theirs = json.loads(run([PYTHON, HERE / "epoch_transformers.py", args.rows], variables).splitlines()[-1])
@@ -87,6 +88,9 @@ def main():
     torch, transformers = version("torch"), version("transformers")
     print(f"\n|  | examples a second | ours over it |\n|---|---:|---:|\n| `train`, the steps of an epoch | {best:.1f} | 1.0 |")
     print(f"| PyTorch {torch} eager, transformers {transformers}, fused AdamW, the same batches | {their_best:.1f} | {ratio:.2f} |")
+    done, ceiling = (statistics.median(share[side] for share in shares) for side in (0, 1))
+    print(f"\nMatrix products of `train`'s steps: {done:.0f} GFLOP/s, {100 * done / ceiling:.0f} % of the {ceiling:.0f} that this machine "
+          "reaches on 2048 x 2048 matrices (PyTorch, in the same rounds).")
     (first, whole), (their_first, their_whole) = (
         [min(epoch[side][place] for epoch in epochs) for place in (0, 1)] for side in (0, 1))
     print("\n|  | to the first step, s | one epoch, s | ours over it |\n|---|---:|---:|---:|")

@@ -1,4 +1,5 @@
-"""Trains transformers' BERT in PyTorch eager on the batches that `train` makes, and prints the rows a second of the last epoch.
+"""Trains transformers' BERT in PyTorch eager on the batches that `train` makes, and prints the rows a second of the last epoch; beside them the
+dense arithmetic of a row, and how fast this machine multiplies large matrices.
 
 Of no more rows than one of `train`'s windows, its batches are those of the rows sorted by length, whatever the seed: the same
 texts but for those of equal length, in another order.
@@ -50,4 +51,24 @@ for _ in range(int(sys.argv[2])):
         optimizer.step()
         loss.item()
     seconds = time.perf_counter() - started
-print(json.dumps({"rows_a_second": len(rows) / seconds}))
+
+
+def flop(length):
+    """Of the matrix products of a text of this many tokens, forward; a step has them three times."""
+    config = model.config
+    hidden, inner = config.hidden_size, config.intermediate_size
+    dense = 2 * length * (4 * hidden * hidden + 2 * hidden * inner)
+    return config.num_hidden_layers * (dense + 4 * length * length * hidden)
+
+
+def multiply():
+    """Seconds of a product of float32 matrices, 2048 each way."""
+    started = time.perf_counter()
+    torch.mm(one, other)
+    return time.perf_counter() - started
+
+
+one, other = torch.randn(2048, 2048), torch.randn(2048, 2048)
+row_flop = 3 * sum(len(batch) * flop(max(len(ids[row]) for row in batch)) for batch in batches) / len(rows)
+ceiling = 2 * 2048**3 / min(multiply() for _ in range(20))
+print(json.dumps({"rows_a_second": len(rows) / seconds, "row_flop": row_flop, "ceiling": ceiling}))

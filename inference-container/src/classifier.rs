@@ -21,6 +21,7 @@ pub(crate) struct Classifier {
 impl Classifier {
     pub(crate) fn new(artifact: Artifact) -> Self {
         let Artifact { config, mut metadata, text } = artifact;
+        let labels = metadata.label_names(&config);
         let titled = |label: String| {
             let title = metadata.titles.remove(&label);
             (label, title)
@@ -28,7 +29,7 @@ impl Classifier {
         Self {
             text,
             cleans: metadata.cleaning_version.is_some(),
-            labels: config.labels.into_iter().map(titled).collect(),
+            labels: labels.into_iter().map(titled).collect(),
             level: metadata.level,
             temperature: metadata.temperature,
         }

@@ -123,7 +123,7 @@ fn load(tree: &OptMl, threads: usize) -> Result<(Classifier, Engine), ServeError
     tracing::info!(
         model = %directory.display(),
         architecture = ?artifact.config.architecture,
-        labels = artifact.config.labels.len(),
+        labels = artifact.metadata.label_names(&artifact.config).len(),
         level = artifact.metadata.level.map_or("unknown", |level| level.as_str()),
         instructions = %engine.instruction_set(),
         threads,

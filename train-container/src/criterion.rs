@@ -1,8 +1,9 @@
-//! The loss, with the class prior, class weights and label smoothing in it.
+//! The loss of labels and of their leaves, with the class prior, class weights and label smoothing in it.
 
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 use unspsc_contract::{ClassWeights, Hyperparameters};
 
+use crate::leaves::LabelSums;
 use crate::texts::NO_TARGET;
 
 /// Cross-entropy of logits that are shifted by τ·log prior while training (logit adjustment, Menon et al. 2021,
@@ -10,45 +11,73 @@ use crate::texts::NO_TARGET;
 /// in rare classes as in frequent ones.
 ///
 /// The loss of several rows is Σ wᵢ·lᵢ / Σ wᵢ, with wᵢ the weight of row i's class, as in PyTorch's `CrossEntropyLoss`.
+///
+/// A run is trained by the loss of leaves and judged by that of labels. A leaf has its label's shift and weight: labels,
+/// which are sums of leaves, are then shifted by their prior, and nothing is done to how frequent a leaf is within its label.
 #[derive(Debug)]
 pub(crate) struct Criterion {
+    sums: LabelSums,
+    labels: Loss,
+    leaves: Loss,
+    /// Weight by class.
+    weights: Vec<f64>,
+}
+
+/// Shift and weights of one set of classes.
+#[derive(Debug)]
+struct Loss {
     /// `[classes]`
     shift: Tensor,
-    /// `[classes]`; none where all classes weigh 1.
-    weights: Option<(Vec<f32>, Tensor)>,
+    /// `[classes]`
+    weights: Tensor,
     label_smoothing: f64,
 }
 
 impl Criterion {
-    /// The loss that `settings` ask for, for classes with `rows` training rows each.
-    pub(crate) fn new(rows: &[usize], settings: &Hyperparameters, device: Device) -> Result<Self, TchError> {
+    /// The loss that `settings` ask for, for classes with `rows` training rows and `leaves` leaves each.
+    pub(crate) fn new(
+        rows: &[usize],
+        leaves: &[usize],
+        settings: &Hyperparameters,
+        device: Device,
+    ) -> Result<Self, TchError> {
+        let sums = LabelSums::new(leaves, device)?;
+        let tensor = |values: &[f32]| Tensor::f_from_slice(values)?.f_to(device);
         let weights = match settings.class_weights {
-            ClassWeights::None => None,
-            ClassWeights::Balanced => {
-                let weights = balanced(rows);
-                let tensor = Tensor::f_from_slice(&weights)?.f_to(device)?;
-                Some((weights, tensor))
-            }
+            ClassWeights::None => vec![1.0; rows.len()],
+            ClassWeights::Balanced => balanced(rows),
         };
-        let shift = Tensor::f_from_slice(&shifts(rows, settings.logit_adjustment))?.f_to(device)?;
-        Ok(Self { shift, weights, label_smoothing: settings.label_smoothing })
+        let shift = tensor(&shifts(rows, settings.logit_adjustment))?;
+        let labels = Loss { shift, weights: tensor(&weights)?, label_smoothing: settings.label_smoothing };
+        let leaves = Loss { shift: sums.spread(&labels.shift)?, weights: sums.spread(&labels.weights)?, ..labels };
+        Ok(Self { sums, labels, leaves, weights: weights.into_iter().map(f64::from).collect() })
     }
 
-    /// Σ wᵢ·lᵢ of `logits` `[batch, classes]` against `targets` `[batch]`; rows without a target count 0.
+    /// The logits of labels, `[batch, classes]`, of those of their leaves, `[batch, leaves]`.
+    pub(crate) fn label_logits(&self, leaves: &Tensor) -> Result<Tensor, TchError> {
+        self.sums.logits(leaves)
+    }
+
+    /// Σ wᵢ·lᵢ of labels: `logits` are `[batch, classes]`, `targets` `[batch]`; rows without a target count 0.
     pub(crate) fn sum(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
-        let shifted = logits.f_to_kind(Kind::Float)?.f_add(&self.shift)?;
-        let weights = self.weights.as_ref().map(|(_, tensor)| tensor);
-        shifted.f_cross_entropy_loss(targets, weights, Reduction::Sum, NO_TARGET, self.label_smoothing)
+        self.labels.sum(logits, targets)
+    }
+
+    /// Σ wᵢ·lᵢ of leaves: `logits` are `[batch, leaves]`, `targets` `[batch]`; rows without a target count 0.
+    pub(crate) fn leaf_sum(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
+        self.leaves.sum(logits, targets)
     }
 
     /// Σ wᵢ of rows of these classes; those that have no logit weigh nothing.
     pub(crate) fn weight(&self, classes: &[usize]) -> f64 {
-        let known = self.shift.size().first().copied().unwrap_or_default();
-        let weight = |class: &usize| match &self.weights {
-            Some((weights, _)) => weights.get(*class).copied().map_or(0.0, f64::from),
-            None => f64::from(u8::from((*class as i64) < known)),
-        };
-        classes.iter().map(weight).sum()
+        classes.iter().filter_map(|class| self.weights.get(*class)).sum()
+    }
+}
+
+impl Loss {
+    fn sum(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor, TchError> {
+        let shifted = logits.f_to_kind(Kind::Float)?.f_add(&self.shift)?;
+        shifted.f_cross_entropy_loss(targets, Some(&self.weights), Reduction::Sum, NO_TARGET, self.label_smoothing)
     }
 }
 
@@ -82,7 +111,7 @@ mod tests {
             ..Hyperparameters::defaults(ModelKind::Encoder)
         };
         change(&mut settings);
-        Criterion::new(rows, &settings, Device::Cpu).unwrap()
+        Criterion::new(rows, &vec![1; rows.len()], &settings, Device::Cpu).unwrap()
     }
 
     fn loss(criterion: &Criterion, logits: [f32; 2], target: i64) -> f64 {

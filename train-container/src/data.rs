@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use unspsc_contract::DataSummary;
+use unspsc_contract::{DataSummary, ModelKind};
 use unspsc_dataset::{AUGMENTED, Example, Label, Labelled, Labelling, Splits, fingerprint, label, load_channel, split};
 use unspsc_taxonomy::{Code, Level, clean};
 
 use crate::TrainError;
 use crate::environment::Environment;
+use crate::leaves::Leaves;
 
 /// The rows of a job.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Data {
     pub(crate) labels: Vec<Label>,
     /// Labels that occur in validation or test alone, ascending: no model can find them, and they count as missed.
     pub(crate) unseen: Vec<Label>,
+    /// What the head tells apart within the labels.
+    pub(crate) leaves: Leaves,
     /// Size and identity.
     pub(crate) summary: DataSummary,
 }
@@ -29,7 +32,8 @@ impl Data {
     /// # Errors
     /// Names the file that cannot be read, or says that too few rows or labels remain.
     pub(crate) fn load(environment: &Environment) -> Result<Self, TrainError> {
-        let (level, seed) = (environment.hyperparameters.level, environment.hyperparameters.seed);
+        let settings = &environment.hyperparameters;
+        let (level, seed) = (settings.level, settings.seed);
         let (training, mut rejected_rows) = channel("training", &environment.training, level)?;
         let (training, joined) = (training.examples, training.joined);
         let mut held_out = |name: &'static str, folder: Option<&Path>| -> Result<Option<Vec<Example>>, TrainError> {
@@ -49,11 +53,13 @@ impl Data {
         if leaks > 0 {
             tracing::warn!("{leaks} rows dropped because their text stands in a split that is held out as well");
         }
-        Self::checked(splits, rejected_rows + leaks)
+        // The baseline is the reference project's, which knows nothing finer than its labels.
+        let head = (settings.model == ModelKind::Encoder).then_some(settings.head_level);
+        Self::checked(splits, rejected_rows + leaks, head)
     }
 
     /// Sums up `splits`, where they suffice.
-    pub(crate) fn checked(splits: Splits, rejected_rows: usize) -> Result<Self, TrainError> {
+    pub(crate) fn checked(splits: Splits, rejected_rows: usize, head: Option<Level>) -> Result<Self, TrainError> {
         let distinct = |rows: &[Example]| rows.iter().map(|row| row.label.clone()).collect::<BTreeSet<Label>>();
         let labels = distinct(&splits.train);
         let held_out = &distinct(&splits.validation) | &distinct(&splits.test);
@@ -75,7 +81,8 @@ impl Data {
             rejected_rows,
             classes: labels.len(),
         };
-        Ok(Self { splits, labels: labels.into_iter().collect(), unseen, summary })
+        let leaves = Leaves::of(&splits.train, head);
+        Ok(Self { splits, labels: labels.into_iter().collect(), unseen, leaves, summary })
     }
 }
 
@@ -182,12 +189,12 @@ mod tests {
     fn labels_are_those_of_training_and_too_few_are_refused() {
         let held_out = examples([("a".into(), "30000000"), ("b".into(), "20000000")]);
         let splits = Splits { train: two_classes(4), validation: held_out.clone(), test: held_out };
-        let data = Data::checked(splits.clone(), 0).unwrap();
+        let data = Data::checked(splits.clone(), 0, Some(Level::Class)).unwrap();
         assert_eq!((data.labels.len(), data.unseen.len(), data.summary.classes), (2, 1, 2));
         let no_test = Splits { test: Vec::new(), ..splits.clone() };
         let one_label = Splits { train: examples([("c".into(), "10000000")]), ..splits };
         for splits in [no_test, one_label] {
-            let error = Data::checked(splits, 0).unwrap_err();
+            let error = Data::checked(splits, 0, Some(Level::Class)).unwrap_err();
             assert!(error.to_string().starts_with("too few rows"), "{error}");
         }
     }

@@ -93,7 +93,8 @@ pub(crate) fn evaluate(
         }
         let truth = texts.classes(rows);
         let targets = targets(&truth, classes, device)?;
-        let logits = classifier.logits(&texts.batch(rows, device)?, false)?; // [batch, classes]
+        let leaves = classifier.logits(&texts.batch(rows, device)?, false)?; // [batch, leaves]
+        let logits = criterion.label_logits(&leaves)?; // [batch, classes]
         sum += criterion.sum(&logits, &targets)?.f_double_value(&[])?;
         weight += criterion.weight(&truth);
         let predicted = tally.count(rows, &truth, &logits, &targets)?;

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod evaluation;
 mod failure;
+mod leaves;
 mod network;
 mod options;
 mod outputs;
@@ -89,10 +90,14 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let from = checkpoints.as_mut().and_then(Checkpoints::newest);
     let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
     let (classifier, texts) = classifier::prepare(&environment, &data, &machine, words, stop)?;
+    if from.is_none() && !classifier.begin(&texts.train, stop)? {
+        // A run that went on from this head would begin where no other run does.
+        checkpoints = None;
+    }
     let classes = data.labels.len();
     let sizes = class_sizes(&texts.train, classes);
     let class_rows: Vec<_> = data.labels.iter().map(ToString::to_string).zip(sizes.iter().copied()).collect();
-    let criterion = Criterion::new(&sizes, settings, machine.device)?;
+    let criterion = Criterion::new(&sizes, data.leaves.sizes(), settings, machine.device)?;
 
     // Training, then the one look at the test split.
     let classifier = classifier.as_ref();
@@ -101,6 +106,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
         texts: &texts,
         class_rows: &class_rows,
         classes,
+        leaves: data.leaves.len(),
         criterion: &criterion,
         settings,
         kind: machine.kind,

@@ -18,6 +18,8 @@ pub(crate) struct Task<'a> {
     pub(crate) class_rows: &'a [(String, usize)],
     /// Labels that the classifier knows.
     pub(crate) classes: usize,
+    /// What its head tells apart.
+    pub(crate) leaves: usize,
     pub(crate) criterion: &'a Criterion,
     pub(crate) settings: &'a Hyperparameters,
     /// What the classifier computes in while it is trained.

@@ -14,6 +14,8 @@ pub(crate) struct Text {
     pub(crate) ids: Vec<i64>,
     /// Index of the label: those of training first, then those that are unseen.
     pub(crate) class: usize,
+    /// Index of the leaf; past the last where it does not occur in training.
+    pub(crate) leaf: usize,
     /// Where the row comes from.
     pub(crate) source: Arc<str>,
 }
@@ -51,6 +53,11 @@ impl Texts {
     /// Where the rows at `indices` come from.
     pub(crate) fn sources(&self, indices: &[usize]) -> impl Iterator<Item = &Arc<str>> {
         indices.iter().filter_map(|index| self.0.get(*index)).map(|text| &text.source)
+    }
+
+    /// Leaf indices of the rows at `indices`.
+    pub(crate) fn leaves(&self, indices: &[usize]) -> Vec<usize> {
+        indices.iter().filter_map(|index| self.0.get(*index)).map(|text| text.leaf).collect()
     }
 
     /// Class indices of the rows at `indices`.
@@ -93,10 +100,10 @@ impl Batch {
     }
 }
 
-/// Class indices as targets of the loss, of which `trained` have a logit: `[batch]`, int64.
-pub(crate) fn targets(classes: &[usize], trained: usize, device: Device) -> Result<Tensor, TchError> {
-    let target = |class: &usize| if *class < trained { *class as i64 } else { NO_TARGET };
-    Tensor::f_from_slice(&classes.iter().map(target).collect::<Vec<i64>>())?.f_to(device)
+/// Indices of labels or leaves as targets of the loss, of which `trained` have a logit: `[batch]`, int64.
+pub(crate) fn targets(indices: &[usize], trained: usize, device: Device) -> Result<Tensor, TchError> {
+    let target = |index: &usize| if *index < trained { *index as i64 } else { NO_TARGET };
+    Tensor::f_from_slice(&indices.iter().map(target).collect::<Vec<i64>>())?.f_to(device)
 }
 
 #[cfg(test)]

@@ -42,8 +42,9 @@ pub struct ModelConfig {
     pub dropout: f64,
     /// Token id that fills short sequences of a padded batch.
     pub pad_token_id: usize,
-    /// Labels by class index; empty for a bare encoder.
-    pub labels: Vec<String>,
+    /// What the head tells apart (`id2label`), by index: labels, or parts of labels where [`crate::Metadata::labels`] says so;
+    /// empty for a bare encoder.
+    pub outputs: Vec<String>,
 }
 
 /// The keys as the two families spell them.
@@ -127,7 +128,7 @@ impl ModelConfig {
             layer_norm_eps: raw.layer_norm_eps,
             dropout: raw.hidden_dropout_prob,
             pad_token_id: raw.pad_token_id.unwrap_or(0),
-            labels: labels(&raw).map_err(unsupported)?,
+            outputs: outputs(&raw).map_err(unsupported)?,
         })
     }
 
@@ -196,7 +197,7 @@ impl ModelConfig {
         value["pad_token_id"] = json!(self.pad_token_id);
         value["problem_type"] = json!("single_label_classification");
         value["torch_dtype"] = json!("float32");
-        for (index, label) in self.labels.iter().enumerate() {
+        for (index, label) in self.outputs.iter().enumerate() {
             value["id2label"][index.to_string()] = json!(label);
             value["label2id"][label] = json!(index);
         }
@@ -205,7 +206,7 @@ impl ModelConfig {
 }
 
 /// `id2label` as a list. `transformers` writes it only where a model has a head, or a bare encoder two dummy labels.
-fn labels(raw: &Raw) -> Result<Vec<String>, String> {
+fn outputs(raw: &Raw) -> Result<Vec<String>, String> {
     let classifier = raw.architectures.iter().flatten().any(|name| name.ends_with("ForSequenceClassification"));
     if !classifier {
         return Ok(Vec::new());
@@ -239,7 +240,7 @@ mod tests {
             layer_norm_eps: 1e-12,
             dropout: 0.1,
             pad_token_id: 0,
-            labels: (0..12).map(|i| format!("{}000000", 10 + i)).collect(),
+            outputs: (0..12).map(|i| format!("{}000000", 10 + i)).collect(),
         }
     }
 

@@ -38,7 +38,7 @@ impl Artifact {
     pub fn load(directory: &Path) -> Result<Self, ArtifactError> {
         let path = directory.join(files::CONFIG);
         let config = ModelConfig::read(&path)?;
-        if config.labels.len() < 2 {
+        if config.outputs.len() < 2 {
             let reason = "has no `id2label` with two labels or more: this is an encoder, no trained classifier".into();
             return Err(ArtifactError::Unsupported { path, reason });
         }

@@ -32,6 +32,10 @@ pub struct Metadata {
     /// Logits are divided by this before the softmax; 1 where the file does not say.
     #[serde(default = "unscaled")]
     pub temperature: f64,
+    /// Labels in ascending order, with the number of outputs that each is the sum of; those of `config.json`'s `id2label` follow
+    /// one another in this order. Empty where each output is a label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, usize>,
     /// Titles by label.
     pub titles: BTreeMap<String, String>,
     /// What the model was trained on; unknown for models from elsewhere.
@@ -82,19 +86,28 @@ impl Metadata {
             max_length: config.max_positions.min(FOREIGN_MAX_LENGTH),
             pooling: Pooling::Cls,
             temperature: unscaled(),
-            titles: embedded_titles(&config.labels),
+            labels: BTreeMap::new(),
+            titles: embedded_titles(config.outputs.iter()),
             data: None,
             test: None,
             trained_by: None,
         }
     }
 
-    /// The metadata of a model trained here on cleaned texts, with the embedded titles and no scores yet. Labels that
-    /// are groups of codes and no codes have no level.
+    /// The metadata of a model trained here on cleaned texts, whose `labels` are sums of so many outputs, with the embedded
+    /// titles and no scores yet. Labels that are groups of codes and no codes have no level.
     #[must_use]
-    pub fn trained(config: &ModelConfig, level: Level, pooling: Pooling, max_length: usize) -> Self {
+    pub fn trained(
+        config: &ModelConfig,
+        labels: BTreeMap<String, usize>,
+        level: Level,
+        pooling: Pooling,
+        max_length: usize,
+    ) -> Self {
         Self {
-            level: config.labels.iter().all(|label| label.parse::<Code>().is_ok()).then_some(level),
+            level: labels.keys().all(|label| label.parse::<Code>().is_ok()).then_some(level),
+            titles: embedded_titles(labels.keys()),
+            labels: if labels.keys().eq(&config.outputs) { BTreeMap::new() } else { labels },
             cleaning_version: Some(CLEANING_VERSION),
             max_length: max_length.min(config.max_positions),
             pooling,
@@ -133,7 +146,19 @@ impl Metadata {
                 metadata.temperature
             ));
         }
+        let (summed, outputs) = (metadata.labels.values().sum::<usize>(), config.outputs.len());
+        if !metadata.labels.is_empty() && (summed != outputs || metadata.labels.values().any(|outputs| *outputs == 0)) {
+            return unsupported(format!(
+                "has labels that are sums of {summed} outputs in all, at least one each, where config.json has {outputs}"
+            ));
+        }
         Ok(metadata)
+    }
+
+    /// The labels in the order of their logits.
+    #[must_use]
+    pub fn label_names(&self, config: &ModelConfig) -> Vec<String> {
+        if self.labels.is_empty() { config.outputs.clone() } else { self.labels.keys().cloned().collect() }
     }
 
     /// Writes `unspsc.json`.
@@ -146,10 +171,10 @@ impl Metadata {
 }
 
 /// Titles of those labels that are codes; a code without a title of its own has its closest ancestor's.
-fn embedded_titles(labels: &[String]) -> BTreeMap<String, String> {
+fn embedded_titles<'a>(labels: impl Iterator<Item = &'a String>) -> BTreeMap<String, String> {
     let Ok(titles) = Titles::embedded() else { return BTreeMap::new() };
     let title = |label: &String| Some((label.clone(), titles.nearest(label.parse::<Code>().ok()?)?.to_owned()));
-    labels.iter().filter_map(title).collect()
+    labels.filter_map(title).collect()
 }
 
 #[cfg(test)]
@@ -172,7 +197,34 @@ mod tests {
             layer_norm_eps: 1e-12,
             dropout: 0.1,
             pad_token_id: 0,
-            labels: vec!["10000000".into(), "44103103".into(), "something else".into()],
+            outputs: vec!["10000000".into(), "44103103".into(), "something else".into()],
+        }
+    }
+
+    fn trained(config: &ModelConfig, level: Level, pooling: Pooling, max_length: usize) -> Metadata {
+        let labels = config.outputs.iter().map(|output| (output.clone(), 1)).collect();
+        Metadata::trained(config, labels, level, pooling, max_length)
+    }
+
+    #[test]
+    fn labels_may_be_sums_of_outputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("unspsc.json");
+        let labels: BTreeMap<String, usize> = [("10000000".into(), 2), ("44000000".into(), 1)].into();
+        let metadata = Metadata::trained(&config(), labels, Level::Segment, Pooling::Mean, 40);
+        assert_eq!(metadata.label_names(&config()), ["10000000", "44000000"]);
+        assert!(metadata.titles.contains_key("44000000") && !metadata.titles.contains_key("44103103"));
+        metadata.write(&path).unwrap();
+        assert_eq!(Metadata::read(&path, &config()).unwrap(), metadata);
+        let one_each = ["10000000", "44000000", "80000000"].map(|label| (label.to_owned(), 1)).into();
+        let metadata = Metadata::trained(&config(), one_each, Level::Segment, Pooling::Mean, 40);
+        assert_eq!(metadata.label_names(&config()), ["10000000", "44000000", "80000000"], "outputs have finer names");
+        for labels in [json!({"10000000": 2}), json!({"10000000": 3, "44000000": 0})] {
+            let mut bad: Value = read_json(&path).unwrap();
+            bad["labels"] = labels;
+            write_json(&path, &bad).unwrap();
+            let error = Metadata::read(&path, &config()).unwrap_err().to_string();
+            assert!(error.contains("outputs"), "{error}");
         }
     }
 
@@ -180,7 +232,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("unspsc.json");
-        let mut metadata = Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40);
+        let mut metadata = trained(&config(), Level::Segment, Pooling::Mean, 40);
         metadata.test = Some(Scores { rows: 7, accuracy: 0.1 + 0.2, balanced_accuracy: 1.0 / 3.0 });
         metadata.write(&path).unwrap();
         assert_eq!(Metadata::read(&path, &config()).unwrap(), metadata);
@@ -203,8 +255,7 @@ mod tests {
     fn a_model_without_a_temperature_is_read_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("unspsc.json");
-        let metadata =
-            Metadata { temperature: 1.75, ..Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40) };
+        let metadata = Metadata { temperature: 1.75, ..trained(&config(), Level::Segment, Pooling::Mean, 40) };
         metadata.write(&path).unwrap();
         assert_eq!(Metadata::read(&path, &config()).unwrap().temperature, 1.75);
         let mut older: Value = read_json(&path).unwrap();
@@ -215,14 +266,14 @@ mod tests {
 
     #[test]
     fn a_text_never_outgrows_the_positions() {
-        assert_eq!(Metadata::trained(&config(), Level::Family, Pooling::Cls, 1000).max_length, 64);
+        assert_eq!(trained(&config(), Level::Family, Pooling::Cls, 1000).max_length, 64);
     }
 
     #[test]
     fn what_is_at_odds_with_the_model_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("unspsc.json");
-        Metadata::trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
+        trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
         let good: Value = read_json(&path).unwrap();
         for (key, value, message) in [
             ("format_version", json!(2), "format_version 2; this program reads 1"),

@@ -86,6 +86,9 @@ pub struct Hyperparameters {
     pub model: ModelKind,
     /// `level`: the level of the labels; codes finer than it are cut, coarser ones rejected.
     pub level: Level,
+    /// `head_level`: level of what the head tells apart. A label is the sum of the probabilities of what lies in it; where this is no
+    /// finer than `level`, labels stand for themselves. Ignored by `rnn`.
+    pub head_level: Level,
     /// `epochs`: passes over the training rows; the last may be a part of one.
     pub epochs: f64,
     /// `batch_size`: rows a step.
@@ -93,7 +96,7 @@ pub struct Hyperparameters {
     /// `max_batch_tokens`: tokens, filled-up ones included, that go through the network at a time. A step with more of them
     /// is split, and its gradients are added up.
     pub max_batch_tokens: usize,
-    /// `learning_rate`: AdamW's step size after warm-up; a new head beside a pretrained encoder has ten times as much.
+    /// `learning_rate`: AdamW's step size after warm-up.
     pub learning_rate: f64,
     /// `adam_epsilon`: AdamW's denominator term.
     pub adam_epsilon: f64,
@@ -115,6 +118,9 @@ pub struct Hyperparameters {
     /// `early_stopping_patience`: epochs in a row that are no better on validation after which training ends; 0 means that it
     /// never ends early.
     pub early_stopping_patience: usize,
+    /// `tuned_share`: weight of the trained encoder in the one that is judged and kept; the rest is the pretrained encoder, which
+    /// knows more of the world than any training set. Ignored by `rnn`.
+    pub tuned_share: f64,
     /// `precision`: what the encoder computes in while it is trained; ignored by `rnn`, which is too small to gain by it.
     pub precision: Precision,
     /// `seed`: of the split, the initial head, the batch order and dropout.
@@ -148,9 +154,10 @@ pub enum HyperparameterError {
 
 impl Hyperparameters {
     /// Every name, in the order of the documentation.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 20] = [
         "model",
         "level",
+        "head_level",
         "epochs",
         "batch_size",
         "max_batch_tokens",
@@ -164,6 +171,7 @@ impl Hyperparameters {
         "label_smoothing",
         "class_weights",
         "early_stopping_patience",
+        "tuned_share",
         "precision",
         "seed",
         "checkpoint_seconds",
@@ -175,6 +183,7 @@ impl Hyperparameters {
         let encoder = Self {
             model,
             level: Level::Segment,
+            head_level: Level::Class,
             epochs: 3.0,
             batch_size: 32,
             max_batch_tokens: 16_384,
@@ -188,6 +197,7 @@ impl Hyperparameters {
             label_smoothing: 0.0,
             class_weights: ClassWeights::None,
             early_stopping_patience: 10,
+            tuned_share: 0.5,
             precision: Precision::Auto,
             seed: 17,
             checkpoint_seconds: 300.0,
@@ -220,6 +230,7 @@ impl Hyperparameters {
         Ok(Self {
             model: default.model,
             level: raw.word("level", default.level)?,
+            head_level: raw.word("head_level", default.head_level)?,
             epochs: raw.number("epochs", default.epochs, 0.001..=10_000.0)?,
             batch_size: raw.number("batch_size", default.batch_size, 1..=65_536)?,
             max_batch_tokens: raw.number("max_batch_tokens", default.max_batch_tokens, 1..=1_048_576)?,
@@ -237,6 +248,7 @@ impl Hyperparameters {
                 default.early_stopping_patience,
                 0..=10_000,
             )?,
+            tuned_share: raw.number("tuned_share", default.tuned_share, 0.0..=1.0)?,
             precision: raw.word("precision", default.precision)?,
             seed: raw.number("seed", default.seed, 0..=u64::from(u32::MAX))?,
             checkpoint_seconds: raw.number("checkpoint_seconds", default.checkpoint_seconds, 0.0..=86_400.0)?,
@@ -246,9 +258,10 @@ impl Hyperparameters {
     /// The string form of all of them; [`Hyperparameters::from_map`] reads it back unchanged.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        let entries: [(&str, String); 18] = [
+        let entries: [(&str, String); 20] = [
             ("model", self.model.to_string()),
             ("level", self.level.to_string()),
+            ("head_level", self.head_level.to_string()),
             ("epochs", self.epochs.to_string()),
             ("batch_size", self.batch_size.to_string()),
             ("max_batch_tokens", self.max_batch_tokens.to_string()),
@@ -262,6 +275,7 @@ impl Hyperparameters {
             ("label_smoothing", self.label_smoothing.to_string()),
             ("class_weights", self.class_weights.to_string()),
             ("early_stopping_patience", self.early_stopping_patience.to_string()),
+            ("tuned_share", self.tuned_share.to_string()),
             ("precision", self.precision.to_string()),
             ("seed", self.seed.to_string()),
             ("checkpoint_seconds", self.checkpoint_seconds.to_string()),
@@ -351,7 +365,7 @@ mod tests {
     fn errors_show_the_way_out() {
         for (name, value, message) in [
             ("epoch", "1", "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
-            ("zzzzzzzzzz", "1", "hyperparameter `zzzzzzzzzz` is unknown; known are model, level, epochs"),
+            ("zzzzzzzzzz", "1", "hyperparameter `zzzzzzzzzz` is unknown; known are model, level, head_level"),
             ("epochs", "0", "hyperparameter `epochs` is `0`, allowed: 0.001 to 10000"),
             ("learning_rate", "nan", "hyperparameter `learning_rate` is `nan`, allowed: 0.00000001 to 1"),
             ("pooling", "max", "hyperparameter `pooling` is `max`, allowed: cls, mean"),

@@ -57,7 +57,7 @@ impl Engine {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("engine-{index}"));
         Ok(Self {
             encoder: Encoder::load(&loader, config)?,
-            head: Head::load(&loader, config, metadata.pooling)?,
+            head: Head::load(&loader, config, metadata)?,
             pooling: metadata.pooling,
             vocabulary: config.vocab_size,
             positions: config.max_positions,

@@ -1,6 +1,6 @@
 //! The classification head: one vector a text to logits.
 
-use unspsc_artifact::{Architecture, ArtifactError, ModelConfig};
+use unspsc_artifact::{Architecture, ArtifactError, Metadata, ModelConfig};
 use unspsc_contract::Pooling;
 
 use crate::batch::Batch;
@@ -21,23 +21,26 @@ enum Hidden {
 pub(crate) struct Head {
     hidden: Hidden,
     classifier: Linear,
+    /// By label, how many outputs of the classifier it is the sum of; empty where each output is a label.
+    sums: Vec<usize>,
 }
 
 impl Head {
-    pub(crate) fn load(loader: &Loader<'_>, config: &ModelConfig, pooling: Pooling) -> Result<Self, ArtifactError> {
+    pub(crate) fn load(loader: &Loader<'_>, config: &ModelConfig, metadata: &Metadata) -> Result<Self, ArtifactError> {
         let size = config.hidden_size;
         let square = |name: String| loader.linear(&[name], size, size);
-        let hidden = match (config.architecture, pooling) {
+        let hidden = match (config.architecture, metadata.pooling) {
             (Architecture::Bert, Pooling::Cls) => Hidden::Tanh(square(loader.encoder("pooler.dense"))?),
             (Architecture::Bert, Pooling::Mean) => Hidden::None,
             (Architecture::DistilBert, _) => Hidden::Relu(square("pre_classifier".into())?),
         };
-        Ok(Self { hidden, classifier: loader.linear(&["classifier".into()], size, config.labels.len())? })
+        let classifier = loader.linear(&["classifier".into()], size, config.outputs.len())?;
+        Ok(Self { hidden, classifier, sums: metadata.labels.values().copied().collect() })
     }
 
     /// How many logits a text has.
     pub(crate) fn labels(&self) -> usize {
-        self.classifier.outputs()
+        if self.sums.is_empty() { self.classifier.outputs() } else { self.sums.len() }
     }
 
     /// `pooled` is `[texts, hidden]`, the result `[texts, labels]`.
@@ -48,14 +51,31 @@ impl Head {
             out.iter_mut().for_each(|value| *value = activation(*value));
             out
         };
-        let mut logits = vec![0.0; texts * self.labels()];
+        let mut logits = vec![0.0; texts * self.classifier.outputs()];
         match &self.hidden {
             Hidden::Tanh(layer) => self.classifier.forward(&activate(layer, f32::tanh), &mut logits),
             Hidden::Relu(layer) => self.classifier.forward(&activate(layer, |value| value.max(0.0)), &mut logits),
             Hidden::None => self.classifier.forward(pooled, &mut logits),
         }
-        logits
+        if self.sums.is_empty() { logits } else { label_logits(&logits, &self.sums) }
     }
+}
+
+/// The logits of labels, which are the logarithms of sums of probabilities, from those of outputs: label i is the sum of
+/// the `sums[i]` outputs that follow those of the label before.
+fn label_logits(outputs: &[f32], sums: &[usize]) -> Vec<f32> {
+    let mut logits = Vec::with_capacity(outputs.len() / sums.iter().sum::<usize>().max(1) * sums.len());
+    let mut rest = outputs;
+    while !rest.is_empty() {
+        for count in sums {
+            let (own, others) = rest.split_at((*count).min(rest.len()));
+            let highest = own.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = own.iter().map(|logit| (logit - highest).exp()).sum();
+            logits.push(highest + sum.ln());
+            rest = others;
+        }
+    }
+    logits
 }
 
 /// The mean over each text's tokens: `states` is `[tokens, hidden]`, the result `[texts, hidden]`.
@@ -76,6 +96,17 @@ mod tests {
     use unspsc_artifact::TokenIds;
 
     use super::*;
+
+    #[test]
+    fn labels_are_sums_of_outputs_text_by_text() {
+        let logits = label_logits(&[1.0, 3.0, 2.0, -500.0, -501.0, 400.0], &[2, 1]);
+        let expected = [(1_f32.exp() + 3_f32.exp()).ln(), 2.0, (1.0 + (-1_f32).exp()).ln() - 500.0, 400.0];
+        for (found, expected) in logits.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4, "{logits:?}");
+        }
+        assert_eq!(logits.len(), 4);
+        assert!(label_logits(&[f32::NAN, 1.0], &[2]).iter().all(|logit| !logit.is_finite()));
+    }
 
     #[test]
     fn the_mean_is_taken_text_by_text() {

@@ -1,7 +1,9 @@
 //! A pretrained transformer with a classification head.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tch::kind::FLOAT_CPU;
 use tch::nn::VarStore;
@@ -10,14 +12,14 @@ use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, Weights};
 use unspsc_contract::{Hyperparameters, Pooling, files};
 use unspsc_taxonomy::Level;
 
-use super::{Classifier, Provenance, tokenise};
+use super::{Classifier, Provenance, centroids, tokenise};
 use crate::TrainError;
 use crate::data::Data;
 use crate::network::{EmbeddingRows, Head, Parameters, Transformer, values};
 use crate::outputs::Machine;
 use crate::stop::Stop;
 use crate::tensors::{self, assign, read};
-use crate::texts::{Batch, TextSplits};
+use crate::texts::{Batch, TextSplits, Texts};
 
 /// Files that the tokenizers of other libraries want beside `tokenizer.json`, copied where the encoder has them.
 const TOKENIZER_FILES: [&str; 4] = [files::TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
@@ -27,6 +29,8 @@ const TOKENIZER_FILES: [&str; 4] = [files::TOKENIZER, "tokenizer_config.json", "
 pub(super) struct EncoderClassifier {
     network: EncoderNetwork,
     config: ModelConfig,
+    /// The labels with the number of leaves that each is the sum of.
+    labels: BTreeMap<String, usize>,
     level: Level,
     max_length: usize,
     /// The pretrained encoder's folder.
@@ -54,7 +58,7 @@ impl EncoderNetwork {
         let store = VarStore::new(device);
         let parameters = Parameters::new(&store, kind);
         let transformer = Transformer::new(&parameters, config, words)?;
-        let head = Head::new(&parameters, config, pooling, config.labels.len())?;
+        let head = Head::new(&parameters, config, pooling, config.outputs.len())?;
         Ok(Self { store, transformer, head, pooling })
     }
 
@@ -96,7 +100,7 @@ impl EncoderNetwork {
         self.transformer.forward(batch, train)
     }
 
-    /// Logits `[batch, classes]`.
+    /// Logits of the leaves: `[batch, leaves]`.
     pub(super) fn logits(&self, batch: &Batch, train: bool) -> Result<Tensor, TchError> {
         self.head.forward(&self.hidden_states(batch, train)?, batch, train)
     }
@@ -121,7 +125,7 @@ impl EncoderClassifier {
             )));
         }
         let pretrained = ModelConfig::read(&config).map_err(TrainError::Model)?;
-        let config = ModelConfig { labels: data.labels.iter().map(ToString::to_string).collect(), ..pretrained };
+        let config = ModelConfig { outputs: data.leaves.names(), ..pretrained };
         let max_length = settings.max_length.min(config.max_positions);
         let weights = Weights::read(&folder.join(files::WEIGHTS)).map_err(TrainError::Model)?;
         // The rows are clean already.
@@ -148,7 +152,11 @@ impl EncoderClassifier {
             config.vocab_size
         );
         let level = settings.level;
-        Ok((Self { network, config, level, max_length, source: folder.to_owned(), words: (table, rows) }, texts))
+        let labels = data.labels.iter().map(ToString::to_string).zip(data.leaves.sizes().iter().copied()).collect();
+        Ok((
+            Self { network, config, labels, level, max_length, source: folder.to_owned(), words: (table, rows) },
+            texts,
+        ))
     }
 
     fn write_tokenizer(&self, directory: &Path) -> Result<(), TrainError> {
@@ -177,6 +185,24 @@ impl Classifier for EncoderClassifier {
         self.words.1.ids()
     }
 
+    fn is_pretrained(&self, name: &str) -> bool {
+        // A pooler belongs to the head, whose task is new.
+        name.starts_with(Transformer::prefix(self.config.architecture)) && !name.contains(".pooler.")
+    }
+
+    fn begin(&self, training: &Texts, stop: &Stop) -> Result<bool, TrainError> {
+        let started = Instant::now();
+        let EncoderNetwork { store, transformer, head, .. } = &self.network;
+        let features = |batch: &Batch| head.features(&transformer.forward(batch, false)?, batch, false);
+        let leaves = self.config.outputs.len();
+        let weights = centroids::weights(training, leaves, store.device(), stop, features)?;
+        let Some(weights) = weights else { return Ok(false) };
+        assign(head.weight(), &weights)?;
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!("head of {leaves} outputs begun at the centroids of their texts in {seconds:.1} s");
+        Ok(true)
+    }
+
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError> {
         self.write_tokenizer(directory)?;
         self.config.write(&directory.join(files::CONFIG)).map_err(TrainError::Artifact)?;
@@ -185,7 +211,7 @@ impl Classifier for EncoderClassifier {
             test: provenance.test.clone(),
             temperature: provenance.temperature,
             trained_by: Some(crate::TRAINED_BY.into()),
-            ..Metadata::trained(&self.config, self.level, self.network.pooling, self.max_length)
+            ..Metadata::trained(&self.config, self.labels.clone(), self.level, self.network.pooling, self.max_length)
         };
         metadata.write(&directory.join(files::UNSPSC)).map_err(TrainError::Artifact)?;
         let mut values = values(&self.network.store)?;
@@ -204,19 +230,20 @@ mod tests {
 
     use super::*;
     use crate::data::Data;
+    use crate::leaves::LabelSums;
     use crate::tiny_encoder;
 
     fn data() -> Data {
         let row = |(text, code): (&str, &str)| Row::new(text, code.parse().unwrap(), "test");
-        let rows = |pairs: [(&str, &str); 2]| {
-            label(pairs.into_iter().map(row).collect(), &Labelling::Level(Level::Segment)).examples
+        let rows = |pairs: &[(&str, &str)]| {
+            label(pairs.iter().copied().map(row).collect(), &Labelling::Level(Level::Segment)).examples
         };
         let splits = Splits {
-            train: rows([("hex bolt m8", "31000000"), ("frozen fish", "50000000")]),
-            validation: rows([("bolt", "31000000"), ("fish and pork", "50000000")]),
-            test: rows([("nut", "31000000"), ("pork", "50000000")]),
+            train: rows(&[("hex bolt m8", "31161500"), ("frozen fish", "50000000"), ("hex nut m8", "31161700")]),
+            validation: rows(&[("bolt", "31000000"), ("fish and pork", "50000000")]),
+            test: rows(&[("nut", "31000000"), ("pork", "50000000")]),
         };
-        Data::checked(splits, 0).unwrap()
+        Data::checked(splits, 0, Some(Level::Class)).unwrap()
     }
 
     fn prepare(
@@ -240,8 +267,9 @@ mod tests {
             let (trained, texts) = prepare(source.path(), &settings, &data).unwrap();
             let provenance = Provenance { data: data.summary.clone(), test: None, temperature: 1.5 };
             trained.write(target.path(), &provenance).unwrap();
-            let batch = texts.train.batch(&[0, 1], Device::Cpu).unwrap();
-            let logits = tch::no_grad(|| trained.logits(&batch, false)).unwrap();
+            let batch = texts.train.batch(&[0, 1, 2], Device::Cpu).unwrap();
+            let sums = LabelSums::new(data.leaves.sizes(), Device::Cpu).unwrap();
+            let logits = tch::no_grad(|| sums.logits(&trained.logits(&batch, false)?)).unwrap();
             let loaded = crate::TrainedClassifier::load(target.path()).unwrap();
             let descriptions: Vec<&str> = data.splits.train.iter().map(|row| row.description.as_str()).collect();
             let expected = Vec::<Vec<f32>>::try_from(&logits).unwrap();

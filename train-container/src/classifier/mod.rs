@@ -1,5 +1,6 @@
 //! What is trained: a network, its parameters, and the files it is written to.
 
+mod centroids;
 mod encoder;
 mod recurrent;
 mod trained;
@@ -31,11 +32,17 @@ pub(crate) trait Classifier {
     /// Its parameters, named as in the weights file.
     fn store(&self) -> &VarStore;
 
-    /// Logits `[batch, classes]`, without the loss's shift by the class prior.
+    /// Logits of the leaves, `[batch, leaves]`, without the loss's shift by the class prior.
     fn logits(&self, batch: &Batch, train: bool) -> Result<Tensor, TchError>;
 
     /// Token ids of the rows of a pretrained word embedding that are trained, ascending; none where there is no such.
     fn words(&self) -> &[i64];
+
+    /// Whether the parameter with this name came from a pretrained file.
+    fn is_pretrained(&self, name: &str) -> bool;
+
+    /// Gives the head, which is fresh, weights to begin with that come from the texts to train on; false where `stop` came first.
+    fn begin(&self, training: &Texts, stop: &Stop) -> Result<bool, TrainError>;
 
     /// Writes the model directory; the weights appear last and whole.
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError>;
@@ -83,7 +90,8 @@ fn tokenise(
     let classes: HashMap<&Label, usize> = data.labels.iter().chain(&data.unseen).zip(0..).collect();
     let text = |row: &Example| {
         let class = classes.get(&row.label).copied().unwrap_or_default();
-        Ok(Text { ids: encode(&clean(&row.description))?, class, source: Arc::clone(&row.origin) })
+        let leaf = data.leaves.find(row).unwrap_or(data.leaves.len());
+        Ok(Text { ids: encode(&clean(&row.description))?, class, leaf, source: Arc::clone(&row.origin) })
     };
     let side = |rows: &[Example]| {
         // One at least: a network without a single word has no shape.

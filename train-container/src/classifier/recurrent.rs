@@ -15,7 +15,7 @@ use crate::data::Data;
 use crate::network::{Parameters, Recurrent, values};
 use crate::stop::Stop;
 use crate::tensors;
-use crate::texts::{Batch, TextSplits};
+use crate::texts::{Batch, TextSplits, Texts};
 use crate::words::Words;
 
 /// The vocabulary: one word a line, in order of ids.
@@ -43,8 +43,7 @@ impl RecurrentClassifier {
         let words = Words::of(training.iter().map(String::as_str), settings.max_length);
         let texts = tokenise(data, stop, |description| Ok(words.encode(description)))?;
         tracing::info!("RNN baseline: {} words of the training texts", words.len());
-        let labels = data.labels.iter().map(ToString::to_string).collect();
-        Ok((Self::new(words, labels, settings.max_length, device)?, texts))
+        Ok((Self::new(words, data.leaves.names(), settings.max_length, device)?, texts))
     }
 
     fn new(words: Words, labels: Vec<String>, max_length: usize, device: Device) -> Result<Self, TchError> {
@@ -65,6 +64,14 @@ impl Classifier for RecurrentClassifier {
 
     fn words(&self) -> &[i64] {
         &[]
+    }
+
+    fn is_pretrained(&self, _: &str) -> bool {
+        false
+    }
+
+    fn begin(&self, _: &Texts, _: &Stop) -> Result<bool, TrainError> {
+        Ok(true)
     }
 
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError> {

@@ -7,6 +7,7 @@ use unspsc_artifact::Artifact;
 
 use super::encoder::EncoderNetwork;
 use crate::TrainError;
+use crate::leaves::LabelSums;
 use crate::texts::Batch;
 
 /// A sequence classifier read from its model directory.
@@ -14,6 +15,7 @@ use crate::texts::Batch;
 pub struct TrainedClassifier {
     artifact: Artifact,
     network: EncoderNetwork,
+    sums: LabelSums,
 }
 
 impl TrainedClassifier {
@@ -24,7 +26,9 @@ impl TrainedClassifier {
     pub fn load(directory: &Path) -> Result<Self, TrainError> {
         let artifact = Artifact::load(directory).map_err(TrainError::Model)?;
         let network = EncoderNetwork::load(directory, &artifact)?;
-        Ok(Self { artifact, network })
+        let labels: Vec<usize> = artifact.metadata.labels.values().copied().collect();
+        let sums = LabelSums::new(&labels, Device::Cpu)?;
+        Ok(Self { artifact, network, sums })
     }
 
     /// The logits of `texts`, computed as one batch: `[texts, classes]`.
@@ -33,7 +37,7 @@ impl TrainedClassifier {
     /// If a text cannot be tokenised or an operator fails.
     pub fn logits(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, TrainError> {
         let _no_graph = tch::no_grad_guard();
-        let logits = self.network.logits(&self.batch(texts)?, false)?;
+        let logits = self.sums.logits(&self.network.logits(&self.batch(texts)?, false)?)?;
         Ok(Vec::<Vec<f32>>::try_from(&logits)?)
     }
 

@@ -28,12 +28,12 @@ enum Inner {
 }
 
 impl Head {
-    /// A head for `classes` labels, its weights fresh.
+    /// A head with so many outputs, its weights fresh.
     pub(crate) fn new(
         parameters: &Parameters<'_>,
         config: &ModelConfig,
         pooling: Pooling,
-        classes: usize,
+        outputs: usize,
     ) -> Result<Self, TchError> {
         let hidden = config.hidden_size as i64;
         let inner = match (config.architecture, pooling) {
@@ -43,22 +43,32 @@ impl Head {
             (Architecture::Bert, Pooling::Mean) => Inner::Nothing,
             (Architecture::DistilBert, _) => Inner::Relu(parameters.fresh_linear("pre_classifier", hidden, hidden)?),
         };
-        let classifier = parameters.fresh_linear("classifier", hidden, classes as i64)?;
+        let classifier = parameters.fresh_linear("classifier", hidden, outputs as i64)?;
         Ok(Self { pooling, inner, classifier, dropout: config.dropout })
     }
 
-    /// Token vectors `[batch, seq, hidden]` to logits `[batch, classes]`.
+    /// Token vectors `[batch, seq, hidden]` to logits `[batch, outputs]`.
     pub(crate) fn forward(&self, tokens: &Tensor, batch: &Batch, train: bool) -> Result<Tensor, TchError> {
+        let features = self.features(tokens, batch, train)?;
+        self.classifier.forward(&features.f_dropout(self.dropout, train)?, train)
+    }
+
+    /// Token vectors `[batch, seq, hidden]` to what the classifier sees, `[batch, hidden]`.
+    pub(crate) fn features(&self, tokens: &Tensor, batch: &Batch, train: bool) -> Result<Tensor, TchError> {
         let pooled = match self.pooling {
             Pooling::Cls => tokens.f_select(1, 0)?, // [batch, hidden]
             Pooling::Mean => mean(tokens, batch)?,
         };
-        let inner = match &self.inner {
-            Inner::Tanh(layer) => layer.forward(&pooled, train)?.f_tanh()?,
-            Inner::Relu(layer) => layer.forward(&pooled, train)?.f_relu()?,
-            Inner::Nothing => pooled,
-        };
-        self.classifier.forward(&inner.f_dropout(self.dropout, train)?, train)
+        match &self.inner {
+            Inner::Tanh(layer) => layer.forward(&pooled, train)?.f_tanh(),
+            Inner::Relu(layer) => layer.forward(&pooled, train)?.f_relu(),
+            Inner::Nothing => Ok(pooled),
+        }
+    }
+
+    /// The classifier's weights, `[outputs, hidden]`.
+    pub(crate) fn weight(&self) -> &Tensor {
+        self.classifier.weight()
     }
 }
 

@@ -57,8 +57,8 @@ impl<'a> Parameters<'a> {
     pub(crate) fn fresh_linear(&self, name: &str, input: i64, output: i64) -> Result<Linear, TchError> {
         let layer = self.below(name);
         Ok(Linear {
-            weight: layer.tensor("weight", &[output, input], Group::FreshMatrix, FRESH)?,
-            bias: layer.tensor("bias", &[output], Group::FreshBias, Init::Const(0.0))?,
+            weight: layer.tensor("weight", &[output, input], Group::Matrix, FRESH)?,
+            bias: layer.tensor("bias", &[output], Group::Bias, Init::Const(0.0))?,
             kind: self.kind,
         })
     }
@@ -87,6 +87,11 @@ impl<'a> Parameters<'a> {
 }
 
 impl Linear {
+    /// `[output, input]`
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// `[…, input]` to `[…, output]`, which is of the layer's kind in training and float32 else: what a model is worth is
     /// asked of the weights as they are served.
     pub(crate) fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor, TchError> {

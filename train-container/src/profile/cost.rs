@@ -64,7 +64,7 @@ fn cost_of_watching() {
     let settings = Hyperparameters::defaults(ModelKind::Encoder);
     let rows = label(starter().unwrap().rows, &Labelling::Level(Level::Segment)).examples;
     let splits = Splits { train: rows.clone(), validation: rows[..10].to_vec(), test: rows[..10].to_vec() };
-    let data = Data::checked(splits, 0).unwrap();
+    let data = Data::checked(splits, 0, Some(settings.head_level)).unwrap();
     let environment = environment(&settings);
     let device = Device::cuda_if_available();
     let threads = std::thread::available_parallelism().unwrap().get() as i32;
@@ -72,7 +72,7 @@ fn cost_of_watching() {
     let machine = Machine { device, threads, kind: Kind::Float };
     let (classifier, texts) = classifier::prepare(&environment, &data, &machine, None, &Stop::default()).unwrap();
     let classes = data.labels.len();
-    let criterion = Criterion::new(&vec![1; classes], &settings, device).unwrap();
+    let criterion = Criterion::new(&vec![1; classes], data.leaves.sizes(), &settings, device).unwrap();
     let mut optimizer = AdamW::new(classifier.store(), settings.adam_epsilon, settings.weight_decay).unwrap();
     let observer = Observer::start(&machine, Instant::now());
     let parameters = trainable(classifier.store());
@@ -82,9 +82,9 @@ fn cost_of_watching() {
     let batches = shuffled(&lengths, settings.batch_size, &mut ChaCha8Rng::seed_from_u64(1));
     let mut step = |number: usize, rows: &[usize], measure: bool| {
         let started = Instant::now();
-        let targets = targets(&texts.train.classes(rows), classes, device).unwrap();
+        let targets = targets(&texts.train.leaves(rows), data.leaves.len(), device).unwrap();
         let logits = classifier.logits(&texts.train.batch(rows, device).unwrap(), true).unwrap();
-        let loss = criterion.sum(&logits, &targets).unwrap() / rows.len() as f64;
+        let loss = criterion.leaf_sum(&logits, &targets).unwrap() / rows.len() as f64;
         let gradients = optimizer.gradients(&loss).unwrap();
         let done = optimizer.step(&gradients, 1.0, 1e-5, measure).unwrap();
         let (loss, trained) = (loss.double_value(&[]), started.elapsed().as_secs_f64());

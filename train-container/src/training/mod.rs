@@ -64,19 +64,21 @@ impl Trained {
     }
 
     /// Keeps the weights in `store` if they are the best so far; of equals, those with the lower loss.
-    fn keep(&mut self, epoch: usize, validation: Evaluated, store: &VarStore) -> Result<(), TchError> {
+    fn keep(&mut self, epoch: usize, validation: &Evaluated, store: &VarStore) -> Result<(), TchError> {
         let rank = |e: &Evaluated| (e.confusion.balanced_accuracy(), -e.loss);
-        if self.best.as_ref().is_none_or(|best| rank(&validation) > rank(&best.validation)) {
+        if self.best.as_ref().is_none_or(|best| rank(validation) > rank(&best.validation)) {
             let _no_graph = tch::no_grad_guard();
-            let copy = |tensor: &Tensor| {
-                let mut copy = tensor.f_empty_like()?;
-                copy.f_copy_(tensor).map(|()| copy)
-            };
             let weights = store.trainable_variables().iter().map(copy).collect::<Result<_, _>>()?;
-            self.best = Some(Best { epoch, validation, weights });
+            self.best = Some(Best { epoch, validation: validation.clone(), weights });
         }
         Ok(())
     }
+}
+
+/// The values of `tensor`, in memory of their own.
+fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut copy = tensor.f_empty_like()?;
+    copy.f_copy_(tensor).map(|()| copy)
 }
 
 fn report(epoch: usize, train_loss: f64, validation: &Evaluated, seconds: f64) -> EpochReport {

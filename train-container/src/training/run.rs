@@ -6,11 +6,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, TchError, Tensor};
 
-use super::{Best, Trained, log, report};
+use super::{Best, Trained, copy, log, report};
 use crate::TrainError;
 use crate::adamw::AdamW;
 use crate::batches::{passes, shuffled};
 use crate::checkpoint::{BEST, Checkpoint, Checkpoints, MEAN, Position, State, VARIANCE, WEIGHTS};
+use crate::classifier::Classifier;
 use crate::evaluation::{Evaluated, Temperature, evaluate};
 use crate::network::trainable;
 use crate::precision::LossScale;
@@ -31,6 +32,8 @@ pub(super) struct Run<'a> {
     epoch_steps: usize,
     steps: usize,
     parameters: Vec<(String, Tensor)>,
+    /// The parameters that came from a pretrained file, with their values there.
+    pretrained: Vec<(Tensor, Tensor)>,
     optimizer: AdamW,
     loss_scale: LossScale,
     /// Tokens that go through the network at a time.
@@ -47,6 +50,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(task: Task<'a>, checkpoints: Option<Checkpoints>) -> Result<Self, TrainError> {
         let settings = task.settings;
         let store = task.classifier.store();
+        let parameters = trainable(store);
         let lengths = task.texts.train.lengths();
         let epoch_steps = lengths.len().div_ceil(settings.batch_size);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count, at least 1")]
@@ -56,7 +60,8 @@ impl<'a> Run<'a> {
             lengths,
             epoch_steps,
             steps,
-            parameters: trainable(store),
+            pretrained: pretrained(&parameters, task.classifier)?,
+            parameters,
             optimizer: AdamW::new(store, settings.adam_epsilon, settings.weight_decay)?,
             loss_scale: LossScale::of(task.kind),
             max_tokens: settings.max_batch_tokens,
@@ -130,14 +135,13 @@ impl<'a> Run<'a> {
             }
         }
         let started = Instant::now();
-        let Some(validation) = self.validate()? else { return Ok(false) };
+        let Some(validation) = self.judge()? else { return Ok(false) };
         let Position { epoch, step, rows, loss_sum, weight_sum, seconds, .. } = self.position;
         let all = seconds + started.elapsed().as_secs_f64();
         let report = report(epoch + 1, loss_sum / weight_sum, &validation, all);
         self.task.observer.epoch(&report, &validation.confusion);
         self.trained.epochs.push(report);
         log(epoch + 1, self.epochs(), &self.trained.epochs, rows as f64 / seconds);
-        self.trained.keep(epoch + 1, validation, self.task.classifier.store())?;
         self.position = Position { epoch: epoch + 1, step, ..Position::default() };
         if self.has_stalled() {
             let patience = self.task.settings.early_stopping_patience;
@@ -204,17 +208,16 @@ impl<'a> Run<'a> {
     }
 
     fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
-        let Task { classifier, texts, classes, criterion, settings, .. } = self.task;
+        let Task { classifier, texts, criterion, settings, .. } = self.task;
         let device = classifier.store().device();
         // Dropout follows from seed and step, so that a run that goes on drops what it would have dropped.
         tch::manual_seed(step_seed(settings.seed, self.position.step));
         let (mut loss_sum, mut sums) = (0.0, Vec::<Tensor>::new());
         for rows in passes(rows, &self.lengths, self.max_tokens) {
-            let targets = targets(&texts.train.classes(rows), classes, device)?; // [rows]
-            let logits = classifier.logits(&texts.train.batch(rows, device)?, true)?; // [rows, classes]
-            let loss = criterion.sum(&logits, &targets)?;
+            let leaves = classifier.logits(&texts.train.batch(rows, device)?, true)?; // [rows, leaves]
+            let loss = criterion.leaf_sum(&leaves, &targets(&texts.train.leaves(rows), self.task.leaves, device)?)?;
             let gradients = self.optimizer.gradients(&loss.f_mul_scalar(self.loss_scale.factor() / weight)?)?;
-            loss_sum += loss.f_double_value(&[])?;
+            loss_sum += self.label_loss(&leaves, rows)?;
             if sums.is_empty() {
                 sums = gradients;
             } else {
@@ -225,6 +228,15 @@ impl<'a> Run<'a> {
         Ok((loss_sum, sums))
     }
 
+    /// What is said about a step: the loss of the labels of `rows`, summed, which compares with that of validation.
+    fn label_loss(&self, leaves: &Tensor, rows: &[usize]) -> Result<f64, TchError> {
+        let _no_graph = tch::no_grad_guard();
+        let Task { texts, classes, criterion, .. } = self.task;
+        let logits = criterion.label_logits(leaves)?; // [rows, classes]
+        let targets = targets(&texts.train.classes(rows), classes, logits.device())?; // [rows]
+        criterion.sum(&logits, &targets)?.f_double_value(&[])
+    }
+
     /// Halves what goes through the network at a time; false where of `rows` that is one row each already.
     fn halve(&mut self, rows: &[usize]) -> bool {
         let parts = passes(rows, &self.lengths, self.max_tokens);
@@ -233,6 +245,31 @@ impl<'a> Run<'a> {
         // A row longer than all limits does not set the next.
         self.max_tokens = parts.iter().map(size).max().unwrap_or_default().min(self.max_tokens) / 2;
         is_divisible
+    }
+
+    /// Judges the weights as they would be served, and keeps them if they are the best so far.
+    fn judge(&mut self) -> Result<Option<Evaluated>, TrainError> {
+        let tuned = self.mix()?;
+        let validation = self.validate()?;
+        if let Some(validation) = &validation {
+            self.trained.keep(self.position.epoch + 1, validation, self.task.classifier.store())?;
+        }
+        self.pretrained.iter().zip(&tuned).try_for_each(|((parameter, _), value)| assign(parameter, value))?;
+        Ok(validation)
+    }
+
+    /// Mixes the pretrained weights into the encoder's, and returns what these were. Between two models that were trained
+    /// from the same start lie models as good on what the second was trained for, and better elsewhere (Wortsman et al.
+    /// 2022, <https://arxiv.org/abs/2109.01903>).
+    fn mix(&self) -> Result<Vec<Tensor>, TchError> {
+        let _no_graph = tch::no_grad_guard();
+        let share = self.task.settings.tuned_share;
+        let mix = |(parameter, pretrained): &(Tensor, Tensor)| {
+            let tuned = copy(parameter)?;
+            assign(parameter, &pretrained.f_lerp(&tuned, share)?)?;
+            Ok(tuned)
+        };
+        if share < 1.0 { self.pretrained.iter().map(mix).collect() } else { Ok(Vec::new()) }
     }
 
     fn validate(&self) -> Result<Option<Evaluated>, TrainError> {
@@ -277,11 +314,19 @@ impl<'a> Run<'a> {
     /// Leaves the best weights in the classifier.
     pub(super) fn finish(mut self) -> Result<Trained, TrainError> {
         self.trained.stopped = self.task.stop.requested();
-        if let Some(best) = &self.trained.best {
-            self.set(&best.weights)?;
+        match &self.trained.best {
+            Some(best) => self.set(&best.weights)?,
+            None => drop(self.mix()?),
         }
         Ok(self.trained)
     }
+}
+
+/// The parameters that came from a pretrained file, and copies of their values.
+fn pretrained(parameters: &[(String, Tensor)], classifier: &dyn Classifier) -> Result<Vec<(Tensor, Tensor)>, TchError> {
+    let _no_graph = tch::no_grad_guard();
+    let from_file = parameters.iter().filter(|(name, _)| classifier.is_pretrained(name));
+    from_file.map(|(_, parameter)| Ok((parameter.shallow_clone(), copy(parameter)?))).collect()
 }
 
 /// The seed of one step's random numbers: SplitMix64's, because libtorch reads only the lower half of a seed, which has to

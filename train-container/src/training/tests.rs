@@ -47,6 +47,14 @@ impl Classifier for Small {
         &[]
     }
 
+    fn is_pretrained(&self, _: &str) -> bool {
+        true
+    }
+
+    fn begin(&self, _: &Texts, _: &Stop) -> Result<bool, TrainError> {
+        Ok(true)
+    }
+
     fn write(&self, _: &std::path::Path, _: &Provenance) -> Result<(), TrainError> {
         Ok(())
     }
@@ -54,7 +62,7 @@ impl Classifier for Small {
 
 /// Texts of 8, 4, 2 and 1 tokens, of two classes by turns.
 fn texts() -> TextSplits {
-    let text = |(length, class)| Text { ids: vec![1; length], class, source: "test".into() };
+    let text = |(length, class)| Text { ids: vec![1; length], class, leaf: class, source: "test".into() };
     let side = || Texts([(8, 0), (4, 1), (2, 0), (1, 1)].map(text).into());
     // What is learned is wrong there, so that the first epoch is the best.
     let validation = Texts(side().0.into_iter().map(|text| Text { class: 1 - text.class, ..text }).collect());
@@ -64,13 +72,14 @@ fn texts() -> TextSplits {
 /// What training with `memory` and `settings` ends with: the weights, and the outcome.
 fn run(memory: i64, settings: &Hyperparameters, kind: Kind) -> (Vec<f32>, Result<Trained, TrainError>) {
     let (classifier, texts, stop) = (Small::new(memory), texts(), Stop::default());
-    let criterion = Criterion::new(&[2, 2], settings, Device::Cpu).unwrap();
+    let criterion = Criterion::new(&[2, 2], &[1, 1], settings, Device::Cpu).unwrap();
     let observer = Observer::start(&Machine { device: Device::Cpu, threads: 1, kind }, Instant::now());
     let task = Task {
         classifier: &classifier,
         texts: &texts,
         class_rows: &[],
         classes: 2,
+        leaves: 2,
         criterion: &criterion,
         settings,
         kind,
@@ -82,7 +91,8 @@ fn run(memory: i64, settings: &Hyperparameters, kind: Kind) -> (Vec<f32>, Result
 }
 
 fn settings() -> Hyperparameters {
-    Hyperparameters { epochs: 4.0, batch_size: 4, learning_rate: 0.01, ..Hyperparameters::defaults(ModelKind::Encoder) }
+    let default = Hyperparameters::defaults(ModelKind::Encoder);
+    Hyperparameters { epochs: 4.0, batch_size: 4, learning_rate: 0.01, tuned_share: 1.0, ..default }
 }
 
 fn are_close(one: &[f32], other: &[f32]) -> bool {
@@ -138,4 +148,19 @@ fn the_training_loss_is_the_mean_over_the_rows_of_the_epoch() {
     let report = run(1000, &settings, Kind::Float).1.unwrap().epochs;
     // Of two equal logits and equal priors.
     assert!((report[0].train_loss - 2.0_f64.ln()).abs() < 1e-6, "{report:?}");
+}
+
+#[test]
+fn what_is_judged_and_kept_is_a_mix_with_the_pretrained_weights() {
+    let mixed = |tuned_share| {
+        let (weights, trained) = run(1000, &Hyperparameters { epochs: 2.0, tuned_share, ..settings() }, Kind::Float);
+        (weights, trained.unwrap())
+    };
+    let ((tuned, whole), (mix, part)) = (mixed(1.0), mixed(0.25));
+    // The pretrained weights are 0 here.
+    let quarter: Vec<f32> = tuned.iter().map(|weight| 0.25 * weight).collect();
+    assert!(tuned[0] > 0.0 && are_close(&mix, &quarter), "{tuned:?} {mix:?}");
+    let losses = |trained: &Trained| trained.epochs.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>();
+    assert_eq!(losses(&whole), losses(&part), "training itself goes on from what was trained");
+    assert!(whole.epochs[0].validation_loss > part.epochs[0].validation_loss, "wrong there, and less so");
 }
