@@ -10,6 +10,10 @@ use tch::{Device, Kind, TchError, Tensor};
 use unspsc_dataset::{Example, Label};
 use unspsc_taxonomy::{Code, Level};
 
+/// Rows that make a leaf. A leaf of fewer would know its own texts by heart before the first step, so that nothing were left
+/// to learn; such texts belong to the closest ancestor that has enough of them, at last to the label itself.
+const MIN_ROWS: usize = 2;
+
 /// The leaves that occur in training, label by label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leaves {
@@ -21,23 +25,33 @@ pub(crate) struct Leaves {
     head: Option<Level>,
 }
 
-/// A label, and a code within it unless it is the label's only leaf.
+/// A label, and a code within it; none for the label itself.
 type Leaf = (Label, Option<Code>);
 
 impl Leaves {
-    /// Those of `rows`, whose codes are cut to `head`; a code that does not reach it is a leaf of its own. Without `head`,
-    /// each label is its own leaf.
+    /// Those of `rows`, no finer than `head`; without it, each label is its own leaf.
     pub(crate) fn of(rows: &[Example], head: Option<Level>) -> Self {
-        let leaves: BTreeSet<Leaf> = rows.iter().map(|row| leaf(row, head)).collect();
+        let mut leaves = BTreeSet::new();
+        let mut rest: Vec<&Example> = rows.iter().collect();
+        for level in Level::ALL.into_iter().rev().filter(|level| Some(*level) <= head) {
+            let mut counts = HashMap::<Leaf, usize>::new();
+            rest.iter().filter_map(|row| leaf(row, level)).for_each(|leaf| *counts.entry(leaf).or_default() += 1);
+            let is_large = |row: &Example| leaf(row, level).is_some_and(|leaf| counts.get(&leaf) >= Some(&MIN_ROWS));
+            rest.retain(|row| !is_large(row));
+            leaves.extend(counts.into_iter().filter(|(_, rows)| *rows >= MIN_ROWS).map(|(leaf, _)| leaf));
+        }
+        leaves.extend(rest.into_iter().map(|row| (row.label.clone(), None)));
         let leaves: Vec<Leaf> = leaves.into_iter().collect();
         let sizes = leaves.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).collect();
         let places = leaves.iter().cloned().zip(0..).collect();
         Self { leaves, sizes, places, head }
     }
 
-    /// The place of a row's leaf; none where it does not occur in training.
+    /// The place of a training row's leaf; of other rows none may be known.
     pub(crate) fn find(&self, row: &Example) -> Option<usize> {
-        self.places.get(&leaf(row, self.head)).copied()
+        let levels = Level::ALL.into_iter().rev().filter(|level| Some(*level) <= self.head);
+        let mut candidates = levels.filter_map(|level| leaf(row, level)).chain([(row.label.clone(), None)]);
+        candidates.find_map(|leaf| self.places.get(&leaf)).copied()
     }
 
     /// A name for each, unique: the code, or label and code where labels are names.
@@ -61,10 +75,11 @@ impl Leaves {
     }
 }
 
-/// The leaf of a row: never coarser than a label that is a code.
-fn leaf(row: &Example, head: Option<Level>) -> Leaf {
-    let level = |head: Level| row.label.as_str().parse().map_or(head, |label: Code| head.max(label.level()));
-    (row.label.clone(), head.map(|head| row.code.at(level(head))))
+/// The leaf of a row at `level`, where its code reaches that and lies below its label.
+fn leaf(row: &Example, level: Level) -> Option<Leaf> {
+    let code = row.code.at(level);
+    let is_below = row.label.as_str().parse().map_or(true, |label: Code| label.level() < level);
+    (row.code.reaches(level) && is_below).then(|| (row.label.clone(), Some(code)))
 }
 
 /// Labels as sums of their leaves, on a device.
@@ -120,25 +135,47 @@ mod tests {
         label(pairs.iter().map(row).collect(), labelling).examples
     }
 
+    /// `count` rows of each code.
+    fn many(codes: &[&str], count: usize, labelling: &Labelling) -> Vec<Example> {
+        let texts: Vec<(String, &str)> = codes
+            .iter()
+            .flat_map(|code| (0..count).map(move |number| (format!("{code} no {number}"), *code)))
+            .collect();
+        let pairs: Vec<(&str, &str)> = texts.iter().map(|(text, code)| (text.as_str(), *code)).collect();
+        rows(&pairs, labelling)
+    }
+
     #[test]
     fn a_label_has_the_leaves_that_occur() {
-        let pairs =
-            [("bolt", "31161501"), ("nut", "31161701"), ("screw", "31161502"), ("a", "43000000"), ("b", "43211503")];
-        let segments = rows(&pairs, &Labelling::Level(Level::Segment));
-        let names = |head| Leaves::of(&segments, Some(head)).names();
-        assert_eq!(names(Level::Class), ["31161500", "31161700", "43000000", "43211500"]);
-        assert_eq!(names(Level::Family), ["31160000", "43000000", "43210000"]);
-        assert_eq!(names(Level::Segment), ["31000000", "43000000"]);
+        let codes = ["31161501", "31161701", "43000000", "43211503"];
+        let segments = many(&codes, MIN_ROWS, &Labelling::Level(Level::Segment));
+        let names = |head| Leaves::of(&segments, head).names();
+        assert_eq!(names(Some(Level::Commodity)), ["31161501", "31161701", "43000000", "43211503"]);
+        assert_eq!(names(Some(Level::Class)), ["31161500", "31161700", "43000000", "43211500"]);
+        assert_eq!(names(Some(Level::Family)), ["31160000", "43000000", "43210000"]);
+        assert_eq!(names(Some(Level::Segment)), ["31000000", "43000000"]);
+        assert_eq!(names(None), ["31000000", "43000000"]);
         let leaves = Leaves::of(&segments, Some(Level::Class));
         assert_eq!(leaves.sizes(), [2, 2]);
-        assert_eq!(segments.iter().map(|row| leaves.find(row)).collect::<Vec<_>>(), [0, 1, 0, 2, 3].map(Some));
-        let other = rows(&[("c", "43211601"), ("d", "31161599")], &Labelling::Level(Level::Segment));
-        assert_eq!(other.iter().map(|row| leaves.find(row)).collect::<Vec<_>>(), [None, Some(0)]);
-        // Labels finer than the head are their own leaves.
-        let classes = rows(&pairs[..3], &Labelling::Level(Level::Class));
-        for head in [Some(Level::Segment), None] {
+        let places: Vec<_> = segments.iter().step_by(MIN_ROWS).map(|row| leaves.find(row)).collect();
+        assert_eq!(places, [0, 1, 2, 3].map(Some));
+        // Labels that are no coarser than the head are their own leaves.
+        let classes = many(&codes[..2], 1, &Labelling::Level(Level::Class));
+        for head in [Some(Level::Segment), Some(Level::Class), None] {
             assert_eq!(Leaves::of(&classes, head).names(), ["31161500", "31161700"]);
         }
+    }
+
+    #[test]
+    fn few_texts_belong_to_the_closest_ancestor_with_enough() {
+        let mut segments = many(&["31161501"], MIN_ROWS, &Labelling::Level(Level::Segment));
+        segments.extend(many(&["31161701", "31161801"], MIN_ROWS / 2, &Labelling::Level(Level::Segment)));
+        segments.extend(many(&["31201501", "43211503"], 1, &Labelling::Level(Level::Segment)));
+        let leaves = Leaves::of(&segments, Some(Level::Class));
+        assert_eq!(leaves.names(), ["31000000", "31160000", "31161500", "43000000"]);
+        assert_eq!(leaves.sizes(), [3, 1]);
+        let places: Vec<_> = [0, 4, 6, 8, 9].iter().map(|row| leaves.find(&segments[*row])).collect();
+        assert_eq!(places, [2, 1, 1, 0, 3].map(Some));
     }
 
     #[test]
@@ -146,7 +183,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "code,group\n31000000,parts\n43000000,machines\n").unwrap();
         let groups = Labelling::Groups(Groups::read(file.path()).unwrap());
-        let rows = rows(&[("bolt", "31161501"), ("nut", "31161701"), ("laptop", "43211503")], &groups);
+        let rows = many(&["31161501", "31161701", "43211503"], MIN_ROWS, &groups);
         let leaves = Leaves::of(&rows, Some(Level::Class));
         assert_eq!(leaves.names(), ["machines, 43211500", "parts, 31161500", "parts, 31161700"]);
         assert_eq!(leaves.sizes(), [1, 2]);
