@@ -67,6 +67,10 @@ def small_tokenizer(path):
     tokenizer.save(str(path), pretty=False)
 
 
+# What BERT's mean vectors are scaled to before the classifier.
+FEATURE_LENGTH = 20**0.5
+
+
 class Reference:
     """A model directory in transformers."""
 
@@ -100,6 +104,8 @@ class Reference:
         pooled = hidden.mean(dim=1)
         if self.classifier.config.model_type == "distilbert":
             pooled = torch.relu(self.classifier.pre_classifier(pooled))
+        else:
+            pooled = torch.nn.functional.normalize(pooled) * FEATURE_LENGTH
         return hidden[0], self.label_logits(self.classifier.classifier(pooled)[0])
 
     def label_logits(self, outputs):

@@ -129,7 +129,7 @@ async fn answers_as_the_contract_says() {
 /// What a model trained here may have beside the Hugging Face files.
 fn metadata(temperature: f64) -> String {
     let metadata = json!({
-        "format_version": 1, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
+        "format_version": 2, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
         "temperature": temperature, "titles": {}, "data": null, "test": null, "trained_by": null,
     });
     metadata.to_string()

@@ -89,7 +89,7 @@ def scores(predict, tests):
     return found
 
 
-def svm(train, _, tests, seed, args):
+def svm(settings, train, _, tests, seed, args):
     """TF-IDF of words 1-2 and characters 2-5, linear SVM with balanced class weights."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline, make_union
@@ -103,8 +103,8 @@ def svm(train, _, tests, seed, args):
     return scores(lambda texts: list(model.predict(texts)), tests)
 
 
-def trainer(train, _, tests, seed, args):
-    """transformers' Trainer with the same encoder, its defaults, padded to the longest text of a batch."""
+def trainer(settings, train, _, tests, seed, args):
+    """transformers' Trainer with the same encoder; `settings` are its own, defaults where they are silent."""
     import torch
     from transformers import (AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer,
                               TrainingArguments, logging)
@@ -118,9 +118,9 @@ def trainer(train, _, tests, seed, args):
     data = [dict(tokenizer(row["description"].lower(), truncation=True, max_length=64), labels=labels.index(row["label"]))
             for row in train]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(folder, num_train_epochs=args.epochs, per_device_train_batch_size=32, seed=seed,
-                                      learning_rate=5e-5, train_sampling_strategy="group_by_length", report_to=[],
-                                      save_strategy="no", logging_strategy="no", disable_tqdm=True, use_cpu=True)
+        arguments = TrainingArguments(folder, per_device_train_batch_size=32, seed=seed, report_to=[], save_strategy="no",
+                                      train_sampling_strategy="group_by_length", logging_strategy="no", disable_tqdm=True,
+                                      use_cpu=True, **{name: float(value) for name, value in settings.items()})
         Trainer(model, arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)).train()
     model.eval()
 
@@ -136,33 +136,34 @@ def trainer(train, _, tests, seed, args):
     return scores(predict, tests)
 
 
-def ours(settings):
+def ours(settings, train, validation, tests, seed, args):
     """The real `train` with `settings`."""
-
-    def run(train, validation, tests, seed, args):
-        with tempfile.TemporaryDirectory() as folder:
-            base = Path(folder)
-            data = base / "input/data"
-            write(data / "train/train.csv", train)
-            write(data / "validation/validation.csv", validation)
-            for name, rows in tests.items():
-                write(data / "test" / f"{name}.csv", rows)
-            (base / "input/config").mkdir()
-            values = {"epochs": args.epochs, "seed": seed, "level": args.level} | settings
-            (base / "input/config/hyperparameters.json").write_text(
-                json.dumps({name: str(value) for name, value in values.items()}))
-            environment = os.environ | {"SAGEMAKER_BASE_DIR": folder}
-            environment.setdefault("UNSPSC_ENCODER", str(experiment.ROOT / ".deps/encoder/all-MiniLM-L6-v2"))
-            done = subprocess.run([experiment.BINARIES / "train", "train"], env=environment, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise SystemExit(done.stdout + done.stderr)
-            found = json.loads((base / "output/data/metrics.json").read_text())["test"]["sources"]
-            return {source["source"]: (source["accuracy"], source["balanced_accuracy"]) for source in found}
-
-    return run
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        data = base / "input/data"
+        write(data / "train/train.csv", train)
+        write(data / "validation/validation.csv", validation)
+        for name, rows in tests.items():
+            write(data / "test" / f"{name}.csv", rows)
+        (base / "input/config").mkdir()
+        values = {"epochs": args.epochs, "seed": seed, "level": args.level} | settings
+        (base / "input/config/hyperparameters.json").write_text(
+            json.dumps({name: str(value) for name, value in values.items()}))
+        environment = os.environ | {"SAGEMAKER_BASE_DIR": folder}
+        environment.setdefault("UNSPSC_ENCODER", str(experiment.ROOT / ".deps/encoder/all-MiniLM-L6-v2"))
+        done = subprocess.run([experiment.BINARIES / "train", "train"], env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout + done.stderr)
+        found = json.loads((base / "output/data/metrics.json").read_text())["test"]["sources"]
+        return {source["source"]: (source["accuracy"], source["balanced_accuracy"]) for source in found}
 
 
-CONTENDERS = {"svm": svm, "trainer": trainer, "rnn": ours({"model": "rnn", "epochs": 60})}
+def rnn(settings, *others):
+    """The recurrent baseline of the real `train`."""
+    return ours({"model": "rnn", "epochs": 60} | settings, *others)
+
+
+CONTENDERS = {"svm": svm, "trainer": trainer, "rnn": rnn, "ours": ours}
 
 
 def main():
@@ -170,23 +171,33 @@ def main():
     parser.add_argument("--data", required=True, type=Path, help="folder with onet, unspsc and validation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[17])
     parser.add_argument("--level", default="segment", choices=["segment", "family"])
-    parser.add_argument("--max-per-class", type=int, default=1000, help="training rows of a label")
+    parser.add_argument("--max-per-class", type=int, default=300, help="training rows of a label")
     parser.add_argument("--test-rows", type=int, default=3000, help="rows of each test set, at most")
-    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--epochs", type=float, default=1, help="of ours")
     parser.add_argument("--with", dest="contenders", nargs="+", default=["svm", "trainer", "rnn", "ours"],
-                        help="svm, trainer, rnn, or `ours,NAME=VALUE,…` with hyperparameters of `train`")
+                        help="svm, trainer, rnn, ours; with settings of their own: `ours,NAME=VALUE,…`")
     args = parser.parse_args()
     print("| model | seed | rows | " + " | ".join(["tools", "titles", "buyer"]) + " | seconds |")
     print("|---|---|---|---|---|---|---|", flush=True)
+    results = {name: [] for name in args.contenders}
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             train, validation, tests = splits(args, seed, Path(folder))
         for name in args.contenders:
             settings = dict(pair.split("=") for pair in name.split(",")[1:])
             started = time.monotonic()
-            found = CONTENDERS.get(name, ours(settings))(train, validation, tests, seed, args)
-            cells = [f"{found[test][0]:.3f} / {found[test][1]:.3f}" for test in ("tools", "titles", "buyer")]
-            print(f"| {name} | {seed} | {len(train):,} | {' | '.join(cells)} | {time.monotonic() - started:.0f} |", flush=True)
+            found = CONTENDERS[name.split(",")[0]](settings, train, validation, tests, seed, args)
+            results[name].append([found[test] for test in ("tools", "titles", "buyer")])
+            report(name, seed, f"{len(train):,}", results[name][-1], time.monotonic() - started)
+    for name, runs in results.items() if len(args.seeds) > 1 else ():
+        means = [[statistics.mean(values) for values in zip(*cells)] for cells in zip(*runs)]
+        report(name, "mean", "", means)
+
+
+def report(name, seed, rows, cells, seconds=None):
+    """One line of the table."""
+    cells = " | ".join(f"{accuracy:.3f} / {balanced_accuracy:.3f}" for accuracy, balanced_accuracy in cells)
+    print(f"| {name} | {seed} | {rows} | {cells} | {'' if seconds is None else round(seconds)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ use std::path::Path;
 
 pub use config::{Architecture, ModelConfig, RNN_MODEL_TYPE};
 pub use error::ArtifactError;
-pub use metadata::{Metadata, Scores};
+pub use metadata::{FEATURE_LENGTH, Metadata, Scores};
 pub use text::{TextEncoder, TokenIds};
 use unspsc_contract::files;
 pub use weights::Weights;

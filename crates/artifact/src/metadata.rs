@@ -9,8 +9,12 @@ use unspsc_taxonomy::{CLEANING_VERSION, Code, Level, Titles};
 
 use crate::{ArtifactError, ModelConfig, read_json, write_json};
 
-/// Version of the layout of `unspsc.json`.
-const FORMAT_VERSION: u32 = 1;
+/// Version of the layout of `unspsc.json` and of what it stands for; since 2, BERT's mean vectors are given [`FEATURE_LENGTH`].
+const FORMAT_VERSION: u32 = 2;
+
+/// The L2 norm that a BERT classifier with mean pooling gives each text's vector before the classifier, as sentence encoders
+/// compare directions alone; √20, so that weights of the same length make logits of 20 times the cosine.
+pub const FEATURE_LENGTH: f64 = 4.472_135_954_999_579;
 
 /// Longest sequence, in tokens, that a model without `unspsc.json` is asked to read.
 const FOREIGN_MAX_LENGTH: usize = 512;
@@ -276,7 +280,7 @@ mod tests {
         trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
         let good: Value = read_json(&path).unwrap();
         for (key, value, message) in [
-            ("format_version", json!(2), "format_version 2; this program reads 1"),
+            ("format_version", json!(1), "format_version 1; this program reads 2"),
             ("cleaning_version", json!(0), "another cleaning version"),
             ("max_length", json!(65), "max_length 65; allowed are 3 to 64"),
             ("max_length", json!(2), "max_length 2; allowed are 3 to 64"),

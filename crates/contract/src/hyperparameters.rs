@@ -184,7 +184,7 @@ impl Hyperparameters {
             model,
             level: Level::Segment,
             head_level: Level::Class,
-            epochs: 3.0,
+            epochs: 2.0,
             batch_size: 32,
             max_batch_tokens: 16_384,
             learning_rate: 2e-4,

@@ -1,6 +1,6 @@
 //! The classification head: one vector a text to logits.
 
-use unspsc_artifact::{Architecture, ArtifactError, Metadata, ModelConfig};
+use unspsc_artifact::{Architecture, ArtifactError, FEATURE_LENGTH, Metadata, ModelConfig};
 use unspsc_contract::Pooling;
 
 use crate::batch::Batch;
@@ -13,8 +13,8 @@ enum Hidden {
     Tanh(Linear),
     /// DistilBERT's `pre_classifier`.
     Relu(Linear),
-    /// BERT with mean pooling: the mean goes to the classifier as it is.
-    None,
+    /// BERT with mean pooling: the mean is given a fixed length.
+    Length,
 }
 
 /// The head as `transformers` builds it for the architecture.
@@ -31,7 +31,7 @@ impl Head {
         let square = |name: String| loader.linear(&[name], size, size);
         let hidden = match (config.architecture, metadata.pooling) {
             (Architecture::Bert, Pooling::Cls) => Hidden::Tanh(square(loader.encoder("pooler.dense"))?),
-            (Architecture::Bert, Pooling::Mean) => Hidden::None,
+            (Architecture::Bert, Pooling::Mean) => Hidden::Length,
             (Architecture::DistilBert, _) => Hidden::Relu(square("pre_classifier".into())?),
         };
         let classifier = loader.linear(&["classifier".into()], size, config.outputs.len())?;
@@ -55,10 +55,21 @@ impl Head {
         match &self.hidden {
             Hidden::Tanh(layer) => self.classifier.forward(&activate(layer, f32::tanh), &mut logits),
             Hidden::Relu(layer) => self.classifier.forward(&activate(layer, |value| value.max(0.0)), &mut logits),
-            Hidden::None => self.classifier.forward(pooled, &mut logits),
+            Hidden::Length => self.classifier.forward(&with_length(pooled, pooled.len() / texts.max(1)), &mut logits),
         }
         if self.sums.is_empty() { logits } else { label_logits(&logits, &self.sums) }
     }
+}
+
+/// Vectors `[texts, hidden]` scaled to [`FEATURE_LENGTH`] each.
+fn with_length(pooled: &[f32], hidden: usize) -> Vec<f32> {
+    let mut scaled = pooled.to_vec();
+    for vector in scaled.chunks_exact_mut(hidden.max(1)) {
+        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-12);
+        let scale = FEATURE_LENGTH as f32 / length;
+        vector.iter_mut().for_each(|value| *value *= scale);
+    }
+    scaled
 }
 
 /// The logits of labels, which are the logarithms of sums of probabilities, from those of outputs: label i is the sum of
@@ -106,6 +117,13 @@ mod tests {
         }
         assert_eq!(logits.len(), 4);
         assert!(label_logits(&[f32::NAN, 1.0], &[2]).iter().all(|logit| !logit.is_finite()));
+    }
+
+    #[test]
+    fn vectors_are_given_one_length() {
+        let scaled = with_length(&[3.0, 4.0, 0.0, -2.0, 0.0, 0.0], 2);
+        let expected = [0.6, 0.8, 0.0, -1.0, 0.0, 0.0].map(|value| value * FEATURE_LENGTH as f32);
+        assert!(scaled.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{scaled:?}");
     }
 
     #[test]

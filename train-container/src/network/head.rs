@@ -1,7 +1,7 @@
 //! Token vectors to logits, as the Hugging Face sequence classifiers do it.
 
 use tch::{Kind, TchError, Tensor};
-use unspsc_artifact::{Architecture, ModelConfig};
+use unspsc_artifact::{Architecture, FEATURE_LENGTH, ModelConfig};
 use unspsc_contract::Pooling;
 
 use super::parameters::{Linear, Parameters};
@@ -23,8 +23,8 @@ enum Inner {
     Tanh(Linear),
     /// DistilBERT's layer.
     Relu(Linear),
-    /// BERT with mean pooling has nothing there.
-    Nothing,
+    /// BERT with mean pooling has the mean's direction alone.
+    Length,
 }
 
 impl Head {
@@ -40,7 +40,7 @@ impl Head {
             (Architecture::Bert, Pooling::Cls) => {
                 Inner::Tanh(parameters.fresh_linear("bert.pooler.dense", hidden, hidden)?)
             }
-            (Architecture::Bert, Pooling::Mean) => Inner::Nothing,
+            (Architecture::Bert, Pooling::Mean) => Inner::Length,
             (Architecture::DistilBert, _) => Inner::Relu(parameters.fresh_linear("pre_classifier", hidden, hidden)?),
         };
         let classifier = parameters.fresh_linear("classifier", hidden, outputs as i64)?;
@@ -62,7 +62,10 @@ impl Head {
         match &self.inner {
             Inner::Tanh(layer) => layer.forward(&pooled, train)?.f_tanh(),
             Inner::Relu(layer) => layer.forward(&pooled, train)?.f_relu(),
-            Inner::Nothing => Ok(pooled),
+            Inner::Length => {
+                let length = pooled.f_norm_scalaropt_dim(2.0, -1, true)?.f_clamp_min(1e-12)?;
+                pooled.f_div(&length)?.f_mul_scalar(FEATURE_LENGTH)
+            }
         }
     }
 
