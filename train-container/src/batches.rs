@@ -2,10 +2,14 @@
 
 use rand::Rng;
 use rand::seq::SliceRandom;
+use tch::Device;
 
 /// Batches whose rows are drawn together and then sorted by length: enough for batches of nearly equal length, few
 /// enough that a batch of a large set still mixes texts of all kinds.
 const WINDOW: usize = 32;
+
+/// See [`tokens_without_gradients`].
+const CPU_TOKENS: usize = 1024;
 
 /// All rows, in batches of similar length and random order; `lengths` are tokens a row.
 pub(crate) fn shuffled(lengths: &[usize], batch_size: usize, random: &mut impl Rng) -> Vec<Vec<usize>> {
@@ -25,6 +29,12 @@ pub(crate) fn by_length(lengths: &[usize]) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..lengths.len()).collect();
     longest_first(&mut rows, lengths);
     rows
+}
+
+/// Tokens that go through the network together where no gradient is wanted, at most `max_batch_tokens`. On a CPU, more than
+/// some are no faster and pad more.
+pub(crate) fn tokens_without_gradients(device: Device, max_batch_tokens: usize) -> usize {
+    if device == Device::Cpu { CPU_TOKENS.min(max_batch_tokens) } else { max_batch_tokens }
 }
 
 /// A batch cut so that no part has more than `max_tokens` tokens, filled-up ones included; a row of its own may have more.

@@ -12,15 +12,12 @@ use unspsc_dataset::Label;
 use unspsc_taxonomy::Titles;
 
 use crate::TrainError;
-use crate::batches::{by_length, passes};
+use crate::batches::{by_length, passes, tokens_without_gradients};
 use crate::calibration::Reliability;
 use crate::confusion::Confusion;
 use crate::task::Task;
 use crate::temperature::Sample;
 use crate::texts::{Texts, targets};
-
-/// Tokens that go through the network together on a CPU, where more are no faster, and pad more.
-const CPU_TOKENS: usize = 1024;
 
 /// Logits that are kept to fit a temperature to, 80 MB: every row's up to a thousand classes and 20,000 rows.
 const MAX_SAMPLE: usize = 20_000_000;
@@ -82,7 +79,7 @@ pub(crate) fn evaluate(
     let Task { classifier, classes, criterion, settings, stop, .. } = task;
     let _no_graph = tch::no_grad_guard();
     let device = classifier.store().device();
-    let max_tokens = if device == Device::Cpu { CPU_TOKENS } else { usize::MAX }.min(settings.max_batch_tokens);
+    let max_tokens = tokens_without_gradients(device, settings.max_batch_tokens);
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut sources = BTreeMap::new();
     let lengths = texts.lengths();

@@ -90,7 +90,7 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let from = checkpoints.as_mut().and_then(Checkpoints::newest);
     let words = from.as_ref().map(|checkpoint| checkpoint.state.words.as_slice());
     let (classifier, texts) = classifier::prepare(&environment, &data, &machine, words, stop)?;
-    if from.is_none() && !classifier.begin(&texts.train, stop)? {
+    if from.is_none() && !classifier.begin(&texts.train, settings.max_batch_tokens, stop)? {
         // A run that went on from this head would begin where no other run does.
         checkpoints = None;
     }

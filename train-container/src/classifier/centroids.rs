@@ -8,15 +8,12 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::TrainError;
-use crate::batches::{by_length, passes};
+use crate::batches::{by_length, passes, tokens_without_gradients};
 use crate::stop::Stop;
 use crate::texts::{Batch, Texts};
 
 /// Texts of a leaf that its centroid is the mean of: more hardly move it, and cost a pass through the encoder each.
 const MAX_TEXTS: usize = 8;
-
-/// Tokens that go through the encoder together.
-const PASS_TOKENS: usize = 1024;
 
 /// Logits of a text that lies at a leaf's centroid, over one at a right angle to it: the softmax of cosines needs a factor to
 /// become decided, and 20 is what sentence encoders such as MiniLM were trained with (Reimers and Gurevych,
@@ -28,7 +25,7 @@ const SCALE: f64 = 20.0;
 pub(super) fn weights(
     texts: &Texts,
     leaves: usize,
-    device: Device,
+    (device, max_batch_tokens): (Device, usize),
     stop: &Stop,
     features: impl Fn(&Batch) -> Result<Tensor, TchError>,
 ) -> Result<Option<Tensor>, TrainError> {
@@ -36,7 +33,8 @@ pub(super) fn weights(
     let (texts, lengths) = first_of_each_leaf(texts, leaves);
     let mut sums: Option<Tensor> = None;
     let mut norms = 0.0;
-    for rows in passes(&by_length(&lengths), &lengths, PASS_TOKENS) {
+    let max_tokens = tokens_without_gradients(device, max_batch_tokens);
+    for rows in passes(&by_length(&lengths), &lengths, max_tokens) {
         if stop.requested() {
             return Ok(None);
         }
@@ -91,7 +89,7 @@ mod tests {
     #[test]
     fn a_leaf_points_to_its_texts() {
         let texts = Texts([text(0, 4), text(1, 0), text(0, 4), text(2, -4)].into());
-        let weights = weights(&texts, 3, Device::Cpu, &Stop::default(), features).unwrap().unwrap();
+        let weights = weights(&texts, 3, (Device::Cpu, 1024), &Stop::default(), features).unwrap().unwrap();
         // Lengths are 5, 3, 5 and 5: their mean makes a text's own logit 20.
         let expected = [[0.8, 0.6], [0.0, 1.0], [-0.8, 0.6]].map(|row| row.map(|value| value * 20.0 / 4.5));
         let found = Vec::<Vec<f64>>::try_from(&weights.to_kind(Kind::Double)).unwrap();
@@ -107,6 +105,6 @@ mod tests {
         assert_eq!((few.0.len(), lengths.len()), (MAX_TEXTS + 5, MAX_TEXTS + 5));
         let stop = Stop::default();
         stop.request();
-        assert!(weights(&texts, 2, Device::Cpu, &stop, features).unwrap().is_none());
+        assert!(weights(&texts, 2, (Device::Cpu, 1024), &stop, features).unwrap().is_none());
     }
 }

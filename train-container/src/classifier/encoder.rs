@@ -190,12 +190,12 @@ impl Classifier for EncoderClassifier {
         name.starts_with(Transformer::prefix(self.config.architecture)) && !name.contains(".pooler.")
     }
 
-    fn begin(&self, training: &Texts, stop: &Stop) -> Result<bool, TrainError> {
+    fn begin(&self, training: &Texts, max_batch_tokens: usize, stop: &Stop) -> Result<bool, TrainError> {
         let started = Instant::now();
         let EncoderNetwork { store, transformer, head, .. } = &self.network;
         let features = |batch: &Batch| head.features(&transformer.forward(batch, false)?, batch, false);
         let leaves = self.config.outputs.len();
-        let weights = centroids::weights(training, leaves, store.device(), stop, features)?;
+        let weights = centroids::weights(training, leaves, (store.device(), max_batch_tokens), stop, features)?;
         let Some(weights) = weights else { return Ok(false) };
         assign(head.weight(), &weights)?;
         let seconds = started.elapsed().as_secs_f64();

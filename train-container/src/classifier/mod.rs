@@ -42,7 +42,8 @@ pub(crate) trait Classifier {
     fn is_pretrained(&self, name: &str) -> bool;
 
     /// Gives the head, which is fresh, weights to begin with that come from the texts to train on; false where `stop` came first.
-    fn begin(&self, training: &Texts, stop: &Stop) -> Result<bool, TrainError>;
+    /// `max_batch_tokens` go through the network at a time, at most.
+    fn begin(&self, training: &Texts, max_batch_tokens: usize, stop: &Stop) -> Result<bool, TrainError>;
 
     /// Writes the model directory; the weights appear last and whole.
     fn write(&self, directory: &Path, provenance: &Provenance) -> Result<(), TrainError>;

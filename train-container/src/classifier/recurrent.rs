@@ -70,7 +70,7 @@ impl Classifier for RecurrentClassifier {
         false
     }
 
-    fn begin(&self, _: &Texts, _: &Stop) -> Result<bool, TrainError> {
+    fn begin(&self, _: &Texts, _: usize, _: &Stop) -> Result<bool, TrainError> {
         Ok(true)
     }
 

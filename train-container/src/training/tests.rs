@@ -51,7 +51,7 @@ impl Classifier for Small {
         true
     }
 
-    fn begin(&self, _: &Texts, _: &Stop) -> Result<bool, TrainError> {
+    fn begin(&self, _: &Texts, _: usize, _: &Stop) -> Result<bool, TrainError> {
         Ok(true)
     }
 
