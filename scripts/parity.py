@@ -237,12 +237,14 @@ def minilm_with_random_head():
 
 
 if __name__ == "__main__":
-    match sys.argv[1]:
+    match sys.argv[-1]:
         case "golden":
             golden()
         case "distilbert":
             compare(made("distilbert", full_size_distilbert))
         case "minilm":
             compare(made("minilm", minilm_with_random_head))
-        case directory:
+        case directory if (Path(directory) / "config.json").is_file():
             compare(Path(directory))
+        case other:
+            raise SystemExit(f"usage: parity golden | distilbert | minilm | MODEL_DIR; `{other}` holds no config.json")

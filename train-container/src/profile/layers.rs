@@ -82,7 +82,7 @@ fn gather(layer: Layer, changes: &[&Change]) -> LayerStep {
     });
     LayerStep {
         name: layer.to_string(),
-        table: layer == Layer::Embedding,
+        hidden: matches!(layer, Layer::Hidden(_)),
         mean_gradient: sum(|change| change.gradient_sum) / elements,
         gradient_deviation: (squares / elements).sqrt(),
         gradient_norm: squares.sqrt(),
@@ -128,7 +128,7 @@ mod tests {
         };
         let changes = [change(4, true, 3.0), change(1, true, 1.0), change(2, false, 4.0), change(1, true, 0.0)];
         let head = layers.gather(&changes).pop().unwrap();
-        assert_eq!((head.gradient_norm, head.table, head.weight_variance), (5.0, false, 2.25));
+        assert_eq!((head.gradient_norm, head.hidden, head.weight_variance), (5.0, false, 2.25));
         assert!((head.mean_gradient - 14.0 / 6.0).abs() < 1e-12 && (head.update_ratio - 0.1).abs() < 1e-12);
         assert!((head.gradient_deviation - (25.0_f64 / 6.0).sqrt()).abs() < 1e-12);
     }

@@ -42,13 +42,21 @@ impl Colour {
     }
 }
 
+/// How values lie along their axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Values {
+    /// Evenly; grid lines are at least so far apart, that no two get the same label.
+    Even(f64),
+    /// By powers of ten.
+    Logarithmic,
+}
+
 /// What is drawn, beside the curves.
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     /// What the places are: `epoch`, `step`, `minutes`.
     pub(super) places: &'a str,
-    /// Whether values go by powers of ten.
-    pub(super) logarithmic: bool,
+    pub(super) values: Values,
     /// A place that is marked.
     pub(super) marked: Option<f64>,
 }
@@ -88,7 +96,10 @@ impl Chart<'_> {
     pub(super) fn draw(&self, lines: &[Line<'_>], label: impl Fn(f64) -> String) -> String {
         let points = || lines.iter().flat_map(|line| line.points.iter());
         let values = points().map(|(_, value)| *value);
-        let y = if self.logarithmic { Scale::logarithmic(values) } else { Scale::round(values) };
+        let y = match self.values {
+            Values::Even(finest) => Scale::round(values, finest),
+            Values::Logarithmic => Scale::logarithmic(values),
+        };
         let axes = Axes { x: Scale::exact(points().map(|(place, _)| *place)), y };
         let Self { title, places, .. } = self;
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title} by {places}\">");
@@ -100,7 +111,7 @@ impl Chart<'_> {
         }
         let mut ends: Vec<(f64, &Line<'_>)> = Vec::new();
         for line in lines {
-            curve(&mut svg, &axes, line, self.logarithmic);
+            curve(&mut svg, &axes, line, self.values == Values::Logarithmic);
             ends.extend(line.points.last().map(|(_, value)| (axes.y(*value), line)));
         }
         names(&mut svg, ends);
@@ -163,31 +174,39 @@ fn names(svg: &mut String, mut ends: Vec<(f64, &Line<'_>)>) {
 mod tests {
     use super::*;
 
-    fn draw(logarithmic: bool, points: &[(f64, f64)], curves: usize) -> String {
+    fn draw(values: Values, points: &[(f64, f64)], curves: usize) -> String {
         let line = |_| Line { name: "curve", colour: Colour::Accent, points: points.to_vec() };
         let lines: Vec<Line<'_>> = (0..curves).map(line).collect();
-        let chart = Chart { title: "Loss", places: "step", logarithmic, marked: Some(1.0) };
+        let chart = Chart { title: "Loss", places: "step", values, marked: Some(1.0) };
         chart.draw(&lines, |value| format!("{value:.2}"))
     }
 
     #[test]
     fn one_point_equal_values_zeros_and_no_point_at_all_are_drawn_too() {
         for points in [&[][..], &[(1.0, 0.5)], &[(1.0, 0.0), (2.0, 0.0)], &[(1.0, 0.5), (2.0, f64::NAN)]] {
-            for logarithmic in [false, true] {
-                let svg = draw(logarithmic, points, 1);
+            for values in [Values::Even(0.01), Values::Logarithmic] {
+                let svg = draw(values, points, 1);
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             }
         }
-        assert!(draw(false, &[(1.0, 0.5)], 1).contains("<circle"));
+        assert!(draw(Values::Even(0.01), &[(1.0, 0.5)], 1).contains("<circle"));
     }
 
     #[test]
     fn names_of_curves_that_end_together_stand_apart_and_on_the_chart() {
-        let svg = draw(false, &[(1.0, 1.0), (2.0, 0.0)], 8);
+        let svg = draw(Values::Even(0.01), &[(1.0, 1.0), (2.0, 0.0)], 8);
         let name = |part: &str| part.split("y=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
         let places: Vec<f64> = svg.split("<text class=\"name").skip(1).filter_map(name).collect();
         assert_eq!(places.len(), 8);
         assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= NAME_HEIGHT - 0.1), "{places:?}");
         assert!(places.iter().all(|y| (TOP..=HEIGHT - BOTTOM + 4.1).contains(y)), "{places:?}");
+    }
+
+    #[test]
+    fn no_two_grid_lines_have_the_same_label() {
+        let svg = draw(Values::Even(0.01), &[(1.0, 0.441), (2.0, 0.449)], 1);
+        let labels: Vec<&str> =
+            svg.split("tick end").skip(1).filter_map(|part| part.split(['>', '<']).nth(1)).collect();
+        assert_eq!(labels, ["0.44", "0.45", "step"]);
     }
 }

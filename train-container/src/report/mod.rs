@@ -15,7 +15,7 @@ use unspsc_dataset::Manifest;
 use unspsc_page::pairs;
 
 use bars::bars;
-use chart::{Chart, Colour, Line};
+use chart::{Chart, Colour, Line, Values};
 
 /// Classes that the page shows, weakest first; at commodity level there are thousands.
 const MAX_CLASSES: usize = 120;
@@ -130,7 +130,7 @@ fn curves(report: &TrainingReport, circumstances: &Circumstances) -> String {
         Line { name, colour, points }
     };
     let marked = circumstances.best_epoch.map(|epoch| epoch as f64);
-    let chart = |title| Chart { title, places: "epoch", logarithmic: false, marked };
+    let chart = |title| Chart { title, places: "epoch", values: Values::Even(0.01), marked };
     let losses = [
         line("training", Colour::Plain, |epoch| epoch.train_loss),
         line("validation", Colour::Accent, |epoch| epoch.validation_loss),

@@ -2,7 +2,7 @@
 
 use unspsc_contract::{Profile, Series};
 
-use super::chart::{Chart, Colour, Line};
+use super::chart::{Chart, Colour, Line, Values};
 
 /// Curves of layers that a chart has room to name.
 const MAX_LAYERS: usize = 14;
@@ -21,10 +21,10 @@ pub(super) fn steps(profile: &Profile) -> String {
     }
     let rate = Line { name: "", colour: Colour::Accent, points: steps.points("learning_rate").collect() };
     let charts = [
-        noisy("Loss of the batch", steps, "loss", false, |value| format!("{value:.1}")),
-        by_step("Learning rate", false).draw(&[rate], short),
-        noisy("Gradient norm, before clipping", steps, "gradient_norm", true, short),
-        noisy("Throughput, rows a second", steps, "rows_per_second", false, |value| format!("{value:.0}")),
+        noisy("Loss of the batch", steps, "loss", Values::Even(0.1), |value| format!("{value:.1}")),
+        by_step("Learning rate", Values::Even(0.0)).draw(&[rate], short),
+        noisy("Gradient norm, before clipping", steps, "gradient_norm", Values::Logarithmic, short),
+        noisy("Throughput, rows a second", steps, "rows_per_second", Values::Even(1.0), |value| format!("{value:.0}")),
         by_layer("Gradient norm by layer", gradient_norms),
         by_layer("Update ratio by layer", update_ratios),
     ];
@@ -54,7 +54,7 @@ pub(super) fn machine(profile: &Profile) -> String {
     let beside = if has_gpu { Colour::Plain } else { Colour::Accent };
     let mut busy = vec![line("CPU", beside, points("cpu", 100.0))];
     let memory = [line("", Colour::Accent, points("memory_mib", 1.0))];
-    let chart = |title| Chart { title, places, logarithmic: false, marked: None };
+    let chart = |title| Chart { title, places, values: Values::Even(1.0), marked: None };
     let mut charts = vec![chart("Resident memory, MiB").draw(&memory, |value| format!("{value:.0}"))];
     if has_gpu {
         busy.push(line("GPU", Colour::Accent, points("gpu", 100.0)));
@@ -70,15 +70,15 @@ pub(super) fn machine(profile: &Profile) -> String {
     )
 }
 
-fn by_step(title: &str, logarithmic: bool) -> Chart<'_> {
-    Chart { title, places: "step", logarithmic, marked: None }
+fn by_step(title: &str, values: Values) -> Chart<'_> {
+    Chart { title, places: "step", values, marked: None }
 }
 
 /// A series with its moving mean.
-fn noisy(title: &str, series: &Series, column: &str, logarithmic: bool, label: impl Fn(f64) -> String) -> String {
+fn noisy(title: &str, series: &Series, column: &str, values: Values, label: impl Fn(f64) -> String) -> String {
     let points: Vec<(f64, f64)> = series.points(column).collect();
     let mean = Line { name: "", colour: Colour::Accent, points: smoothed(&points) };
-    by_step(title, logarithmic).draw(&[Line { name: "", colour: Colour::Faint, points }, mean], label)
+    by_step(title, values).draw(&[Line { name: "", colour: Colour::Faint, points }, mean], label)
 }
 
 /// Each point's mean with those around it.
@@ -103,7 +103,7 @@ fn by_layer(title: &str, series: &Series) -> String {
         Line { name, colour, points: series.points(name).collect() }
     };
     let lines: Vec<Line<'_>> = shown.map(|(index, name)| line(index, name.as_str())).collect();
-    by_step(title, true).draw(&lines, short)
+    by_step(title, Values::Logarithmic).draw(&lines, short)
 }
 
 /// A number of any size in few characters: `0.5`, `20`, `1.5e-4`.

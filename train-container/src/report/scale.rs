@@ -17,10 +17,10 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From a round number below all `values` to one above.
-    pub(super) fn round(values: impl Iterator<Item = f64>) -> Self {
+    /// From a round number below all `values` to one above, with grid lines at least `finest` apart.
+    pub(super) fn round(values: impl Iterator<Item = f64>, finest: f64) -> Self {
         let (low, high) = range(values);
-        let step = step(high - low);
+        let step = step(high - low).max(finest);
         Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step, logarithmic: false }
     }
 
@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn grid_lines_stand_at_round_values() {
         near(&[3.7, 0.45, 0.02, 90.0, 0.0, 2e-4].map(step), &[1.0, 0.2, 0.005, 50.0, 0.01, 5e-5]);
-        near(&Scale::round([0.3, 2.1].into_iter()).ticks(false), &[0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
+        near(&Scale::round([0.3, 2.1].into_iter(), 0.1).ticks(false), &[0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
+        near(&Scale::round([0.3, 2.1].into_iter(), 1.0).ticks(false), &[0.0, 1.0, 2.0, 3.0]);
         near(&Scale::exact([1.0, 3.0].into_iter()).ticks(true), &[1.0, 2.0, 3.0]);
         near(&Scale::exact([1.0, 221.0].into_iter()).ticks(true), &[100.0, 200.0]);
         near(&Scale::logarithmic([3e-4, 0.02, 0.0].into_iter()).ticks(false), &[1e-4, 1e-3, 1e-2, 1e-1]);
@@ -93,6 +94,6 @@ mod tests {
         assert_eq!(Scale::exact([7.0].into_iter()).place(7.0), 0.5);
         assert_eq!(Scale::exact([1.0, 3.0].into_iter()).place(3.0), 1.0);
         assert!((Scale::logarithmic([0.001, 1.0].into_iter()).place(0.1) - 2.0 / 3.0).abs() < 1e-12);
-        assert!(Scale::round(std::iter::empty()).place(0.0).is_finite());
+        assert!(Scale::round(std::iter::empty(), 0.1).place(0.0).is_finite());
     }
 }

@@ -40,14 +40,8 @@ pub(super) struct PoorWeightInitialization {
 
 impl PoorWeightInitialization {
     fn see(&mut self, layers: &[LayerStep]) {
-        let layers = || layers.iter().filter(|layer| !layer.table);
-        // The head's weights are no random numbers: they begin at the texts' centroids.
-        let variances = || {
-            layers()
-                .filter(|layer| layer.name != "head")
-                .map(|layer| layer.weight_variance)
-                .filter(|variance| *variance > 0.0)
-        };
+        let layers = || layers.iter().filter(|layer| layer.hidden);
+        let variances = || layers().map(|layer| layer.weight_variance).filter(|variance| *variance > 0.0);
         let largest = variances().fold(0.0, f64::max);
         self.ratio = self.ratio.max(largest / variances().fold(largest, f64::min).max(f64::MIN_POSITIVE));
         let spread = layers().map(|layer| SPREAD_DEVIATIONS * layer.gradient_deviation).reduce(f64::min);
@@ -116,13 +110,13 @@ mod tests {
 
     /// Ten steps with a loss that falls by `fall` a step, a ratio of variances and a deviation of the gradient.
     fn run(fall: f64, ratio: f64, gradient_deviation: f64) -> Vec<Event> {
-        let layer = |weight_variance| LayerStep { weight_variance, gradient_deviation, ..LayerStep::default() };
-        let table = LayerStep { table: true, weight_variance: 1e6, ..LayerStep::default() };
-        let head = LayerStep { name: "head".into(), ..layer(1e6) };
+        let layer =
+            |weight_variance| LayerStep { hidden: true, weight_variance, gradient_deviation, ..LayerStep::default() };
+        let outer = LayerStep { hidden: false, ..layer(1e6) };
         let step = |step: usize| Step {
             step,
             loss: 4.0 - fall * step as f64,
-            layers: vec![table.clone(), layer(0.01), layer(0.01 * ratio), head.clone()],
+            layers: vec![outer.clone(), layer(0.01), layer(0.01 * ratio), outer.clone()],
             ..Step::default()
         };
         let plan = Plan { steps: 20, ..Plan::default() };

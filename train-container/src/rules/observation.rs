@@ -40,8 +40,9 @@ pub(crate) struct Step {
 pub(crate) struct LayerStep {
     /// Such as `layer 3`.
     pub(crate) name: String,
-    /// Whether it is a table that is looked up and not multiplied with.
-    pub(crate) table: bool,
+    /// Whether it lies between the embedding, which is looked up and not multiplied with, and the head, which may begin
+    /// at the texts' centroids.
+    pub(crate) hidden: bool,
     /// Mean of the gradient's absolute values, before clipping.
     pub(crate) mean_gradient: f64,
     /// Root of the gradient's mean square, before clipping.
