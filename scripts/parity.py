@@ -166,7 +166,7 @@ def serve_answers(directory, labels):
         try:
             address = None
             for line in process.stderr:
-                if found := re.search(r"listening on (http://\S+)", line):
+                if found := re.search(r"listening on (http://[\w.:]+)", line):
                     address = found[1]
                 if "ready" in line:
                     break

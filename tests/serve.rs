@@ -3,6 +3,9 @@
 // Helpers of tests state what they expect, as tests do; the lint exempts only the tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "serve/overload.rs"]
+mod overload;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
@@ -41,6 +44,16 @@ fn serve(base: &Path) -> Command {
     command
 }
 
+/// A line of the log, which is a JSON object.
+fn logged(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// What a line of the log says.
+fn message(line: &str) -> String {
+    logged(line)["message"].as_str().unwrap_or_default().to_owned()
+}
+
 /// A running `serve`, killed when dropped.
 struct Server {
     process: Child,
@@ -58,14 +71,18 @@ impl Drop for Server {
 
 impl Server {
     fn start(base: &Path) -> Self {
-        let mut process = serve(base).spawn().unwrap();
+        Self::start_with(&mut serve(base))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("listening on http://") {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "serve ended before it listened");
         }
-        let address = line.split("listening on ").nth(1).unwrap().trim().to_owned();
+        let address = message(&line).split("listening on ").nth(1).unwrap().to_owned();
         Self { process, log, address }
     }
 
@@ -120,8 +137,11 @@ async fn answers_as_the_contract_says() {
     assert_eq!((status, answer["error"]["code"].as_str().unwrap()), (400, "invalid_request"));
     let (code, log) = server.stop(Signal::SIGTERM);
     assert_eq!(code, Some(0));
-    for part in ["model loaded", "labels=12", "load_ms=", "instructions=", "ready"] {
+    for part in ["model loaded", "\"labels\":12", "load_ms", "instructions", "ready"] {
         assert!(log.contains(part), "{part} is not in the log: {log}");
+    }
+    for line in log.lines().map(logged) {
+        assert!(line["timestamp"].is_string() && line["level"] == "INFO" && line["message"].is_string(), "{line}");
     }
     assert!(!log.contains("toner") && !log.contains("secret"), "a text is in the log: {log}");
 }
@@ -193,15 +213,14 @@ async fn a_request_in_flight_survives_sigterm() {
     assert_eq!(stopping.await.unwrap().0, Some(0));
 }
 
-/// Runs `serve` to its end, which must be a failure with one line of log after the first: that line.
+/// Runs `serve` to its end, which must be a failure with one line of log that is no information: what it says.
 fn failure(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stderr).unwrap();
-    let lines: Vec<&str> =
-        log.lines().filter(|line| !line.contains("listening on") && !line.contains(" INFO ")).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| logged(line)["level"] != "INFO").collect();
     let [line] = lines[..] else { panic!("not one line: {log}") };
-    line.to_owned()
+    message(line)
 }
 
 #[test]

@@ -31,12 +31,26 @@ pub(crate) enum ApiError {
     /// The body is declared as something other than JSON.
     #[error("the content type `{0}` is not supported; send application/json")]
     UnsupportedMediaType(String),
-    /// As many requests wait as may.
-    #[error("too many requests are waiting; try again in a second")]
-    Overloaded,
+    /// As many requests or tokens wait as may.
+    #[error("too many requests are waiting; try again in {retry_after} s")]
+    Overloaded {
+        /// Seconds until all that waits now is answered.
+        retry_after: u64,
+    },
+    /// The answer would come too late, or would have.
+    #[error("the answer would take longer than {deadline_secs} s; try again later or send fewer texts at a time")]
+    DeadlineExceeded {
+        /// How long a request may take.
+        deadline_secs: u64,
+        /// Seconds after which it would have been in time; none where it takes too long even alone.
+        retry_after: Option<u64>,
+    },
     /// The model is not loaded yet.
     #[error("the model is still being loaded; wait until /ping answers 200")]
     NotReady,
+    /// The model failed on a text, or does not work at all. Its thread logs that, once.
+    #[error("the model failed; the log has the reason")]
+    ModelFailure,
     /// A fault of ours. The detail is for the log alone.
     #[error("an internal error occurred; the log has it under this request id")]
     Internal(String),
@@ -54,22 +68,33 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::DeadlineExceeded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::ModelFailure => (StatusCode::INTERNAL_SERVER_ERROR, "model_failure"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
 
     /// Seconds after which trying again makes sense; none where it never does.
     fn retry_after(&self) -> Option<u64> {
-        matches!(self, Self::Overloaded | Self::NotReady).then_some(1)
+        match self {
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::DeadlineExceeded { retry_after, .. } => *retry_after,
+            Self::NotReady => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The stable word for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        self.row().1
     }
 
     /// The body of this error; an instance of a batch has no request id of its own.
     pub(crate) fn body(&self, request_id: Option<String>) -> ErrorBody {
-        let (_, code) = self.row();
         let (message, retry_after) = (self.to_string(), self.retry_after());
-        ErrorBody { error: ErrorDetail { code: code.to_owned(), message, retry_after, request_id } }
+        ErrorBody { error: ErrorDetail { code: self.code().to_owned(), message, retry_after, request_id } }
     }
 }
 
@@ -98,8 +123,11 @@ mod tests {
             (ApiError::MethodNotAllowed(text()), 405, "method_not_allowed", None),
             (ApiError::TooLarge(1), 413, "payload_too_large", None),
             (ApiError::UnsupportedMediaType(text()), 415, "unsupported_media_type", None),
-            (ApiError::Overloaded, 503, "overloaded", Some(1)),
+            (ApiError::Overloaded { retry_after: 4 }, 503, "overloaded", Some(4)),
+            (ApiError::DeadlineExceeded { deadline_secs: 9, retry_after: Some(2) }, 503, "deadline_exceeded", Some(2)),
+            (ApiError::DeadlineExceeded { deadline_secs: 9, retry_after: None }, 503, "deadline_exceeded", None),
             (ApiError::NotReady, 503, "not_ready", Some(1)),
+            (ApiError::ModelFailure, 500, "model_failure", None),
             (ApiError::Internal("the secret".into()), 500, "internal", None),
         ] {
             let detail = error.body(Some("id".into())).error;

@@ -1,5 +1,7 @@
 //! The routes.
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
@@ -8,17 +10,28 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use tracing::Instrument as _;
 use unspsc_artifact::TokenIds;
 use unspsc_contract::invocation::{BatchResponse, Outcome};
 use uuid::Uuid;
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
+use crate::metrics::{self, Stage};
 use crate::request::{Input, Invocation, RequestLimits};
-use crate::worker::Service;
+use crate::service::Service;
 
 /// A caller's own note, which the platform passes on and which goes back with the answer.
 const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+
+/// Whether all is well.
+const PING: &str = "/ping";
+
+/// Where texts are classified.
+const INVOCATIONS: &str = "/invocations";
+
+/// What is counted.
+const METRICS: &str = "/metrics";
 
 /// SageMaker's limit for that note.
 const MAX_CUSTOM_ATTRIBUTES_BYTES: usize = 1024;
@@ -29,21 +42,29 @@ struct AppState {
     limits: RequestLimits,
 }
 
-/// All routes over `service`.
-pub(crate) fn app(service: Service, limits: RequestLimits) -> Router {
-    Router::new()
-        .route("/ping", get(ping))
-        .route("/invocations", post(invocations))
+/// All routes over `service`. Those for people and their tools are there only if they are `reachable`.
+pub(crate) fn app(service: Service, limits: RequestLimits, reachable: bool) -> Router {
+    let state = AppState { service, limits };
+    let contract = Router::new().route(PING, get(ping)).route(INVOCATIONS, post(invocations));
+    let routes = if reachable { contract.route(METRICS, get(show_metrics)) } else { contract };
+    routes
         .fallback(async |uri: Uri| ApiError::NotFound(uri.path().to_owned()))
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method.to_string()))
         .layer(DefaultBodyLimit::max(limits.max_body_bytes))
-        .layer(middleware::from_fn(finish))
-        .with_state(AppState { service, limits })
+        .layer(middleware::from_fn_with_state(state.clone(), finish))
+        .with_state(state)
 }
 
 /// `GET /ping`: 200 while requests can be answered, 503 otherwise, with an empty body.
 async fn ping(State(state): State<AppState>) -> StatusCode {
-    if state.service.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if state.service.is_healthy().await { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// `GET /metrics`, for Prometheus.
+async fn show_metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let text = state.service.metrics().text();
+    let text = text.map_err(|error| ApiError::Internal(format!("the metrics cannot be written: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 /// `POST /invocations`.
@@ -59,24 +80,28 @@ async fn invocations(
         }
         _ => ApiError::UnreadableBody,
     })?;
+    // A full queue answers before the work of reading; where it fills up meanwhile, `classify` refuses.
+    service.check_room()?;
     // Tokenising a large body takes long enough to keep other connections waiting.
-    let tokenising = service.clone();
+    let (tokenising, started) = (service.clone(), Instant::now());
     let prepare = move || Prepared::new(&Invocation::parse(&body, &limits)?, tokenising.classifier()?);
     let prepared = tokio::task::spawn_blocking(prepare).await;
-    let prepared = prepared.map_err(|error| ApiError::Internal(format!("reading the request failed: {error}")))??;
-    let logits = service.classify(prepared.texts).await?;
+    // The message of a panic may quote the text.
+    let prepared = prepared.map_err(|_| ApiError::Internal("reading the request panicked".into()))??;
+    service.metrics().stage_took(Stage::Prepare, started.elapsed());
+    let answers = service.classify(prepared.texts).await?;
     let classifier = service.classifier()?;
-    let mut answers = logits.iter().zip(&prepared.truncated);
+    let mut answers = answers.into_iter().zip(prepared.truncated);
     let mut next = || {
         let (logits, truncated) = answers.next().ok_or_else(|| ApiError::Internal("an answer is missing".into()))?;
-        classifier.prediction(logits, *truncated, prepared.top_k)
+        classifier.prediction(&logits?, truncated, prepared.top_k)
     };
     let Some(failures) = prepared.batch else { return Ok(Json(next()?).into_response()) };
-    let outcome = |failure: Option<ApiError>| match failure {
-        Some(error) => Ok(Outcome::Error(error.body(None))),
-        None => next().map(Outcome::Prediction),
+    let outcome = |failure: Option<ApiError>| match failure.map_or_else(&mut next, Err) {
+        Ok(prediction) => Outcome::Prediction(prediction),
+        Err(error) => Outcome::Error(error.body(None)),
     };
-    let predictions = failures.into_iter().map(outcome).collect::<Result<_, ApiError>>()?;
+    let predictions = failures.into_iter().map(outcome).collect();
     Ok(Json(BatchResponse { predictions }).into_response())
 }
 
@@ -125,14 +150,25 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedMediaType(kind.to_owned()))
 }
 
-/// Around every request: gives errors their body, logs faults once, returns the caller's note.
-async fn finish(request: Request, next: Next) -> Response {
+/// Around every request: gives it an id, counts and logs it, gives errors their body, returns the caller's note.
+async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let attributes = request.headers().get(CUSTOM_ATTRIBUTES).filter(|value| may_be_echoed(value)).cloned();
-    let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let request_id = Uuid::new_v4().to_string();
+    // Of a path that is none of ours, neither metrics nor log take anything.
+    let path = request.uri().path();
+    let route = [PING, INVOCATIONS, METRICS].into_iter().find(|route| *route == path).unwrap_or("other");
+    let (request_id, started) = (Uuid::new_v4().to_string(), Instant::now());
+    let span = tracing::error_span!("request", request_id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let error = response.extensions_mut().remove::<ApiError>();
+    let (status, code) = (response.status().as_u16(), error.as_ref().map_or("ok", ApiError::code));
+    state.service.metrics().answered(route, status, code);
+    if route == INVOCATIONS {
+        state.service.metrics().invocation_took(started.elapsed());
+    }
+    span.in_scope(|| tracing::debug!(route, status, code, micros = started.elapsed().as_micros(), "answered"));
+    if let Some(error) = error {
         if let ApiError::Internal(detail) = &error {
-            tracing::error!(request_id, "{detail}");
+            span.in_scope(|| tracing::error!("{detail}"));
         }
         let allow = response.headers_mut().remove(header::ALLOW);
         response = (response.status(), Json(error.body(Some(request_id)))).into_response();
@@ -153,3 +189,7 @@ fn may_be_echoed(value: &HeaderValue) -> bool {
 #[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "overload_tests.rs"]
+mod overload_tests;

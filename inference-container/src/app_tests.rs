@@ -1,8 +1,8 @@
 //! The router with models that can be slow, full or broken at will; and with a real one from `tests/golden`.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,17 +15,20 @@ use unspsc_contract::invocation::{ErrorBody, Prediction};
 use unspsc_engine::{Engine, EngineError, Logits};
 
 use super::*;
+use crate::metrics::Metrics;
+use crate::queue::QueueLimits;
 use crate::run::ServeError;
-use crate::worker::{self, Model, WorkerLimits};
+use crate::service::ServiceLimits;
+use crate::worker::{self, Model};
 
-const LIMITS: RequestLimits = RequestLimits { max_body_bytes: 4096, max_top_k: 20 };
+pub(super) const LIMITS: RequestLimits = RequestLimits { max_body_bytes: 4096, max_top_k: 20 };
 
-fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert")
 }
 
 /// A model that does what a function says.
-struct Fake<F>(F);
+pub(super) struct Fake<F>(pub(super) F);
 
 impl<F: FnMut(&[TokenIds]) -> Logits> Model for Fake<F> {
     fn classify(&mut self, batch: &[TokenIds]) -> Result<Logits, EngineError> {
@@ -34,57 +37,71 @@ impl<F: FnMut(&[TokenIds]) -> Logits> Model for Fake<F> {
 }
 
 /// Twelve logits a text, as the classifier in `tests/golden` has.
-fn twelve(batch: &[TokenIds]) -> Logits {
+pub(super) fn twelve(batch: &[TokenIds]) -> Logits {
     Logits::new(batch.iter().flat_map(|_| (0..12).map(|class| class as f32)).collect(), 12)
 }
 
+/// Room for `jobs` requests, forty tokens a run, and as much time as a test may need.
+pub(super) fn limits(jobs: usize) -> ServiceLimits {
+    let queue = QueueLimits { jobs: jobs.try_into().unwrap(), tokens: 1000, batch_tokens: 40 };
+    ServiceLimits { queue, deadline: Duration::from_secs(60) }
+}
+
+pub(super) fn start<M: Model + 'static>(
+    load: impl FnOnce() -> Result<(Classifier, M), ServeError> + Send + 'static,
+    limits: ServiceLimits,
+) -> (Service, oneshot::Receiver<ServeError>) {
+    worker::start(load, limits, Arc::new(Metrics::new())).unwrap()
+}
+
 /// A service whose model is the function `classify`, ready to answer.
-async fn fake(classify: impl FnMut(&[TokenIds]) -> Logits + Send + 'static, capacity: usize) -> Service {
-    let limits = WorkerLimits { queue_capacity: capacity.try_into().unwrap(), max_batch_tokens: 40 };
+pub(super) async fn fake(
+    classify: impl FnMut(&[TokenIds]) -> Logits + Send + 'static,
+    limits: ServiceLimits,
+) -> Service {
     let load = || Ok((Classifier::new(Artifact::load(&directory())?), Fake(classify)));
-    let (service, failure) = worker::start(load, limits).unwrap();
+    let (service, failure) = start(load, limits);
     assert!(failure.await.is_err(), "loading failed");
-    assert!(service.is_ready());
+    assert!(service.is_healthy().await);
     service
 }
 
 async fn real() -> Service {
-    let limits = WorkerLimits { queue_capacity: 8.try_into().unwrap(), max_batch_tokens: 64 };
     let load = || {
         let artifact = Artifact::load(&directory())?;
         let weights = Weights::read(&directory().join(files::WEIGHTS))?;
         let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, 1)?;
         Ok((Classifier::new(artifact), engine))
     };
-    let (service, failure) = worker::start(load, limits).unwrap();
+    let (service, failure) = start(load, limits(8));
     assert!(failure.await.is_err(), "loading failed");
     service
 }
 
-fn request(method: &str, path: &str, body: impl Into<Body>) -> Request {
+pub(super) fn request(method: &str, path: &str, body: impl Into<Body>) -> Request {
     Request::builder().method(method).uri(path).body(body.into()).unwrap()
 }
 
-async fn ask(service: &Service, request: Request) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let response = app(service.clone(), LIMITS).oneshot(request).await.unwrap();
+pub(super) async fn ask(service: &Service, request: Request) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let response = app(service.clone(), LIMITS, true).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     (parts.status, parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
 }
 
-async fn invoke<T: serde::de::DeserializeOwned>(service: &Service, body: &str) -> (u16, T) {
+pub(super) async fn invoke<T: serde::de::DeserializeOwned>(service: &Service, body: &str) -> (u16, T) {
     let (status, _, body) = ask(service, request("POST", "/invocations", body.to_owned())).await;
     let text = String::from_utf8_lossy(&body);
     (status.as_u16(), serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
-async fn ping(service: &Service) -> u16 {
+pub(super) async fn ping(service: &Service) -> u16 {
     let (status, _, body) = ask(service, request("GET", "/ping", Body::empty())).await;
     assert!(body.is_empty());
     status.as_u16()
 }
 
 /// Waits until `condition` holds, and fails after ten seconds.
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..1000 {
         if condition().await {
             return;
@@ -135,7 +152,7 @@ async fn a_batch_equals_its_items_and_keeps_bad_ones_apart() {
 
 #[tokio::test]
 async fn every_refusal_has_the_same_body() {
-    let service = fake(twelve, 8).await;
+    let service = fake(twelve, limits(8)).await;
     let long = format!(r#"{{"description": "{}"}}"#, "a".repeat(5000));
     for (method, path, body, status, code) in [
         ("GET", "/", "", 404, "not_found"),
@@ -159,7 +176,7 @@ async fn every_refusal_has_the_same_body() {
 
 #[tokio::test]
 async fn json_is_the_only_content_type() {
-    let service = fake(twelve, 8).await;
+    let service = fake(twelve, limits(8)).await;
     for (kind, status) in [
         ("application/json", 200),
         ("Application/JSON; charset=utf-8", 200),
@@ -174,7 +191,7 @@ async fn json_is_the_only_content_type() {
 
 #[tokio::test]
 async fn custom_attributes_go_back() {
-    let service = fake(twelve, 8).await;
+    let service = fake(twelve, limits(8)).await;
     for (value, body, echoed) in [
         ("trace=1; a", r#"{"description": "toner"}"#, true),
         ("trace=2", "nonsense", true),
@@ -192,12 +209,11 @@ async fn custom_attributes_go_back() {
 #[tokio::test]
 async fn ping_succeeds_only_between_warm_up_and_stop() {
     let (go, wait) = channel::<()>();
-    let limits = WorkerLimits { queue_capacity: 1.try_into().unwrap(), max_batch_tokens: 40 };
     let load = move || {
         wait.recv().unwrap();
         Ok((Classifier::new(Artifact::load(&directory())?), Fake(twelve)))
     };
-    let (service, failure) = worker::start(load, limits).unwrap();
+    let (service, failure) = start(load, limits(1));
     assert_eq!(ping(&service).await, 503);
     let (status, body): (_, ErrorBody) = invoke(&service, r#"{"description": "toner"}"#).await;
     assert_eq!((status, body.error.code.as_str(), body.error.retry_after), (503, "not_ready", Some(1)));
@@ -212,130 +228,14 @@ async fn ping_succeeds_only_between_warm_up_and_stop() {
 
 #[tokio::test]
 async fn a_model_that_fails_its_warm_up_is_never_ready() {
-    let limits = WorkerLimits { queue_capacity: 1.try_into().unwrap(), max_batch_tokens: 40 };
     for (wrong, part) in [
         ((|_| panic!("no such kernel")) as fn(&[TokenIds]) -> Logits, "the model panicked: no such kernel"),
         (|_| Logits::new(vec![0.0; 7], 7), "logits of another number"),
     ] {
         let load = move || Ok((Classifier::new(Artifact::load(&directory())?), Fake(wrong)));
-        let (service, failure) = worker::start(load, limits).unwrap();
+        let (service, failure) = start(load, limits(1));
         let error: ServeError = failure.await.unwrap();
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(ping(&service).await, 503);
     }
-}
-
-/// Panics on any batch with a text of more than twenty tokens, and for good once `broken` is set.
-fn fragile(broken: Arc<Mutex<bool>>) -> impl FnMut(&[TokenIds]) -> Logits + Send {
-    move |batch| {
-        assert!(!*broken.lock().unwrap(), "broken for good");
-        assert!(batch.iter().all(|text| text.ids.len() <= 20), "a secret detail");
-        twelve(batch)
-    }
-}
-
-#[tokio::test]
-async fn a_panic_is_kept_from_others_and_ends_health_only_if_it_persists() {
-    let broken = Arc::new(Mutex::new(false));
-    let service = fake(fragile(Arc::clone(&broken)), 8).await;
-    let bad = format!(r#"{{"description": "{}"}}"#, "a b c d e f g h i j k ".repeat(3));
-    let good = r#"{"description": "toner"}"#;
-    let (first, second, third) = tokio::join!(
-        invoke::<Prediction>(&service, good),
-        invoke::<ErrorBody>(&service, &bad),
-        invoke::<Prediction>(&service, good)
-    );
-    assert_eq!((first.0, second.0, third.0), (200, 500, 200));
-    assert_eq!(second.1.error.code, "internal");
-    assert!(!second.1.error.message.contains("secret"));
-    assert_eq!(ping(&service).await, 200, "it answers again");
-
-    *broken.lock().unwrap() = true;
-    let (status, _): (_, ErrorBody) = invoke(&service, good).await;
-    assert_eq!(status, 500);
-    eventually("a failing ping", async || ping(&service).await == 503).await;
-    let (status, _): (_, ErrorBody) = invoke(&service, good).await;
-    assert_eq!(status, 500);
-}
-
-/// A model that says when it starts a run and with how many texts, and waits for leave to end it.
-struct Gate {
-    started: Receiver<Vec<usize>>,
-    leave: Sender<()>,
-}
-
-impl Gate {
-    /// The warm-up passes by itself.
-    async fn new(capacity: usize) -> (Service, Self) {
-        let (say, started) = channel();
-        let (leave, wait) = channel();
-        let mut warm = false;
-        let classify = move |batch: &[TokenIds]| {
-            if std::mem::replace(&mut warm, true) {
-                say.send(batch.iter().map(|text| text.ids.len()).collect()).unwrap();
-                wait.recv().unwrap();
-            }
-            twelve(batch)
-        };
-        (fake(classify, capacity).await, Self { started, leave })
-    }
-
-    /// Token counts of the texts of the run that has started.
-    async fn started(&self) -> Vec<usize> {
-        let mut run = None;
-        eventually("a run", async || {
-            run = self.started.try_recv().ok();
-            run.is_some()
-        })
-        .await;
-        run.unwrap()
-    }
-}
-
-/// Sends a description in the background.
-fn send(service: &Service, description: &str) -> tokio::task::JoinHandle<StatusCode> {
-    let (service, body) = (service.clone(), format!(r#"{{"description": "{description}"}}"#));
-    tokio::spawn(async move { ask(&service, request("POST", "/invocations", body)).await.0 })
-}
-
-#[tokio::test]
-async fn a_full_queue_answers_at_once_and_who_left_costs_nothing() {
-    let (service, gate) = Gate::new(2).await;
-    let running = send(&service, "a");
-    assert_eq!(gate.started().await.len(), 1);
-    // The model is busy: two may wait, the third is refused while the model still runs.
-    let (leaving, waiting) = (send(&service, "a a a a a"), send(&service, "a a"));
-    let refused = async || invoke::<ErrorBody>(&service, r#"{"description": "b"}"#).await;
-    eventually("a full queue", async || service.free_places() == 0).await;
-    let (status, body) = refused().await;
-    assert_eq!((status, body.error.code.as_str(), body.error.retry_after), (503, "overloaded", Some(1)));
-    leaving.abort();
-    assert!(leaving.await.is_err());
-    gate.leave.send(()).unwrap();
-    assert_eq!(running.await.unwrap(), 200);
-    assert_eq!(gate.started().await, [4], "the text of the caller who left is not run");
-    gate.leave.send(()).unwrap();
-    assert_eq!(waiting.await.unwrap(), 200);
-}
-
-#[tokio::test]
-async fn a_long_list_leaves_others_their_turn() {
-    let (service, gate) = Gate::new(4).await;
-    let texts = vec!["a a a a a a a a"; 10]; // ten tokens each, forty a run
-    let list = serde_json::json!({ "instances": texts }).to_string();
-    let (whole, done) = oneshot::channel();
-    let asked = service.clone();
-    tokio::spawn(async move { whole.send(invoke::<BatchResponse>(&asked, &list).await) });
-    assert_eq!(gate.started().await, [10; 4]);
-    let between = send(&service, "a");
-    eventually("a waiting request", async || service.free_places() == 3).await;
-    for expected in [vec![3], vec![10; 4], vec![10; 2]] {
-        gate.leave.send(()).unwrap();
-        assert_eq!(gate.started().await, expected);
-    }
-    gate.leave.send(()).unwrap();
-    assert_eq!(between.await.unwrap(), 200);
-    let (status, response) = done.await.unwrap();
-    assert_eq!((status, response.predictions.len()), (200, 10));
-    assert!(response.predictions.iter().all(|outcome| matches!(outcome, Outcome::Prediction(_))));
 }

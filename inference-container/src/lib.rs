@@ -6,11 +6,18 @@
 mod api_error;
 mod app;
 mod classifier;
+mod health;
+mod inbox;
+mod logging;
+mod metrics;
 mod options;
 mod queue;
+mod rate;
 mod request;
 mod run;
+mod service;
 mod worker;
 
+pub use logging::start_logging;
 pub use options::Options;
 pub use run::{ServeError, run};

@@ -1,17 +1,13 @@
 //! `serve`: the program that SageMaker starts as `docker run IMAGE serve`.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use inference_container::{Options, run};
-use tracing_subscriber::EnvFilter;
+use inference_container::{Options, run, start_logging};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&options.log)).with_target(false);
-    log.with_ansi(colours).with_writer(std::io::stderr).init();
+    start_logging(&options.log);
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

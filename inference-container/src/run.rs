@@ -3,6 +3,7 @@
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
@@ -17,8 +18,11 @@ use crate::Options;
 use crate::api_error::ApiError;
 use crate::app::app;
 use crate::classifier::Classifier;
+use crate::metrics::{Metrics, ModelLabels};
+use crate::queue::QueueLimits;
 use crate::request::RequestLimits;
-use crate::worker::{self, WorkerLimits};
+use crate::service::ServiceLimits;
+use crate::worker;
 
 /// SageMaker kills a container 30 seconds after SIGTERM; what is still running then is cut off a little earlier.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -78,10 +82,12 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     let mut terminated = signal(SignalKind::terminate()).map_err(ServeError::Server)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(ServeError::Server)?;
 
-    let limits = WorkerLimits { queue_capacity: options.queue_capacity, max_batch_tokens: options.max_batch_tokens };
     let (base, threads) = (options.base_dir.clone(), options.threads());
-    let (service, failure) = worker::start(move || load(&OptMl::new(base), threads), limits)?;
-    let app = app(service.clone(), request_limits(options));
+    let metrics = Arc::new(Metrics::new());
+    let counting = Arc::clone(&metrics);
+    let load = move || load(&OptMl::new(base), threads, &counting);
+    let (service, failure) = worker::start(load, service_limits(options), metrics)?;
+    let app = app(service.clone(), request_limits(options), options.is_reachable());
     tracing::info!("listening on http://{address}");
 
     let (drain, draining) = oneshot::channel::<()>();
@@ -114,18 +120,32 @@ fn request_limits(options: &Options) -> RequestLimits {
     RequestLimits { max_body_bytes: options.max_body_bytes, max_top_k: options.max_top_k }
 }
 
-fn load(tree: &OptMl, threads: usize) -> Result<(Classifier, Engine), ServeError> {
+fn service_limits(options: &Options) -> ServiceLimits {
+    let (jobs, tokens) = (options.queue_capacity, options.queue_tokens);
+    let queue = QueueLimits { jobs, tokens, batch_tokens: options.max_batch_tokens };
+    ServiceLimits { queue, deadline: options.deadline() }
+}
+
+fn load(tree: &OptMl, threads: usize, metrics: &Metrics) -> Result<(Classifier, Engine), ServeError> {
     let started = Instant::now();
     let directory = tree.model();
     let artifact = Artifact::load(&directory)?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, threads)?;
+    let model = ModelLabels {
+        architecture: format!("{:?}", artifact.config.architecture),
+        level: artifact.metadata.level.map_or("unknown", |level| level.as_str()),
+        labels: artifact.metadata.label_names(&artifact.config).len() as u64,
+        instructions: engine.instruction_set().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    metrics.model_is(&model);
     tracing::info!(
         model = %directory.display(),
-        architecture = ?artifact.config.architecture,
-        labels = artifact.metadata.label_names(&artifact.config).len(),
-        level = artifact.metadata.level.map_or("unknown", |level| level.as_str()),
-        instructions = %engine.instruction_set(),
+        architecture = model.architecture,
+        labels = model.labels,
+        level = model.level,
+        instructions = model.instructions,
         threads,
         load_ms = started.elapsed().as_millis(),
         "model loaded"

@@ -1,24 +1,30 @@
-//! The thread that owns the model, and the handle by which requests reach it.
+//! The thread that owns the model.
 
 use std::any::Any;
-use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tracing::Span;
 use unspsc_artifact::TokenIds;
 use unspsc_engine::{Engine, EngineError, Logits};
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
-use crate::queue::{Waiting, take_batch};
+use crate::inbox::{Answer, Inbox, Job, Work};
+use crate::metrics::Metrics;
 use crate::run::ServeError;
+use crate::service::{ModelState, Service, ServiceLimits};
 
-/// What is classified before the first request, and again after a fault.
+/// What is classified before the first request, after a fault, and as a proof for `/ping`.
 const WARM_UP: &str = "office paper, white, 500 sheets";
+
+/// Faults on single requests, with a model that otherwise works, are logged at most once in this time.
+const FAULT_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The name of the model's thread.
+pub(crate) const THREAD: &str = "model";
 
 /// A network: token ids to logits.
 pub(crate) trait Model {
@@ -32,141 +38,35 @@ impl Model for Engine {
     }
 }
 
-/// How much waits and how much runs at a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WorkerLimits {
-    /// Jobs that may wait.
-    pub(crate) queue_capacity: NonZeroUsize,
-    /// Tokens of one run.
-    pub(crate) max_batch_tokens: usize,
-}
-
-/// Logits by text, or what went wrong, for the log.
-type Answer = Result<Vec<Vec<f32>>, String>;
-
-/// Texts of one request that run together.
-struct Job {
-    texts: Vec<TokenIds>,
-    reply: oneshot::Sender<Answer>,
-}
-
-impl Waiting for Job {
-    fn tokens(&self) -> usize {
-        tokens(&self.texts)
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-}
-
-fn tokens(texts: &[TokenIds]) -> usize {
-    texts.iter().map(|text| text.ids.len()).sum()
-}
-
-/// The served model, for request handlers: cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Service {
-    jobs: mpsc::Sender<Job>,
-    classifier: Arc<OnceLock<Classifier>>,
-    /// The model has answered, and its thread lives.
-    works: Arc<AtomicBool>,
-    /// No further requests are wanted.
-    stopping: Arc<AtomicBool>,
-    max_batch_tokens: usize,
-}
-
-impl Service {
-    /// Whether an inference has succeeded and requests are welcome.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.works.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
-    }
-
-    /// From now on [`Service::is_ready`] is false; requests are still answered.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-
-    /// Tokenizer and labels, once the model is loaded.
-    pub(crate) fn classifier(&self) -> Result<&Classifier, ApiError> {
-        self.classifier.get().ok_or(ApiError::NotReady)
-    }
-
-    /// How many jobs the queue still takes.
-    #[cfg(test)]
-    pub(crate) fn free_places(&self) -> usize {
-        self.jobs.capacity()
-    }
-
-    /// The logits of `texts`, which may be any number: they run in parts within the token budget, and other requests
-    /// have their turn between the parts. Where the queue is full, the first part is refused at once.
-    pub(crate) async fn classify(&self, mut texts: Vec<TokenIds>) -> Result<Vec<Vec<f32>>, ApiError> {
-        let mut logits = Vec::with_capacity(texts.len());
-        while !texts.is_empty() {
-            let rest = texts.split_off(part(&texts, self.max_batch_tokens));
-            let (reply, answer) = oneshot::channel();
-            let job = Job { texts, reply };
-            let gone = || ApiError::Internal("the model's thread has ended".into());
-            if logits.is_empty() {
-                self.jobs.try_send(job).map_err(|error| match error {
-                    TrySendError::Full(_) => ApiError::Overloaded,
-                    TrySendError::Closed(_) => gone(),
-                })?;
-            } else {
-                self.jobs.send(job).await.map_err(|_| gone())?;
-            }
-            logits.extend(answer.await.map_err(|_| gone())?.map_err(ApiError::Internal)?);
-            texts = rest;
-        }
-        Ok(logits)
-    }
-}
-
-/// How many of the first texts run together: as many as the budget allows, and at least one.
-fn part(texts: &[TokenIds], max_tokens: usize) -> usize {
-    let mut total = 0;
-    let fitting = texts.iter().take_while(|text| {
-        total += text.ids.len();
-        total <= max_tokens
-    });
-    fitting.count().max(1).min(texts.len())
-}
-
 /// Starts the thread that runs `load` and then owns the model. What prevents it from ever being ready arrives at the
-/// receiver; its sender is dropped once the model works.
+/// receiver; its sender is dropped once the model works. What happens is counted in `metrics`.
 pub(crate) fn start<M: Model + 'static>(
     load: impl FnOnce() -> Result<(Classifier, M), ServeError> + Send + 'static,
-    limits: WorkerLimits,
+    limits: ServiceLimits,
+    metrics: Arc<Metrics>,
 ) -> Result<(Service, oneshot::Receiver<ServeError>), ServeError> {
-    let (sender, receiver) = mpsc::channel(limits.queue_capacity.get());
+    let (service, inbox, state) = Service::new(limits, metrics);
     let (failed, failure) = oneshot::channel();
-    let service = Service {
-        jobs: sender,
-        classifier: Arc::default(),
-        works: Arc::default(),
-        stopping: Arc::default(),
-        max_batch_tokens: limits.max_batch_tokens,
-    };
-    let (classifier, works) = (Arc::clone(&service.classifier), Arc::clone(&service.works));
     let body = move || {
         let worker = load().and_then(|(loaded, model)| {
-            let mut worker = Worker { model, warm_up: loaded.tokens(WARM_UP)?, classes: loaded.classes(), works };
-            worker.check().map_err(ServeError::WarmUp)?;
-            classifier.set(loaded).map_err(|_| ServeError::WarmUp("the model was loaded twice".into()))?;
+            let (warm_up, classes) = (loaded.tokens(WARM_UP)?, loaded.classes());
+            let mut worker = Worker { model, warm_up, classes, inbox, state, fault_logged: None };
+            worker.classify_warm_up().map_err(ServeError::WarmUp)?;
+            worker.state.classifier.set(loaded).map_err(|_| ServeError::WarmUp("the model was loaded twice".into()))?;
             Ok(worker)
         });
         match worker {
             Ok(worker) => {
-                worker.works.store(true, Ordering::Release);
+                worker.state.health.succeeded();
                 drop(failed);
                 tracing::info!("ready");
-                worker.run(receiver, limits.max_batch_tokens);
+                worker.run();
             }
             // The receiver is gone only where the program ends anyway.
             Err(error) => drop(failed.send(error)),
         }
     };
-    std::thread::Builder::new().name("model".into()).spawn(body).map_err(ServeError::Thread)?;
+    std::thread::Builder::new().name(THREAD.into()).spawn(body).map_err(ServeError::Thread)?;
     Ok((service, failure))
 }
 
@@ -175,71 +75,112 @@ struct Worker<M> {
     model: M,
     warm_up: TokenIds,
     classes: usize,
-    works: Arc<AtomicBool>,
+    inbox: Arc<Inbox>,
+    state: Arc<ModelState>,
+    /// When a fault on a single request was logged last.
+    fault_logged: Option<Instant>,
 }
 
+/// Whatever ends the thread: nobody waits in vain.
 impl<M> Drop for Worker<M> {
     fn drop(&mut self) {
-        self.works.store(false, Ordering::Release);
+        self.state.health.failed();
+        self.inbox.close();
     }
 }
 
 impl<M: Model> Worker<M> {
-    /// Answers jobs until there can be no more, or the model is broken for good.
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>, max_tokens: usize) {
-        let mut waiting: VecDeque<Job> = VecDeque::new();
-        loop {
-            if waiting.is_empty() {
-                let Some(job) = jobs.blocking_recv() else { return };
-                waiting.push_back(job);
-            }
-            // What a run cannot take stays in the channel, whose capacity is the limit.
-            let mut tokens: usize = waiting.iter().map(Waiting::tokens).sum();
-            while tokens < max_tokens
-                && let Ok(job) = jobs.try_recv()
-            {
-                tokens += job.tokens();
-                waiting.push_back(job);
-            }
-            let batch = take_batch(&mut waiting, max_tokens);
-            if self.answer(batch).is_err()
-                && let Err(reason) = self.check()
-            {
-                tracing::error!("the model does not work any more: {reason}");
-                return;
+    /// Answers jobs until there can be no more. A model that does not work is tried again before each batch and at each
+    /// `/ping`, so that it recovers by itself.
+    fn run(mut self) {
+        while let Some(work) = self.inbox.next() {
+            match work {
+                Work::Proof(askers) => {
+                    if self.check(&Span::none()) {
+                        askers.into_iter().for_each(|asker| drop(asker.send(())));
+                    }
+                }
+                Work::Batch(batch) => self.answer(batch),
             }
         }
     }
 
-    /// Answers every job of `batch`; a fault in one is kept from the others by running them one by one.
-    fn answer(&mut self, batch: Vec<Job>) -> Result<(), ()> {
-        let texts: Vec<TokenIds> = batch.iter().flat_map(|job| job.texts.iter().cloned()).collect();
-        if texts.is_empty() {
-            return Ok(());
+    /// Answers every job of `batch`.
+    fn answer(&mut self, batch: Vec<Job>) {
+        let texts: Vec<TokenIds> = batch.iter().flat_map(Job::texts).cloned().collect();
+        let spans: Vec<&Span> = batch.iter().flat_map(|job| job.texts().map(|_| &job.span)).collect();
+        let mut answers = self.answers(&texts, &spans).into_iter();
+        for job in batch {
+            let own = answers.by_ref().take(job.texts().len()).collect();
+            job.answer(own);
         }
-        match self.classify(&texts) {
+    }
+
+    /// The logits of each of `texts`, which belong to the requests of `spans`. A fault in one text is kept from the others
+    /// by running halves of the texts again, down to the one that brings it.
+    fn answers(&mut self, texts: &[TokenIds], spans: &[&Span]) -> Vec<Answer> {
+        let Some(span) = spans.first() else { return Vec::new() };
+        if !self.state.health.works() && !self.check(span) {
+            return texts.iter().map(|_| Err(ApiError::ModelFailure)).collect();
+        }
+        let started = Instant::now();
+        match self.classify(texts) {
             Ok(logits) => {
-                let mut rows = logits.rows().map(<[f32]>::to_vec);
-                for job in batch {
-                    let answer = rows.by_ref().take(job.texts.len()).collect();
-                    // Who has left needs no answer.
-                    drop(job.reply.send(Ok(answer)));
-                }
-                Ok(())
+                let (tokens, took) = (texts.iter().map(|text| text.ids.len()).sum(), started.elapsed());
+                self.works(span);
+                self.inbox.measured(tokens, took);
+                self.state.metrics.ran(texts.len(), tokens, took);
+                logits.rows().map(|row| Ok(row.to_vec())).collect()
             }
-            Err(_) if batch.len() > 1 => {
-                let outcomes: Vec<_> = batch.into_iter().map(|job| self.answer(vec![job])).collect();
-                outcomes.into_iter().collect()
+            Err(_) if texts.len() > 1 => {
+                let half = texts.len() / 2;
+                let mut answers = self.answers(&texts[..half], &spans[..half]);
+                answers.extend(self.answers(&texts[half..], &spans[half..]));
+                answers
             }
             Err(reason) => {
-                batch.into_iter().for_each(|job| drop(job.reply.send(Err(reason.clone()))));
-                Err(())
+                if self.check(span) {
+                    self.log_fault(span, &reason);
+                }
+                vec![Err(ApiError::ModelFailure)]
             }
         }
     }
 
-    /// Whether the model answers a text that it must be able to answer.
-    fn check(&mut self) -> Result<(), String> {
+    /// Whether the model answers a text that it must be able to answer; a change is logged, once, for the request of
+    /// `span`.
+    fn check(&mut self, span: &Span) -> bool {
+        match self.classify_warm_up() {
+            Ok(()) => {
+                self.works(span);
+                true
+            }
+            Err(reason) => {
+                if self.state.health.failed() {
+                    let message = "the model does not work; invocations get 500 and /ping fails until it does";
+                    span.in_scope(|| tracing::error!(reason, "{message}"));
+                }
+                false
+            }
+        }
+    }
+
+    /// Notes a success; that it is the first after a failure is logged.
+    fn works(&self, span: &Span) {
+        if self.state.health.succeeded() {
+            span.in_scope(|| tracing::info!("the model works again"));
+        }
+    }
+
+    /// Logs a fault on the request of `span`, unless one was logged a moment ago.
+    fn log_fault(&mut self, span: &Span, reason: &str) {
+        if self.fault_logged.is_none_or(|logged| logged.elapsed() >= FAULT_LOG_INTERVAL) {
+            self.fault_logged = Some(Instant::now());
+            span.in_scope(|| tracing::error!(reason, "the model failed on a request, and works otherwise"));
+        }
+    }
+
+    fn classify_warm_up(&mut self) -> Result<(), String> {
         let text = self.warm_up.clone();
         self.classify(&[text]).map(drop)
     }
@@ -256,18 +197,4 @@ impl<M: Model> Worker<M> {
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the model panicked: {}", text.unwrap_or("no message"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_list_runs_in_parts_within_the_budget() {
-        let text = |tokens: usize| TokenIds { ids: vec![1; tokens], truncated: false };
-        assert_eq!(part(&[text(3), text(3), text(3)], 6), 2);
-        assert_eq!(part(&[text(9), text(1)], 6), 1, "a text above the budget runs alone");
-        assert_eq!(part(&[text(1)], 6), 1);
-        assert_eq!(part(&[], 6), 0);
-    }
 }

@@ -143,8 +143,9 @@ async fn an_instance_that_ends_before_it_answers_fails_the_endpoint_with_its_las
 
 #[tokio::test]
 async fn what_a_container_logs_as_its_error_comes_first() {
-    let log = "echo '2026-11-22T14:18:59.170000Z  INFO loading the model' >&2\n\
-        echo '2026-11-22T14:18:59.171000Z ERROR model.safetensors is cut short' >&2\nexit 1";
+    let log = r#"echo '{"level":"INFO","message":"loading the model"}' >&2
+        echo '{"level":"ERROR","message":"model.safetensors is cut short"}' >&2
+        exit 1"#;
     let place = Place::new("", log);
     let server = place.start();
     deploy(&place, &server, 1).await;

@@ -259,10 +259,15 @@ fn tail(log: &Path, start: u64) -> Vec<String> {
     lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).map(|line| (*line).to_owned()).collect()
 }
 
-/// What a line of `serve`'s log says if it is of the level ERROR: `TIME ERROR MESSAGE`.
-fn error_message(line: &str) -> Option<&str> {
-    let (time, message) = line.split_once(" ERROR ")?;
-    (!time.contains(' ')).then(|| message.trim())
+/// What a line of `serve`'s log says if it is of the level ERROR: `{"level": "ERROR", "message": …}`.
+fn error_message(line: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        level: String,
+        message: String,
+    }
+    let line: Line = serde_json::from_str(line).ok()?;
+    (line.level == "ERROR").then_some(line.message)
 }
 
 #[cfg(test)]
@@ -284,9 +289,9 @@ mod tests {
 
     #[test]
     fn an_error_is_known_by_its_level() {
-        let error = "2026-11-22T14:18:59.171000Z ERROR config.json has no labels";
-        assert_eq!(error_message(error), Some("config.json has no labels"));
-        assert_eq!(error_message("2026-11-22T14:18:59.171000Z  INFO an ERROR was met"), None);
+        let error = r#"{"timestamp":"2026-11-22T14:18:59Z","level":"ERROR","message":"config.json has no labels"}"#;
+        assert_eq!(error_message(error).as_deref(), Some("config.json has no labels"));
+        assert_eq!(error_message(r#"{"level":"INFO","message":"an ERROR was met"}"#), None);
         assert_eq!(error_message("model.safetensors is corrupt"), None);
     }
 }
