@@ -107,6 +107,20 @@ impl Server {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
+    /// Sends a body of another form; the answer as text.
+    async fn send(&self, content_type: &str, accept: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let request = reqwest::Client::new().post(format!("{}/invocations", self.address)).body(body);
+        let response = request.header("content-type", content_type).header("accept", accept).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The most memory that the process has held at a time, in bytes.
+    fn peak_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// Sends `signal` and waits for the end: the exit code, and what was logged since the start.
     fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
         let started = Instant::now();
@@ -144,6 +158,65 @@ async fn answers_as_the_contract_says() {
         assert!(line["timestamp"].is_string() && line["level"] == "INFO" && line["message"].is_string(), "{line}");
     }
     assert!(!log.contains("toner") && !log.contains("secret"), "a text is in the log: {log}");
+}
+
+#[tokio::test]
+async fn every_form_is_answered_line_by_line() {
+    let base = base("bert");
+    let server = Server::start(base.path());
+    server.ready().await;
+    for (kind, body, bad) in [
+        ("application/jsonlines", "{\"description\": \"toner\"}\n{\"description\": 1}\n\"bread\"\n", "invalid_request"),
+        ("text/csv", "id,description\n1,toner\n2\n3,bread\n", "invalid_request"),
+        ("text/plain", "toner\n\nbread\n", "empty_description"),
+    ] {
+        let (status, answer) = server.send(kind, "application/jsonlines; top_k=2", body).await;
+        let lines: Vec<Value> = answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((status, lines.len()), (200, 3), "{kind}: {answer}");
+        assert!(lines[0]["label"].is_string() && lines[2]["top_k"].as_array().unwrap().len() == 2, "{kind}");
+        assert_eq!(lines[1]["error"]["code"], bad, "{kind}");
+    }
+    let (status, rows) = server.send("text/csv", "*/*", "toner\nbread\n").await;
+    assert_eq!((status, rows.lines().count()), (200, 2));
+    let (status, answer) = server.invoke(json!({"inputs": ["toner", "bread"], "parameters": {"top_k": 2}})).await;
+    assert_eq!((status, answer[1].as_array().unwrap().len()), (200, 2));
+    assert!(answer[1][0]["score"].as_f64().unwrap() >= answer[1][1]["score"].as_f64().unwrap());
+    let (_, log) = server.stop(Signal::SIGTERM);
+    assert!(!log.contains("toner") && !log.contains("bread"), "a text is in the log: {log}");
+}
+
+#[tokio::test]
+async fn a_batch_transform_job_is_what_the_platform_says() {
+    let base = base("bert");
+    let mut command = serve(base.path());
+    command.env("SAGEMAKER_BATCH", "true").env("SAGEMAKER_MAX_PAYLOAD_IN_MB", "1");
+    command.env("SAGEMAKER_BATCH_STRATEGY", "SINGLE_RECORD").env("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "7");
+    command.env("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "text/csv");
+    let server = Server::start_with(&mut command);
+    server.ready().await;
+    let parameters = reqwest::get(format!("{}/execution-parameters", server.address)).await.unwrap();
+    let expected = json!({"MaxConcurrentTransforms": 7, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 1});
+    assert_eq!(parameters.json::<Value>().await.unwrap(), expected);
+    let (status, answer) = server.send("text/plain", "*/*", "toner").await;
+    assert!(status == 200 && answer.contains(",segment,0."), "{answer}");
+    let (status, answer) = server.send("text/plain", "*/*", "x".repeat(1 + (1 << 20))).await;
+    assert!(status == 413 && answer.contains("payload_too_large"), "{answer}");
+}
+
+/// Records that cost no inference, so that nothing but memory is tried.
+#[tokio::test]
+async fn a_large_payload_is_held_piece_by_piece() {
+    const RECORDS: usize = 640;
+    let base = base("bert");
+    let server = Server::start_with(serve(base.path()).args(["--max-body-bytes", "100000000"]));
+    server.ready().await;
+    let record = "x".repeat(100_000) + "\n";
+    let before = server.peak_memory();
+    let (status, answer) = server.send("application/jsonlines", "*/*", record.repeat(RECORDS)).await;
+    assert_eq!((status, answer.lines().count()), (200, RECORDS));
+    assert!(answer.lines().all(|line| line.contains("malformed_json")));
+    let grown = server.peak_memory() - before;
+    assert!(grown < 32 << 20, "64 MB were answered with {grown} bytes more");
 }
 
 /// What a model trained here may have beside the Hugging Face files.

@@ -17,20 +17,41 @@ pub(crate) enum ApiError {
     #[error("`description` is empty after cleaning; send the text of a purchase line")]
     EmptyDescription,
     /// The body could not be read to its end.
-    #[error("the body could not be read to its end; send it again")]
+    #[error("the body could not be read to its end, or is not compressed as it says; send it again")]
     UnreadableBody,
+    /// A line or a row holds other bytes than text.
+    #[error("the text is no valid UTF-8; send it in UTF-8")]
+    InvalidUtf8,
+    /// A line or a row is longer than allowed.
+    #[error("the record is longer than {0} bytes; a description is a few lines of text")]
+    RecordTooLong(usize),
+    /// A body of records has none.
+    #[error("the body holds no record; send one description a line")]
+    NoRecords,
     /// The path is none of ours.
-    #[error("there is nothing at {0}; use GET /ping or POST /invocations")]
+    #[error("there is nothing at {0}; use GET /ping, GET /execution-parameters or POST /invocations")]
     NotFound(String),
     /// The path is ours, the method is not.
-    #[error("{0} cannot be used here; use GET /ping or POST /invocations")]
+    #[error("{0} cannot be used here; use GET /ping, GET /execution-parameters or POST /invocations")]
     MethodNotAllowed(String),
     /// The body is longer than allowed.
     #[error("the body is longer than {0} bytes; send fewer instances at a time")]
     TooLarge(usize),
-    /// The body is declared as something other than JSON.
-    #[error("the content type `{0}` is not supported; send application/json")]
+    /// The body is declared as something that is not read.
+    #[error(
+        "the content type `{0}` is not supported; send application/json, application/jsonlines, text/csv or \
+         text/plain, in UTF-8"
+    )]
     UnsupportedMediaType(String),
+    /// The body is compressed in a way that is not undone.
+    #[error("the content encoding `{0}` is not supported; send gzip, or the body as it is")]
+    UnsupportedEncoding(String),
+    /// No form of answer is welcome.
+    #[error("none of `{0}` can be answered; accept application/json, application/jsonlines or text/csv")]
+    NotAcceptable(String),
+    /// The answer has no place in the form that was asked for.
+    #[error("{0} does not fit into CSV; accept application/json or application/jsonlines")]
+    NotForCsv(&'static str),
     /// As many requests or tokens wait as may.
     #[error("too many requests are waiting; try again in {retry_after} s")]
     Overloaded {
@@ -64,10 +85,16 @@ impl ApiError {
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::EmptyDescription => (StatusCode::BAD_REQUEST, "empty_description"),
             Self::UnreadableBody => (StatusCode::BAD_REQUEST, "unreadable_body"),
+            Self::InvalidUtf8 => (StatusCode::BAD_REQUEST, "invalid_utf8"),
+            Self::RecordTooLong(_) => (StatusCode::BAD_REQUEST, "record_too_long"),
+            Self::NoRecords => (StatusCode::BAD_REQUEST, "no_records"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::UnsupportedEncoding(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding"),
+            Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
+            Self::NotForCsv(_) => (StatusCode::NOT_ACCEPTABLE, "not_for_csv"),
             Self::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::DeadlineExceeded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "deadline_exceeded"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
@@ -119,10 +146,16 @@ mod tests {
             (ApiError::InvalidRequest(text()), 400, "invalid_request", None),
             (ApiError::EmptyDescription, 400, "empty_description", None),
             (ApiError::UnreadableBody, 400, "unreadable_body", None),
+            (ApiError::InvalidUtf8, 400, "invalid_utf8", None),
+            (ApiError::RecordTooLong(1), 400, "record_too_long", None),
+            (ApiError::NoRecords, 400, "no_records", None),
             (ApiError::NotFound(text()), 404, "not_found", None),
             (ApiError::MethodNotAllowed(text()), 405, "method_not_allowed", None),
             (ApiError::TooLarge(1), 413, "payload_too_large", None),
             (ApiError::UnsupportedMediaType(text()), 415, "unsupported_media_type", None),
+            (ApiError::UnsupportedEncoding(text()), 415, "unsupported_encoding", None),
+            (ApiError::NotAcceptable(text()), 406, "not_acceptable", None),
+            (ApiError::NotForCsv("x"), 406, "not_for_csv", None),
             (ApiError::Overloaded { retry_after: 4 }, 503, "overloaded", Some(4)),
             (ApiError::DeadlineExceeded { deadline_secs: 9, retry_after: Some(2) }, 503, "deadline_exceeded", Some(2)),
             (ApiError::DeadlineExceeded { deadline_secs: 9, retry_after: None }, 503, "deadline_exceeded", None),

@@ -3,29 +3,34 @@
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 use tracing::Instrument as _;
-use unspsc_artifact::TokenIds;
-use unspsc_contract::invocation::{BatchResponse, Outcome};
+use unspsc_contract::invocation::ExecutionParameters;
 use uuid::Uuid;
 
 use crate::api_error::ApiError;
-use crate::classifier::Classifier;
-use crate::metrics::{self, Stage};
-use crate::request::{Input, Invocation, RequestLimits};
+use crate::invocations::invoke;
+use crate::metrics;
+use crate::request::RequestLimits;
 use crate::service::Service;
 
-/// A caller's own note, which the platform passes on and which goes back with the answer.
-const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+/// A caller's own notes, which the platform passes on and which go back with the answer.
+const NOTES: [HeaderName; 2] = [
+    HeaderName::from_static("x-amzn-sagemaker-custom-attributes"),
+    HeaderName::from_static("x-amzn-sagemaker-inference-id"),
+];
 
 /// Whether all is well.
 const PING: &str = "/ping";
+
+/// What batch transform is told.
+const EXECUTION_PARAMETERS: &str = "/execution-parameters";
 
 /// Where texts are classified.
 const INVOCATIONS: &str = "/invocations";
@@ -33,8 +38,8 @@ const INVOCATIONS: &str = "/invocations";
 /// What is counted.
 const METRICS: &str = "/metrics";
 
-/// SageMaker's limit for that note.
-const MAX_CUSTOM_ATTRIBUTES_BYTES: usize = 1024;
+/// SageMaker's limit for the first of the notes, and more than the 64 characters of the second.
+const MAX_NOTE_BYTES: usize = 1024;
 
 #[derive(Clone)]
 struct AppState {
@@ -45,13 +50,17 @@ struct AppState {
 /// All routes over `service`. Those for people and their tools are there only if they are `reachable`.
 pub(crate) fn app(service: Service, limits: RequestLimits, reachable: bool) -> Router {
     let state = AppState { service, limits };
-    let contract = Router::new().route(PING, get(ping)).route(INVOCATIONS, post(invocations));
+    let contract = Router::new()
+        .route(PING, get(ping))
+        .route(EXECUTION_PARAMETERS, get(execution_parameters))
+        .route(INVOCATIONS, post(invocations));
     let routes = if reachable { contract.route(METRICS, get(show_metrics)) } else { contract };
     routes
         .fallback(async |uri: Uri| ApiError::NotFound(uri.path().to_owned()))
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method.to_string()))
-        .layer(DefaultBodyLimit::max(limits.max_body_bytes))
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(middleware::from_fn_with_state(state.clone(), finish))
+        .layer(CompressionLayer::new())
         .with_state(state)
 }
 
@@ -67,95 +76,30 @@ async fn show_metrics(State(state): State<AppState>) -> Result<Response, ApiErro
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
+/// `GET /execution-parameters`: what batch transform is told of us.
+async fn execution_parameters(State(state): State<AppState>) -> Json<ExecutionParameters> {
+    Json(state.limits.execution)
+}
+
 /// `POST /invocations`.
 async fn invocations(
     State(AppState { service, limits }): State<AppState>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    check_content_type(&headers)?;
-    let body = body.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            ApiError::TooLarge(limits.max_body_bytes)
-        }
-        _ => ApiError::UnreadableBody,
-    })?;
-    // A full queue answers before the work of reading; where it fills up meanwhile, `classify` refuses.
-    service.check_room()?;
-    // Tokenising a large body takes long enough to keep other connections waiting.
-    let (tokenising, started) = (service.clone(), Instant::now());
-    let prepare = move || Prepared::new(&Invocation::parse(&body, &limits)?, tokenising.classifier()?);
-    let prepared = tokio::task::spawn_blocking(prepare).await;
-    // The message of a panic may quote the text.
-    let prepared = prepared.map_err(|_| ApiError::Internal("reading the request panicked".into()))??;
-    service.metrics().stage_took(Stage::Prepare, started.elapsed());
-    let answers = service.classify(prepared.texts).await?;
-    let classifier = service.classifier()?;
-    let mut answers = answers.into_iter().zip(prepared.truncated);
-    let mut next = || {
-        let (logits, truncated) = answers.next().ok_or_else(|| ApiError::Internal("an answer is missing".into()))?;
-        classifier.prediction(&logits?, truncated, prepared.top_k)
-    };
-    let Some(failures) = prepared.batch else { return Ok(Json(next()?).into_response()) };
-    let outcome = |failure: Option<ApiError>| match failure.map_or_else(&mut next, Err) {
-        Ok(prediction) => Outcome::Prediction(prediction),
-        Err(error) => Outcome::Error(error.body(None)),
-    };
-    let predictions = failures.into_iter().map(outcome).collect();
-    Ok(Json(BatchResponse { predictions }).into_response())
+    invoke(service, limits, request).await
 }
 
-/// A request as the model takes it.
-struct Prepared {
-    /// The texts that can be classified, in order.
-    texts: Vec<TokenIds>,
-    /// Whether each of them lost its end.
-    truncated: Vec<bool>,
-    /// For a batch, what is wrong with each instance, if anything is; absent for a single description.
-    batch: Option<Vec<Option<ApiError>>>,
-    top_k: usize,
-}
-
-impl Prepared {
-    fn new(invocation: &Invocation, classifier: &Classifier) -> Result<Self, ApiError> {
-        let (texts, batch) = match &invocation.input {
-            Input::Single(description) => (vec![classifier.tokens(description)?], None),
-            Input::Batch(instances) => {
-                let (mut texts, mut failures) = (Vec::with_capacity(instances.len()), Vec::new());
-                for instance in instances {
-                    match instance.clone().and_then(|description| classifier.tokens(&description)) {
-                        Ok(tokens) => {
-                            texts.push(tokens);
-                            failures.push(None);
-                        }
-                        Err(error) => failures.push(Some(error)),
-                    }
-                }
-                (texts, Some(failures))
-            }
-        };
-        let truncated = texts.iter().map(|text| text.truncated).collect();
-        Ok(Self { texts, truncated, batch, top_k: invocation.top_k })
-    }
-}
-
-/// JSON, or nothing said.
-fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    if kind.is_empty() || kind.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(ApiError::UnsupportedMediaType(kind.to_owned()))
-}
-
-/// Around every request: gives it an id, counts and logs it, gives errors their body, returns the caller's note.
+/// Around every request: gives it an id, counts and logs it, gives errors their body, returns the caller's notes.
 async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let attributes = request.headers().get(CUSTOM_ATTRIBUTES).filter(|value| may_be_echoed(value)).cloned();
+    let note = |name: HeaderName| {
+        let value = request.headers().get(&name).filter(|value| may_be_echoed(value)).cloned();
+        value.map(|value| (name, value))
+    };
+    let notes: Vec<(HeaderName, HeaderValue)> = NOTES.into_iter().filter_map(note).collect();
     // Of a path that is none of ours, neither metrics nor log take anything.
     let path = request.uri().path();
-    let route = [PING, INVOCATIONS, METRICS].into_iter().find(|route| *route == path).unwrap_or("other");
+    let routes = [PING, EXECUTION_PARAMETERS, INVOCATIONS, METRICS];
+    let route = routes.into_iter().find(|route| *route == path).unwrap_or("other");
     let (request_id, started) = (Uuid::new_v4().to_string(), Instant::now());
     let span = tracing::error_span!("request", request_id);
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -176,15 +120,17 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    if let Some(attributes) = attributes {
-        response.headers_mut().insert(CUSTOM_ATTRIBUTES, attributes);
-    }
+    response.headers_mut().extend(notes);
     response
 }
 
 fn may_be_echoed(value: &HeaderValue) -> bool {
-    value.len() <= MAX_CUSTOM_ATTRIBUTES_BYTES && value.to_str().is_ok()
+    value.len() <= MAX_NOTE_BYTES && value.to_str().is_ok()
 }
+
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod format_tests;
 
 #[cfg(test)]
 #[path = "app_tests.rs"]

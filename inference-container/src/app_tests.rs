@@ -6,22 +6,23 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderMap;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
-use unspsc_artifact::{Artifact, Weights};
+use unspsc_artifact::{Artifact, TokenIds, Weights};
 use unspsc_contract::files;
-use unspsc_contract::invocation::{ErrorBody, Prediction};
+use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction};
 use unspsc_engine::{Engine, EngineError, Logits};
 
 use super::*;
+use crate::classifier::Classifier;
 use crate::metrics::Metrics;
 use crate::queue::QueueLimits;
 use crate::run::ServeError;
 use crate::service::ServiceLimits;
+use crate::testing::LIMITS;
 use crate::worker::{self, Model};
-
-pub(super) const LIMITS: RequestLimits = RequestLimits { max_body_bytes: 4096, max_top_k: 20 };
 
 pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert")
@@ -66,7 +67,7 @@ pub(super) async fn fake(
     service
 }
 
-async fn real() -> Service {
+pub(super) async fn real() -> Service {
     let load = || {
         let artifact = Artifact::load(&directory())?;
         let weights = Weights::read(&directory().join(files::WEIGHTS))?;
@@ -175,22 +176,7 @@ async fn every_refusal_has_the_same_body() {
 }
 
 #[tokio::test]
-async fn json_is_the_only_content_type() {
-    let service = fake(twelve, limits(8)).await;
-    for (kind, status) in [
-        ("application/json", 200),
-        ("Application/JSON; charset=utf-8", 200),
-        ("text/csv", 415),
-        ("application/x-www-form-urlencoded", 415),
-    ] {
-        let mut request = request("POST", "/invocations", r#"{"description": "toner"}"#);
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        assert_eq!(ask(&service, request).await.0.as_u16(), status, "{kind}");
-    }
-}
-
-#[tokio::test]
-async fn custom_attributes_go_back() {
+async fn the_callers_notes_go_back() {
     let service = fake(twelve, limits(8)).await;
     for (value, body, echoed) in [
         ("trace=1; a", r#"{"description": "toner"}"#, true),
@@ -199,10 +185,12 @@ async fn custom_attributes_go_back() {
         (&"x".repeat(1025), "{}", false),
         ("\u{e9}", "{}", false),
     ] {
-        let mut request = request("POST", "/invocations", body);
-        request.headers_mut().insert(CUSTOM_ATTRIBUTES, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        let (_, headers, _) = ask(&service, request).await;
-        assert_eq!(headers.get(CUSTOM_ATTRIBUTES).is_some_and(|got| got == value), echoed, "{value}");
+        for note in NOTES {
+            let mut request = request("POST", "/invocations", body);
+            request.headers_mut().insert(&note, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            let (_, headers, _) = ask(&service, request).await;
+            assert_eq!(headers.get(&note).is_some_and(|got| got == value), echoed, "{note}: {value}");
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What lies around the network: text to tokens before it, logits to a prediction after it.
 
 use unspsc_artifact::{Artifact, TextEncoder, TokenIds};
-use unspsc_contract::invocation::{Candidate, Prediction};
+use unspsc_contract::invocation::{Candidate, Prediction, Score};
 use unspsc_taxonomy::{Level, clean};
 
 use crate::api_error::ApiError;
+use crate::labels::{LabelSet, Labels};
+use crate::request::{AnswerOptions, Function};
+use crate::inbox::Row;
 
 /// Tokenizer, labels and calibration of the served model.
 #[derive(Debug)]
@@ -12,32 +15,25 @@ pub(crate) struct Classifier {
     text: TextEncoder,
     /// Whether the model was trained on cleaned texts.
     cleans: bool,
-    /// Label and title by class.
-    labels: Vec<(String, Option<String>)>,
-    level: Option<Level>,
+    labels: Labels,
     temperature: f64,
 }
 
 impl Classifier {
     pub(crate) fn new(artifact: Artifact) -> Self {
-        let Artifact { config, mut metadata, text } = artifact;
-        let labels = metadata.label_names(&config);
-        let titled = |label: String| {
-            let title = metadata.titles.remove(&label);
-            (label, title)
-        };
+        let Artifact { config, metadata, text } = artifact;
+        let names = metadata.label_names(&config);
         Self {
             text,
             cleans: metadata.cleaning_version.is_some(),
-            labels: labels.into_iter().map(titled).collect(),
-            level: metadata.level,
+            labels: Labels::new(names, metadata.level, &metadata.titles),
             temperature: metadata.temperature,
         }
     }
 
     /// How many classes there are.
     pub(crate) fn classes(&self) -> usize {
-        self.labels.len()
+        self.labels.classes()
     }
 
     /// The tokens of a description.
@@ -49,19 +45,65 @@ impl Classifier {
         self.text.encode(description).map_err(|error| ApiError::Internal(error.to_string()))
     }
 
-    /// The prediction that `logits`, `[classes]`, stand for.
-    pub(crate) fn prediction(&self, logits: &[f32], truncated: bool, top_k: usize) -> Result<Prediction, ApiError> {
-        let probabilities = softmax(logits, self.temperature);
-        let candidate = |(class, probability): (usize, f64)| {
-            let (label, title) = self.labels.get(class)?.clone();
-            Some(Candidate { label, title, probability })
-        };
-        let top_k: Vec<Candidate> = largest(&probabilities, top_k).into_iter().filter_map(candidate).collect();
-        let best = top_k.first().cloned();
-        let best = best.ok_or_else(|| ApiError::Internal(format!("{} logits have no largest", logits.len())))?;
-        let Candidate { label, title, probability } = best;
-        Ok(Prediction { label, title, level: self.level, probability, truncated, top_k })
+    /// The labels at `level`; without one, the model's own.
+    ///
+    /// # Errors
+    /// If the model knows no such level.
+    pub(crate) fn labels(&self, level: Option<Level>) -> Result<&LabelSet, ApiError> {
+        self.labels.at(level)
     }
+
+    /// The prediction that `row` stands for.
+    pub(crate) fn prediction(
+        &self,
+        row: Row,
+        truncated: bool,
+        options: &AnswerOptions,
+    ) -> Result<Prediction, ApiError> {
+        let set = self.labels.at(options.level)?;
+        let probabilities = set.sum(softmax(&row.logits, self.temperature));
+        let candidate = |(place, probability): (usize, f64)| {
+            let label = set.labels.get(place)?;
+            Some(Candidate { label: label.name.clone(), title: label.title.clone(), probability })
+        };
+        let top_k: Vec<Candidate> = largest(&probabilities, options.top_k).into_iter().filter_map(candidate).collect();
+        let best = top_k.first().cloned();
+        let best = best.ok_or_else(|| ApiError::Internal(format!("{} logits have no largest", row.logits.len())))?;
+        let Candidate { label, title, probability } = best;
+        let logits = options.logits.unwrap_or(false).then_some(row.logits);
+        Ok(Prediction {
+            label,
+            title,
+            level: set.level,
+            probability,
+            truncated,
+            needs_review: probability < options.threshold,
+            top_k,
+            pred_class: logits.as_deref().and_then(place_of_largest),
+            logits,
+            embedding: row.embedding,
+        })
+    }
+
+    /// The `count` best scores of `row`, descending, as `transformers` computes them: of the logits themselves and not
+    /// of those that the temperature has calibrated.
+    pub(crate) fn scores(&self, row: &Row, function: Function, count: usize) -> Vec<Score> {
+        let logits = row.logits.iter().map(|logit| f64::from(*logit));
+        let scores: Vec<f64> = match function {
+            Function::Softmax => softmax(&row.logits, 1.0),
+            Function::Sigmoid => logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
+            Function::None => logits.collect(),
+        };
+        let labels = &self.labels.own().labels;
+        let score = |(class, score)| Some(Score { label: labels.get(class)?.name.clone(), score });
+        largest(&scores, count).into_iter().filter_map(score).collect()
+    }
+}
+
+/// The first of the largest logits.
+fn place_of_largest(logits: &[f32]) -> Option<usize> {
+    let values: Vec<f64> = logits.iter().map(|logit| f64::from(*logit)).collect();
+    largest(&values, 1).first().map(|(place, _)| *place)
 }
 
 /// Probabilities of logits divided by `temperature`.

@@ -9,17 +9,29 @@ use tracing::Span;
 use unspsc_artifact::TokenIds;
 
 use crate::api_error::ApiError;
+use crate::deadline::Deadline;
 use crate::metrics::{Metrics, Stage};
 use crate::queue::{Queue, QueueLimits, Waiting};
 use crate::rate::{Rate, whole_seconds};
 
-/// The logits of a text, `[labels]`, or [`ApiError::ModelFailure`].
-pub(crate) type Answer = Result<Vec<f32>, ApiError>;
+/// What the model says of one text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// `[labels]`
+    pub(crate) logits: Vec<f32>,
+    /// The pooled vector, `[hidden]`, where it was asked for.
+    pub(crate) embedding: Option<Vec<f32>>,
+}
+
+/// The row of a text, or [`ApiError::ModelFailure`].
+pub(crate) type Answer = Result<Row, ApiError>;
 
 /// Texts of one request, which run together or in parts.
 #[derive(Debug)]
 pub(crate) struct Job {
     texts: VecDeque<TokenIds>,
+    /// Whether the pooled vectors are wanted as well.
+    pub(crate) embeddings: bool,
     /// Takes the answers of each run, in order.
     reply: mpsc::UnboundedSender<Vec<Answer>>,
     /// The request's, so that a fault is logged with its id.
@@ -29,11 +41,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// A job for `texts`, and where its answers come.
-    pub(crate) fn new(texts: Vec<TokenIds>) -> (Self, mpsc::UnboundedReceiver<Vec<Answer>>) {
+    /// A job for `texts`, with the pooled vectors where `embeddings` are wanted; and where its answers come.
+    pub(crate) fn new(texts: Vec<TokenIds>, embeddings: bool) -> (Self, mpsc::UnboundedReceiver<Vec<Answer>>) {
         let (reply, answers) = mpsc::unbounded_channel();
         let (texts, waits_since) = (texts.into(), Some(Instant::now()));
-        (Self { texts, reply, span: Span::current(), waits_since }, answers)
+        (Self { texts, embeddings, reply, span: Span::current(), waits_since }, answers)
     }
 
     pub(crate) fn texts(&self) -> impl ExactSizeIterator<Item = &TokenIds> {
@@ -54,7 +66,7 @@ impl Waiting for Job {
     fn take_first(&mut self, texts: usize) -> Self {
         let texts = self.texts.drain(..texts.min(self.texts.len())).collect();
         let (reply, span) = (self.reply.clone(), self.span.clone());
-        Self { texts, reply, span, waits_since: self.waits_since.take() }
+        Self { texts, embeddings: self.embeddings, reply, span, waits_since: self.waits_since.take() }
     }
 
     fn is_abandoned(&self) -> bool {
@@ -76,7 +88,6 @@ pub(crate) enum Work {
 pub(crate) struct Inbox {
     state: Mutex<State>,
     wake: Condvar,
-    deadline: Duration,
     metrics: Arc<Metrics>,
 }
 
@@ -91,32 +102,32 @@ struct State {
 }
 
 impl Inbox {
-    /// An empty one. No request may wait longer than `deadline` for its last logits.
-    pub(crate) fn new(limits: QueueLimits, deadline: Duration, metrics: Arc<Metrics>) -> Self {
+    /// An empty one.
+    pub(crate) fn new(limits: QueueLimits, metrics: Arc<Metrics>) -> Self {
         let (queue, rate) = (Queue::new(limits), Rate::new(limits.batch_tokens));
         let state = State { queue, rate, running: 0, proofs: Vec::new(), closed: false };
-        Self { state: Mutex::new(state), wake: Condvar::new(), deadline, metrics }
+        Self { state: Mutex::new(state), wake: Condvar::new(), metrics }
     }
 
-    /// Whether a request of `tokens` would be taken now; if not, the refusal.
+    /// Whether a request of `tokens` that is to be answered by `deadline` would be taken now; if not, the refusal.
     ///
     /// # Errors
     /// [`ApiError::Overloaded`] if the queue is full, [`ApiError::DeadlineExceeded`] if the estimate is that the answer
     /// would come too late, [`ApiError::Internal`] if the model's thread has ended.
-    pub(crate) fn check(&self, tokens: usize) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, tokens: usize, deadline: Deadline) -> Result<(), ApiError> {
         let mut state = self.lock();
         self.forget_abandoned(&mut state);
-        state.refusal(tokens, self.deadline).map_or(Ok(()), Err)
+        state.refusal(tokens, deadline).map_or(Ok(()), Err)
     }
 
-    /// Lets `job` wait for its turn.
+    /// Lets `job` wait for its turn until `deadline`.
     ///
     /// # Errors
     /// Those of [`Inbox::check`].
-    pub(crate) fn offer(&self, job: Job) -> Result<(), ApiError> {
+    pub(crate) fn offer(&self, job: Job, deadline: Deadline) -> Result<(), ApiError> {
         let mut state = self.lock();
         self.forget_abandoned(&mut state);
-        if let Some(refusal) = state.refusal(job.lengths().sum(), self.deadline) {
+        if let Some(refusal) = state.refusal(job.lengths().sum(), deadline) {
             return Err(refusal);
         }
         state.queue.push(job);
@@ -125,11 +136,10 @@ impl Inbox {
         Ok(())
     }
 
-    /// The refusal for a request that has waited for as long as it may.
-    pub(crate) fn too_late(&self) -> ApiError {
+    /// The refusal for a request that has waited until `deadline`.
+    pub(crate) fn too_late(&self, deadline: Deadline) -> ApiError {
         let state = self.lock();
-        let retry_after = Some(state.rate.retry_after(state.backlog()));
-        ApiError::DeadlineExceeded { deadline_secs: self.deadline.as_secs(), retry_after }
+        deadline.exceeded(Some(state.rate.retry_after(state.backlog())))
     }
 
     /// Asks for a proof that the model works, before whatever waits.
@@ -201,7 +211,7 @@ impl State {
     }
 
     /// Why a request of `tokens` cannot be taken now.
-    fn refusal(&self, tokens: usize, deadline: Duration) -> Option<ApiError> {
+    fn refusal(&self, tokens: usize, deadline: Deadline) -> Option<ApiError> {
         if self.closed {
             return Some(ApiError::Internal("the model's thread has ended".into()));
         }
@@ -209,11 +219,11 @@ impl State {
             return Some(ApiError::Overloaded { retry_after: self.rate.retry_after(self.backlog()) });
         }
         let wait = self.rate.time_for(self.running + self.queue.tokens_ahead(tokens) + tokens)?;
-        if wait <= deadline {
+        let left = deadline.left();
+        if wait <= left {
             return None;
         }
-        let never = self.rate.time_for(tokens).is_some_and(|alone| alone > deadline);
-        let retry_after = (!never).then(|| whole_seconds(wait.saturating_sub(deadline)));
-        Some(ApiError::DeadlineExceeded { deadline_secs: deadline.as_secs(), retry_after })
+        let never = self.rate.time_for(tokens).is_some_and(|alone| alone > deadline.allowed());
+        Some(deadline.exceeded((!never).then(|| whole_seconds(wait.saturating_sub(left)))))
     }
 }

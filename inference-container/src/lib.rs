@@ -3,19 +3,30 @@
 //! A request is read and tokenised where it arrives and handed to the model's thread as a job; what the
 //! model runs next is decided by a pure function over the jobs that wait.
 
+mod answering;
 mod api_error;
 mod app;
 mod classifier;
+mod deadline;
+mod encoding;
 mod health;
 mod inbox;
+mod incoming;
+mod invocations;
+mod labels;
 mod logging;
+mod media;
 mod metrics;
 mod options;
 mod queue;
 mod rate;
+mod records;
 mod request;
 mod run;
 mod service;
+mod stream;
+#[cfg(test)]
+mod testing;
 mod worker;
 
 pub use logging::start_logging;

@@ -7,9 +7,32 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use unspsc_contract::OptMl;
+use unspsc_contract::invocation::{BatchStrategy, DEFAULT_REVIEW_THRESHOLD, ExecutionParameters};
 
-/// 25 MiB: SageMaker's limit for one real-time invocation is 25 MB, and nothing that it lets through is refused here.
-const DEFAULT_MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
+use crate::media::Media;
+use crate::queue::QueueLimits;
+use crate::request::RequestLimits;
+use crate::service::ServiceLimits;
+
+/// SageMaker's limit for one real-time invocation, in MB. A MB is counted as 1 MiB, so that nothing that the platform
+/// lets through is refused here.
+const REAL_TIME_PAYLOAD_MB: usize = 25;
+
+/// SageMaker's limit for one request of batch transform, and for all that are under way at a time, in MB.
+const BATCH_PAYLOAD_MB: usize = 100;
+
+/// SageMaker's own default for one request of batch transform, in MB.
+const DEFAULT_BATCH_PAYLOAD_MB: usize = 6;
+
+/// Enough that one request is read while another is in the model.
+const DEFAULT_CONCURRENT_TRANSFORMS: usize = 4;
+
+/// SageMaker gives up on a real-time invocation after 60 seconds; our own answer comes before.
+const REAL_TIME_DEADLINE: Duration = Duration::from_secs(55);
+
+/// The longest that batch transform can be told to wait for one request is 3,600 seconds; what it has been told, nobody
+/// tells us.
+const BATCH_DEADLINE: Duration = Duration::from_secs(3595);
 
 /// A list of 20,000 purchase lines of a dozen tokens, or what two processors read in about a minute.
 const DEFAULT_QUEUE_TOKENS: usize = 1 << 18;
@@ -38,9 +61,34 @@ pub struct Options {
     #[arg(long, env = "UNSPSC_THREADS")]
     pub threads: Option<NonZeroUsize>,
 
-    /// Longest request body
-    #[arg(long, env = "UNSPSC_MAX_BODY_BYTES", default_value_t = DEFAULT_MAX_BODY_BYTES)]
-    pub max_body_bytes: usize,
+    /// Longest request body, decompressed [default: 25 MiB; in batch transform its payload limit]
+    #[arg(long, env = "UNSPSC_MAX_BODY_BYTES")]
+    pub max_body_bytes: Option<usize>,
+
+    /// Probability, 0 to 1, under which an answer says `needs_review` unless the request has a threshold of its own
+    #[arg(long, env = "UNSPSC_REVIEW_THRESHOLD", default_value_t = DEFAULT_REVIEW_THRESHOLD)]
+    #[arg(value_parser = probability)]
+    pub review_threshold: f64,
+
+    /// Form of the answer where a request accepts any [default: that of the request]
+    #[arg(long, env = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT")]
+    pub(crate) default_accept: Option<Media>,
+
+    /// This is a batch transform job; the platform says so
+    #[arg(long, env = "SAGEMAKER_BATCH", value_parser = FalseyValueParser::new())]
+    pub batch: bool,
+
+    /// Longest request of batch transform in MB; 0 is the platform's largest, 100 [default: 6]
+    #[arg(long, env = "SAGEMAKER_MAX_PAYLOAD_IN_MB", value_parser = payload)]
+    pub max_payload_in_mb: Option<usize>,
+
+    /// Whether a request of batch transform holds one record or many
+    #[arg(long, env = "SAGEMAKER_BATCH_STRATEGY", default_value = "MULTI_RECORD", value_parser = strategy)]
+    pub batch_strategy: BatchStrategy,
+
+    /// Requests of batch transform that may be under way at a time [default: 4, within 100 MB for all]
+    #[arg(long, env = "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS")]
+    pub max_concurrent_transforms: Option<NonZeroUsize>,
 
     /// Most candidates that a request may ask for
     #[arg(long, env = "UNSPSC_MAX_TOP_K", default_value_t = 100)]
@@ -54,18 +102,14 @@ pub struct Options {
     #[arg(long, env = "UNSPSC_QUEUE_TOKENS", default_value_t = DEFAULT_QUEUE_TOKENS)]
     pub queue_tokens: usize,
 
-    /// Seconds that an answer may take once its texts are tokenised; requests that cannot be answered in time get 503 at
-    /// once [default: 55, and 595 in a batch transform job, below SageMaker's 60 and 600]
+    /// Seconds that a request may take; one that cannot be answered in time is answered with 503 at once [default: 55;
+    /// in batch transform 3595]
     #[arg(long, env = "UNSPSC_DEADLINE_SECS")]
     pub deadline_secs: Option<NonZeroU64>,
 
     /// Tokens that the model reads in one run, which bounds its memory; a single text may have more
     #[arg(long, env = "UNSPSC_MAX_BATCH_TOKENS", default_value_t = 2048)]
     pub max_batch_tokens: usize,
-
-    /// The platform's word that this is a batch transform job
-    #[arg(long, env = "SAGEMAKER_BATCH", hide = true, value_parser = FalseyValueParser::new())]
-    pub batch: bool,
 
     /// The platform's word that this is a container of an inference pipeline
     #[arg(long, env = "SAGEMAKER_SAFE_PORT_RANGE", hide = true)]
@@ -83,18 +127,72 @@ impl Options {
         self.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
     }
 
-    /// How long an answer may take.
-    #[must_use]
-    pub fn deadline(&self) -> Duration {
-        let usual = if self.batch { 595 } else { 55 };
-        Duration::from_secs(self.deadline_secs.map_or(usual, NonZeroU64::get))
-    }
-
     /// Whether anybody but the platform can reach the port: not in a batch transform job and not in a pipeline, where
     /// the platform alone speaks to the container.
-    #[must_use]
-    pub fn is_reachable(&self) -> bool {
+    pub(crate) fn is_reachable(&self) -> bool {
         !self.batch && self.safe_port_range.is_none()
+    }
+
+    /// How much may wait and run, and how long a request may take.
+    pub(crate) fn service_limits(&self) -> ServiceLimits {
+        let (jobs, tokens) = (self.queue_capacity, self.queue_tokens);
+        let queue = QueueLimits { jobs, tokens, batch_tokens: self.max_batch_tokens };
+        let usual = if self.batch { BATCH_DEADLINE } else { REAL_TIME_DEADLINE };
+        ServiceLimits { queue, deadline: self.deadline_secs.map_or(usual, |secs| Duration::from_secs(secs.get())) }
+    }
+
+    /// What requests may ask for.
+    pub(crate) fn request_limits(&self) -> RequestLimits {
+        let default_mb = match self.max_payload_in_mb {
+            _ if !self.batch => REAL_TIME_PAYLOAD_MB,
+            None | Some(0) => BATCH_PAYLOAD_MB,
+            Some(payload) => payload,
+        };
+        RequestLimits {
+            max_body_bytes: self.max_body_bytes.unwrap_or(default_mb << 20),
+            max_top_k: self.max_top_k,
+            review_threshold: self.review_threshold,
+            default_accept: self.default_accept,
+            execution: self.execution_parameters(),
+        }
+    }
+
+    /// What batch transform is told: what the platform has set for the job, and our own defaults for the rest.
+    fn execution_parameters(&self) -> ExecutionParameters {
+        let max_payload_in_mb = self.batch_payload_mb();
+        let together = DEFAULT_CONCURRENT_TRANSFORMS.min(BATCH_PAYLOAD_MB / max_payload_in_mb).max(1);
+        ExecutionParameters {
+            max_concurrent_transforms: self.max_concurrent_transforms.map_or(together, NonZeroUsize::get),
+            batch_strategy: self.batch_strategy,
+            max_payload_in_mb,
+        }
+    }
+
+    fn batch_payload_mb(&self) -> usize {
+        match self.max_payload_in_mb {
+            None => DEFAULT_BATCH_PAYLOAD_MB,
+            Some(0) => BATCH_PAYLOAD_MB,
+            Some(payload) => payload,
+        }
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "use a number from 0 to 1".to_owned())
+}
+
+fn payload(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= BATCH_PAYLOAD_MB);
+    number.ok_or_else(|| format!("use a whole number from 0 to {BATCH_PAYLOAD_MB}"))
+}
+
+/// As the platform writes it in requests (`MultiRecord`) and in variables (`MULTI_RECORD`).
+fn strategy(text: &str) -> Result<BatchStrategy, String> {
+    match text.replace('_', "").to_ascii_lowercase().as_str() {
+        "singlerecord" => Ok(BatchStrategy::SingleRecord),
+        "multirecord" => Ok(BatchStrategy::MultiRecord),
+        _ => Err("use SINGLE_RECORD or MULTI_RECORD".to_owned()),
     }
 }
 
@@ -109,19 +207,51 @@ mod tests {
         Options::command().debug_assert();
         assert!(Options::try_parse_from(["serve", "serve", "--port", "0"]).is_ok());
         assert!(Options::try_parse_from(["serve", "train"]).is_err());
-        assert!(Options::try_parse_from(["serve", "--queue-capacity", "0"]).is_err());
+        for (option, value) in [
+            ("--queue-capacity", "0"),
+            ("--deadline-secs", "0"),
+            ("--review-threshold", "1.5"),
+            ("--default-accept", "text/html"),
+            ("--max-payload-in-mb", "101"),
+            ("--batch-strategy", "ALL"),
+        ] {
+            assert!(Options::try_parse_from(["serve", option, value]).is_err(), "{option} {value}");
+        }
+    }
+
+    fn limits(arguments: &[&str]) -> RequestLimits {
+        Options::try_parse_from(["serve"].iter().chain(arguments)).unwrap().request_limits()
+    }
+
+    #[test]
+    fn a_batch_job_has_other_limits_than_an_endpoint() {
+        let endpoint = limits(&[]);
+        assert_eq!(endpoint.max_body_bytes, 25 << 20);
+        let unset = limits(&["--batch"]);
+        assert_eq!(unset.max_body_bytes, 100 << 20);
+        assert_eq!((unset.execution.max_payload_in_mb, unset.execution.max_concurrent_transforms), (6, 4));
+        for (payload, megabytes, together) in [("0", 100, 1), ("40", 40, 2), ("100", 100, 1)] {
+            let job = limits(&["--batch", "--max-payload-in-mb", payload]);
+            assert_eq!(job.max_body_bytes, megabytes << 20, "{payload}");
+            let told = (job.execution.max_payload_in_mb, job.execution.max_concurrent_transforms);
+            assert_eq!(told, (megabytes, together), "{payload}");
+        }
+        assert_eq!(limits(&["--batch", "--max-body-bytes", "7"]).max_body_bytes, 7);
+        let set = limits(&["--batch-strategy", "SingleRecord", "--max-concurrent-transforms", "16"]).execution;
+        assert_eq!((set.batch_strategy, set.max_concurrent_transforms), (BatchStrategy::SingleRecord, 16));
     }
 
     #[test]
     fn the_platform_says_who_asks_and_how_long_it_waits() {
         for (arguments, deadline, reachable) in [
             (&["serve"][..], 55, true),
-            (&["serve", "--batch"], 595, false),
+            (&["serve", "--batch"], 3595, false),
             (&["serve", "--batch", "--deadline-secs", "7"], 7, false),
             (&["serve", "--safe-port-range", "9000-9100"], 55, false),
         ] {
             let options = Options::try_parse_from(arguments).unwrap();
-            assert_eq!((options.deadline().as_secs(), options.is_reachable()), (deadline, reachable), "{arguments:?}");
+            let found = (options.service_limits().deadline.as_secs(), options.is_reachable());
+            assert_eq!(found, (deadline, reachable), "{arguments:?}");
         }
     }
 }

@@ -13,9 +13,11 @@ use unspsc_artifact::Artifact;
 use unspsc_contract::invocation::{ErrorBody, Prediction};
 use unspsc_engine::Logits;
 
-use super::tests::{Fake, LIMITS, ask, directory, eventually, fake, invoke, limits, ping, request, start, twelve};
+use super::tests::{Fake, ask, directory, eventually, fake, invoke, limits, ping, request, start, twelve};
 use super::*;
+use crate::classifier::Classifier;
 use crate::service::ServiceLimits;
+use crate::testing::LIMITS;
 
 /// What `/metrics` says, by name with labels, as a parser of Prometheus' format reads it; histograms by `_count`.
 async fn metrics(service: &Service) -> HashMap<String, f64> {
@@ -186,7 +188,7 @@ fn send(service: &Service, description: &str) -> tokio::task::JoinHandle<StatusC
 async fn until_one_waits(service: &Service) {
     let waits_alone = async || {
         // Like a new request, which looks who is still there.
-        let _ = service.check_room();
+        let _ = service.check_room(service.deadline());
         service.waiting() == 1
     };
     eventually("the end of who left", waits_alone).await;

@@ -19,9 +19,6 @@ use crate::api_error::ApiError;
 use crate::app::app;
 use crate::classifier::Classifier;
 use crate::metrics::{Metrics, ModelLabels};
-use crate::queue::QueueLimits;
-use crate::request::RequestLimits;
-use crate::service::ServiceLimits;
 use crate::worker;
 
 /// SageMaker kills a container 30 seconds after SIGTERM; what is still running then is cut off a little earlier.
@@ -86,8 +83,8 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::new());
     let counting = Arc::clone(&metrics);
     let load = move || load(&OptMl::new(base), threads, &counting);
-    let (service, failure) = worker::start(load, service_limits(options), metrics)?;
-    let app = app(service.clone(), request_limits(options), options.is_reachable());
+    let (service, failure) = worker::start(load, options.service_limits(), metrics)?;
+    let app = app(service.clone(), options.request_limits(), options.is_reachable());
     tracing::info!("listening on http://{address}");
 
     let (drain, draining) = oneshot::channel::<()>();
@@ -114,16 +111,6 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
             Ok(())
         }
     }
-}
-
-fn request_limits(options: &Options) -> RequestLimits {
-    RequestLimits { max_body_bytes: options.max_body_bytes, max_top_k: options.max_top_k }
-}
-
-fn service_limits(options: &Options) -> ServiceLimits {
-    let (jobs, tokens) = (options.queue_capacity, options.queue_tokens);
-    let queue = QueueLimits { jobs, tokens, batch_tokens: options.max_batch_tokens };
-    ServiceLimits { queue, deadline: options.deadline() }
 }
 
 fn load(tree: &OptMl, threads: usize, metrics: &Metrics) -> Result<(Classifier, Engine), ServeError> {

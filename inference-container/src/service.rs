@@ -10,6 +10,7 @@ use unspsc_artifact::TokenIds;
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
+use crate::deadline::Deadline;
 use crate::health::Health;
 use crate::inbox::{Answer, Inbox, Job};
 use crate::metrics::Metrics;
@@ -22,7 +23,7 @@ const PROOF_LIMIT: Duration = Duration::from_millis(1500);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServiceLimits {
     pub(crate) queue: QueueLimits,
-    /// From the moment a request has been tokenised to its last logits.
+    /// From a request's head to its last record.
     pub(crate) deadline: Duration,
 }
 
@@ -57,7 +58,7 @@ impl Drop for Shared {
 impl Service {
     /// A service without a model, and the two ends that the model's thread holds.
     pub(crate) fn new(limits: ServiceLimits, metrics: Arc<Metrics>) -> (Self, Arc<Inbox>, Arc<ModelState>) {
-        let inbox = Arc::new(Inbox::new(limits.queue, limits.deadline, Arc::clone(&metrics)));
+        let inbox = Arc::new(Inbox::new(limits.queue, Arc::clone(&metrics)));
         let model = Arc::new(ModelState { classifier: OnceLock::new(), health: Health::new(), metrics });
         let (stopping, deadline) = (AtomicBool::new(false), limits.deadline);
         let shared = Shared { inbox: Arc::clone(&inbox), model: Arc::clone(&model), stopping, deadline };
@@ -103,27 +104,38 @@ impl Service {
         &self.0.model.metrics
     }
 
+    /// By when a request that begins now is answered.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::within(self.0.deadline)
+    }
+
     /// Whether a request of one token would be taken, so that a full queue costs no tokenising.
     ///
     /// # Errors
     /// As [`Service::classify`].
-    pub(crate) fn check_room(&self) -> Result<(), ApiError> {
-        self.0.inbox.check(1)
+    pub(crate) fn check_room(&self, deadline: Deadline) -> Result<(), ApiError> {
+        self.0.inbox.check(1, deadline)
     }
 
     /// An answer for each of `texts`, which may be any number: they run in parts within the token budget, and other
-    /// requests have their turn between the parts. Whoever drops this future gives up the request.
+    /// requests have their turn between the parts; with the pooled vectors where `embeddings` are wanted. Whoever drops
+    /// this future gives up the request.
     ///
     /// # Errors
     /// At once if the queue is full or the deadline would be missed by the estimate; later if it is missed, or the model
     /// fails on every text.
-    pub(crate) async fn classify(&self, texts: Vec<TokenIds>) -> Result<Vec<Answer>, ApiError> {
+    pub(crate) async fn classify(
+        &self,
+        texts: Vec<TokenIds>,
+        embeddings: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<Answer>, ApiError> {
         let count = texts.len();
         if count == 0 {
             return Ok(Vec::new());
         }
-        let (job, mut answers) = Job::new(texts);
-        self.0.inbox.offer(job)?;
+        let (job, mut answers) = Job::new(texts, embeddings);
+        self.0.inbox.offer(job, deadline)?;
         let collected = async {
             let mut all: Vec<Answer> = Vec::with_capacity(count);
             while all.len() < count {
@@ -132,7 +144,7 @@ impl Service {
             }
             if all.iter().all(Result::is_err) { Err(ApiError::ModelFailure) } else { Ok(all) }
         };
-        timeout(self.0.deadline, collected).await.unwrap_or_else(|_| Err(self.0.inbox.too_late()))
+        deadline.wait(collected).await.unwrap_or_else(|_| Err(self.0.inbox.too_late(deadline)))
     }
 
     /// How many requests wait.

@@ -12,7 +12,7 @@ use unspsc_engine::{Engine, EngineError, Logits};
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
-use crate::inbox::{Answer, Inbox, Job, Work};
+use crate::inbox::{Answer, Inbox, Job, Row, Work};
 use crate::metrics::Metrics;
 use crate::run::ServeError;
 use crate::service::{ModelState, Service, ServiceLimits};
@@ -108,18 +108,18 @@ impl<M: Model> Worker<M> {
     /// Answers every job of `batch`.
     fn answer(&mut self, batch: Vec<Job>) {
         let texts: Vec<TokenIds> = batch.iter().flat_map(Job::texts).cloned().collect();
-        let spans: Vec<&Span> = batch.iter().flat_map(|job| job.texts().map(|_| &job.span)).collect();
-        let mut answers = self.answers(&texts, &spans).into_iter();
+        let jobs: Vec<&Job> = batch.iter().flat_map(|job| job.texts().map(move |_| job)).collect();
+        let mut answers = self.answers(&texts, &jobs).into_iter();
         for job in batch {
             let own = answers.by_ref().take(job.texts().len()).collect();
             job.answer(own);
         }
     }
 
-    /// The logits of each of `texts`, which belong to the requests of `spans`. A fault in one text is kept from the others
-    /// by running halves of the texts again, down to the one that brings it.
-    fn answers(&mut self, texts: &[TokenIds], spans: &[&Span]) -> Vec<Answer> {
-        let Some(span) = spans.first() else { return Vec::new() };
+    /// The row of each of `texts`, which belong to the requests of `jobs`. A fault in one text is kept from the others by
+    /// running halves of the texts again, down to the one that brings it.
+    fn answers(&mut self, texts: &[TokenIds], jobs: &[&Job]) -> Vec<Answer> {
+        let Some(Job { span, .. }) = jobs.first() else { return Vec::new() };
         if !self.state.health.works() && !self.check(span) {
             return texts.iter().map(|_| Err(ApiError::ModelFailure)).collect();
         }
@@ -130,12 +130,12 @@ impl<M: Model> Worker<M> {
                 self.works(span);
                 self.inbox.measured(tokens, took);
                 self.state.metrics.ran(texts.len(), tokens, took);
-                logits.rows().map(|row| Ok(row.to_vec())).collect()
+                rows(&logits, jobs)
             }
             Err(_) if texts.len() > 1 => {
                 let half = texts.len() / 2;
-                let mut answers = self.answers(&texts[..half], &spans[..half]);
-                answers.extend(self.answers(&texts[half..], &spans[half..]));
+                let mut answers = self.answers(&texts[..half], &jobs[..half]);
+                answers.extend(self.answers(&texts[half..], &jobs[half..]));
                 answers
             }
             Err(reason) => {
@@ -192,6 +192,16 @@ impl<M: Model> Worker<M> {
         let fits = logits.rows().len() == texts.len() && logits.rows().all(|row| row.len() == self.classes);
         if fits { Ok(logits) } else { Err("the model gave logits of another number than asked for".into()) }
     }
+}
+
+/// The row of each text, with its pooled vector where its request wants it.
+fn rows(logits: &Logits, jobs: &[&Job]) -> Vec<Answer> {
+    let mut vectors = logits.pooled();
+    let row = |(row, job): (&[f32], &&Job)| {
+        let vector = vectors.next().filter(|_| job.embeddings);
+        Ok(Row { logits: row.to_vec(), embedding: vector.map(<[f32]>::to_vec) })
+    };
+    logits.rows().zip(jobs).map(row).collect()
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

@@ -92,7 +92,11 @@ mod tests {
             level: None,
             probability: 0.98765,
             truncated: false,
+            needs_review: false,
             top_k: Vec::new(),
+            pred_class: None,
+            logits: None,
+            embedding: None,
         };
         let detail = ErrorDetail {
             code: "invalid_request".to_owned(),

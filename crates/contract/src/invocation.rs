@@ -1,10 +1,13 @@
-//! The JSON bodies of `/invocations`.
+//! The JSON bodies of `/invocations` and `/execution-parameters`.
 
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
 
 /// How many candidates an answer lists unless the request says otherwise.
 pub const DEFAULT_TOP_K: usize = 5;
+
+/// Answers whose probability is lower need review unless the server or the request says otherwise.
+pub const DEFAULT_REVIEW_THRESHOLD: f64 = 0.5;
 
 /// Many descriptions: `{"instances": ["toner", {"description": "bread"}]}`. The answer is a [`BatchResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,14 +43,25 @@ pub struct Prediction {
     pub label: String,
     /// The label's title, where the model directory or the taxonomy knows it.
     pub title: Option<String>,
-    /// The level of the labels, where the model directory states it.
+    /// The level of the labels: the one asked for, or the model's own where it is known.
     pub level: Option<Level>,
     /// Probability of `label`, 0 to 1.
     pub probability: f64,
     /// Whether the description was longer than the model reads, so that its end was not seen.
     pub truncated: bool,
+    /// Whether `probability` is under the threshold, so that a person should look.
+    pub needs_review: bool,
     /// The most probable labels, descending.
     pub top_k: Vec<Candidate>,
+    /// The place of the largest logit; present with `logits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pred_class: Option<usize>,
+    /// The model's logits, `[classes]` in the order of its labels, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits: Option<Vec<f32>>,
+    /// The pooled vector of the text, `[hidden]`, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
 }
 
 /// A label among the most probable ones.
@@ -59,6 +73,51 @@ pub struct Candidate {
     pub title: Option<String>,
     /// Its probability, 0 to 1.
     pub probability: f64,
+}
+
+/// One label as the Hugging Face inference toolkit answers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The label.
+    pub label: String,
+    /// What `function_to_apply` made of its logit.
+    pub score: f64,
+}
+
+/// What became of one text of `inputs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scores {
+    /// The best label, where `top_k` was not given.
+    Best(Score),
+    /// The best labels, descending, where it was.
+    Ranked(Vec<Score>),
+    /// It was not classified, and why.
+    Error(ErrorBody),
+}
+
+/// The answer of `GET /execution-parameters`, by which batch transform sets what the job leaves open
+/// (<https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ExecutionParameters {
+    /// Requests that may be under way at a time.
+    pub max_concurrent_transforms: usize,
+    /// Whether a request holds one record or as many as fit.
+    pub batch_strategy: BatchStrategy,
+    /// Longest request in MB; the platform allows 100 for all that are under way at a time.
+    #[serde(rename = "MaxPayloadInMB")]
+    pub max_payload_in_mb: usize,
+}
+
+/// How batch transform cuts a file into requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BatchStrategy {
+    /// One record each.
+    SingleRecord,
+    /// As many records as the payload limit allows.
+    MultiRecord,
 }
 
 /// The body of every answer that is not a success, and of a batch item that failed.

@@ -10,24 +10,39 @@ use crate::head::{Head, mean_pool};
 use crate::loader::Loader;
 use crate::{EngineError, InstructionSet};
 
-/// The logits of a batch.
+/// The logits of a batch, and the vectors that they were computed from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logits {
     /// `[texts, labels]`, row by row.
     values: Vec<f32>,
     labels: usize,
+    /// `[texts, hidden]`, row by row; empty where nobody has said what they are.
+    pooled: Vec<f32>,
 }
 
 impl Logits {
     /// Wraps `values`, `[texts, labels]` row by row.
     #[must_use]
     pub fn new(values: Vec<f32>, labels: usize) -> Self {
-        Self { values, labels }
+        Self { values, labels, pooled: Vec::new() }
+    }
+
+    /// The same with the pooled vectors, `[texts, hidden]` row by row.
+    #[must_use]
+    pub fn with_pooled(self, pooled: Vec<f32>) -> Self {
+        Self { pooled, ..self }
     }
 
     /// The logits of each text, in the batch's order: `[labels]` each.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.labels)
+    }
+
+    /// The pooled vector of each text, in the batch's order: `[hidden]` each, the last layer's first token or mean over
+    /// the tokens, before the head. None where the batch is empty or its vectors are unknown.
+    pub fn pooled(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        let hidden = self.pooled.len() / self.rows().len().max(1);
+        self.pooled.chunks_exact(hidden.max(1))
     }
 }
 
@@ -76,14 +91,14 @@ impl Engine {
         }
         let batch = self.pack(batch)?;
         let Self { encoder, head, pooling, buffers, pool, .. } = self;
-        let values = pool.install(|| match pooling {
-            Pooling::Cls => head.forward(batch.spans.len(), encoder.first_tokens(&batch, buffers)),
-            Pooling::Mean => {
-                let states = encoder.all_tokens(&batch, buffers);
-                head.forward(batch.spans.len(), &mean_pool(&batch, states, encoder.hidden()))
-            }
+        let (values, pooled) = pool.install(|| {
+            let pooled = match pooling {
+                Pooling::Cls => encoder.first_tokens(&batch, buffers).to_vec(),
+                Pooling::Mean => mean_pool(&batch, encoder.all_tokens(&batch, buffers), encoder.hidden()),
+            };
+            (head.forward(batch.spans.len(), &pooled), pooled)
         });
-        let logits = Logits::new(values, self.head.labels());
+        let logits = Logits::new(values, self.head.labels()).with_pooled(pooled);
         let bad = logits.rows().position(|row| !row.iter().all(|logit| logit.is_finite()));
         bad.map_or(Ok(logits), |text| Err(EngineError::NotFinite { text }))
     }

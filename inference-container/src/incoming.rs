@@ -1,0 +1,107 @@
+//! The body of a request as it arrives, within a limit.
+
+use std::collections::VecDeque;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+
+use crate::api_error::ApiError;
+
+/// A body that is read in chunks. Compression was undone before, so that the limit is on what a body expands to.
+pub(crate) struct Incoming {
+    body: Body,
+    limit: usize,
+    read: usize,
+    /// Chunks that were read before anybody asked for them.
+    ahead: VecDeque<Bytes>,
+    ended: bool,
+}
+
+impl Incoming {
+    /// Refuses a body at once that is declared longer than `limit` bytes, or in an encoding that is unknown.
+    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
+        if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            return Err(ApiError::UnsupportedEncoding(encoding));
+        }
+        let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|length| length > limit as u64) {
+            return Err(ApiError::TooLarge(limit));
+        }
+        Ok(Self { body, limit, read: 0, ahead: VecDeque::new(), ended: false })
+    }
+
+    /// The next bytes; none at the end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ApiError> {
+        match self.ahead.pop_front() {
+            Some(chunk) => Ok(Some(chunk)),
+            None => self.receive().await,
+        }
+    }
+
+    /// Reads on without handing anything out, until the body ends or fails. May be dropped at any time and called
+    /// again.
+    pub(crate) async fn read_ahead(&mut self) -> Result<(), ApiError> {
+        while let Some(chunk) = self.receive().await? {
+            self.ahead.push_back(chunk);
+        }
+        Ok(())
+    }
+
+    /// All of it.
+    pub(crate) async fn whole(mut self) -> Result<Vec<u8>, ApiError> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.receive().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole)
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, ApiError> {
+        while !self.ended {
+            let Some(frame) = self.body.frame().await else {
+                self.ended = true;
+                break;
+            };
+            // What is no data is a trailer, which nobody has asked for.
+            let Ok(chunk) = frame.map_err(|_| ApiError::UnreadableBody)?.into_data() else { continue };
+            self.read += chunk.len();
+            if self.read > self.limit {
+                return Err(ApiError::TooLarge(self.limit));
+            }
+            return Ok(Some(chunk));
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_ahead_comes_first_and_the_limit_is_on_all_of_it() {
+        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abc"), 3).unwrap();
+        incoming.read_ahead().await.unwrap();
+        incoming.read_ahead().await.unwrap();
+        assert_eq!(incoming.chunk().await, Ok(Some(Bytes::from("abc"))));
+        assert_eq!(incoming.chunk().await, Ok(None));
+        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abcd"), 3).unwrap();
+        assert_eq!(incoming.read_ahead().await, Err(ApiError::TooLarge(3)));
+    }
+
+    #[test]
+    fn what_is_declared_too_long_or_unknown_is_refused_unread() {
+        let headers = |name, value| [(name, HeaderValue::from_static(value))].into_iter().collect::<HeaderMap>();
+        let refusal = |headers: &HeaderMap| Incoming::new(headers, Body::empty(), 9).err();
+        assert_eq!(refusal(&headers(header::CONTENT_LENGTH, "10")), Some(ApiError::TooLarge(9)));
+        assert_eq!(refusal(&headers(header::CONTENT_LENGTH, "9")), None);
+        assert_eq!(refusal(&headers(header::CONTENT_ENCODING, "identity")), None);
+        let brotli = refusal(&headers(header::CONTENT_ENCODING, "br"));
+        assert_eq!(brotli, Some(ApiError::UnsupportedEncoding("br".into())));
+    }
+}
