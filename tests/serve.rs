@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use unspsc_contract::invocation::{Outcome, RemarkKind, StatementItem, StatementRequest, StatementResponse};
 
 /// What `serve` may take to start, to stop or to answer, with much to spare on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -217,6 +218,58 @@ async fn a_large_payload_is_held_piece_by_piece() {
     assert!(answer.lines().all(|line| line.contains("malformed_json")));
     let grown = server.peak_memory() - before;
     assert!(grown < 32 << 20, "64 MB were answered with {grown} bytes more");
+}
+
+#[tokio::test]
+async fn a_statement_is_split_classified_and_profiled() {
+    let base = base("bert");
+    let cleaning = metadata(1.0).replace("\"cleaning_version\":null", "\"cleaning_version\":1");
+    fs::write(base.path().join("model/unspsc.json"), cleaning).unwrap();
+    let server = Server::start(base.path());
+    server.ready().await;
+    // The letter alone has no transliteration, so that nothing of it is left to classify.
+    let text = "Class 30: Pâté, namely, liver pâté; \u{30000}; coffee, tea and cocoa, none of the aforesaid instant.";
+    let ask = async |threshold| {
+        let request = StatementRequest { statement: text.into(), top_k: Some(2), threshold };
+        let (status, answer) = server.invoke(serde_json::to_value(request).unwrap()).await;
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_value::<StatementResponse>(answer).unwrap()
+    };
+    let answer = ask(None).await;
+    let classified: Vec<&str> = answer.items.iter().map(|item| item.classified.as_str()).collect();
+    assert_eq!(classified, ["Pâté, namely, liver pâté", "\u{30000}", "coffee", "tea", "cocoa"]);
+    let characters: Vec<char> = text.chars().collect();
+    for (place, item) in answer.items.iter().enumerate() {
+        assert_eq!(characters[item.place.start..item.place.end].iter().collect::<String>(), item.text);
+        assert_eq!(item.nice_class, Some(30));
+        let (_, alone) = server.invoke(json!({"description": item.classified})).await;
+        match &item.outcome {
+            Outcome::Error(body) => assert_eq!((place, body.error.code.as_str()), (1, "empty_description")),
+            Outcome::Prediction(prediction) => {
+                assert_eq!((&json!(prediction.label), prediction.top_k.len()), (&alone["label"], 2));
+                let segment = answer.profile.segments.iter().find(|segment| segment.items.contains(&place)).unwrap();
+                assert_eq!(segment.label, prediction.label);
+            }
+        }
+    }
+    let unsure = |(place, item): (usize, &StatementItem)| match &item.outcome {
+        Outcome::Prediction(prediction) if prediction.probability < 0.5 => Some(place),
+        _ => None,
+    };
+    let unsure: Vec<usize> = answer.items.iter().enumerate().filter_map(unsure).collect();
+    assert_eq!((answer.profile.failed, answer.profile.needs_review), (vec![1], unsure));
+    let shares: f64 = answer.profile.segments.iter().map(|segment| segment.share).sum();
+    assert!((shares - 1.0).abs() < 1e-9);
+    let [remark] = &answer.remarks[..] else { panic!("not one remark") };
+    assert_eq!((remark.kind, &remark.text[..17]), (RemarkKind::Exclusion, "none of the afore"));
+
+    let unsure = ask(Some(1.0)).await.profile;
+    assert_eq!((unsure.failed, unsure.needs_review), (vec![1], vec![0, 2, 3, 4]));
+    let many = "a;".repeat(10_001);
+    let (status, answer) = server.invoke(json!({"statement": many})).await;
+    assert_eq!((status, answer["error"]["code"].as_str().unwrap()), (400, "invalid_request"));
+    let (_, log) = server.stop(Signal::SIGTERM);
+    assert!(!log.contains("coffee") && !log.contains("liver"), "a text is in the log: {log}");
 }
 
 /// What a model trained here may have beside the Hugging Face files.

@@ -4,7 +4,7 @@ use std::time::Instant;
 use std::vec::IntoIter;
 
 use unspsc_artifact::TokenIds;
-use unspsc_contract::invocation::{Outcome, Prediction, Score, Scores};
+use unspsc_contract::invocation::{Outcome, Prediction, Score, Scores, StatementResponse};
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
@@ -22,6 +22,8 @@ pub(crate) enum Answer {
     Single(Prediction),
     /// To `instances`.
     Batch(Vec<Outcome>),
+    /// To `statement`.
+    Statement(StatementResponse),
     /// To `inputs`.
     Scores(Vec<Scores>, Scoring),
 }
@@ -117,13 +119,11 @@ impl PreparedRecord {
             row.embedding = row.embedding.filter(|_| options.embeddings);
             classifier.prediction(row, truncated, &options)
         };
+        let outcome = |row| predict(row).map_or_else(|error| Outcome::Error(item_error(&error)), Outcome::Prediction);
         Ok(match shape {
             Shape::Single => Answer::Single(predict(rows.next().unwrap_or_else(|| Err(missing())))?),
-            Shape::Batch => {
-                let outcome =
-                    |row| predict(row).map_or_else(|error| Outcome::Error(item_error(&error)), Outcome::Prediction);
-                Answer::Batch(rows.map(outcome).collect())
-            }
+            Shape::Batch => Answer::Batch(rows.map(outcome).collect()),
+            Shape::Statement(statement) => Answer::Statement(statement.answer(rows.map(outcome).collect())),
             Shape::Scores(scoring) => {
                 let of_row = |(row, _): (Row, bool)| scores(classifier, &row, scoring);
                 // A single string is the whole request, so that what is wrong with it is wrong with the request.

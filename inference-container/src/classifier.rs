@@ -5,9 +5,9 @@ use unspsc_contract::invocation::{Candidate, Prediction, Score};
 use unspsc_taxonomy::{Level, clean};
 
 use crate::api_error::ApiError;
+use crate::inbox::Row;
 use crate::labels::{LabelSet, Labels};
 use crate::request::{AnswerOptions, Function};
-use crate::inbox::Row;
 
 /// Tokenizer, labels and calibration of the served model.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Classifier {
             Function::None => logits.collect(),
         };
         let labels = &self.labels.own().labels;
-        let score = |(class, score)| Some(Score { label: labels.get(class)?.name.clone(), score });
+        let score = |(class, score): (usize, f64)| Some(Score { label: labels.get(class)?.name.clone(), score });
         largest(&scores, count).into_iter().filter_map(score).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Answers as bytes: JSON, JSON Lines and CSV, whole or piece by piece.
 
 use serde::Serialize;
-use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction, Scores};
+use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction, Scores, StatementResponse};
 
 use crate::answering::{Answer, Answered, item_error};
 use crate::api_error::ApiError;
@@ -20,6 +20,7 @@ pub(crate) fn document(answer: Answer, media: Media) -> Result<Vec<u8>, ApiError
         (Media::JsonLines, Answer::Batch(outcomes)) => {
             outcomes.iter().try_for_each(|outcome| write_line(outcome, &mut bytes))?;
         }
+        (Media::JsonLines, Answer::Statement(response)) => write_line(&response, &mut bytes)?,
         (Media::JsonLines, Answer::Scores(scores, _)) => {
             scores.iter().try_for_each(|scores| write_line(scores, &mut bytes))?;
         }
@@ -27,6 +28,7 @@ pub(crate) fn document(answer: Answer, media: Media) -> Result<Vec<u8>, ApiError
         (Media::Csv, Answer::Batch(outcomes)) => {
             outcomes.iter().try_for_each(|outcome| write_row(outcome, &mut bytes))?;
         }
+        (Media::Csv, Answer::Statement(_)) => return Err(ApiError::NotForCsv("the answer to `statement`")),
         (Media::Csv, Answer::Scores(..)) => return Err(ApiError::NotForCsv("the answer to `inputs`")),
     }
     Ok(bytes)
@@ -90,6 +92,7 @@ impl RecordWriter {
 enum Value {
     Single(Prediction),
     Batch(BatchResponse),
+    Statement(StatementResponse),
     List(Vec<Scores>),
     One(Scores),
 }
@@ -99,6 +102,7 @@ fn answer_value(answer: Answer) -> Value {
     match answer {
         Answer::Single(prediction) => Value::Single(prediction),
         Answer::Batch(predictions) => Value::Batch(BatchResponse { predictions }),
+        Answer::Statement(response) => Value::Statement(response),
         Answer::Scores(mut scores, scoring)
             if !scoring.list && scoring.ranking != Ranking::Best && scores.len() == 1 =>
         {
@@ -114,6 +118,7 @@ fn row(answer: Answered) -> Outcome {
     match answer {
         Ok(Answer::Single(prediction)) => Outcome::Prediction(prediction),
         Ok(Answer::Batch(_)) => no_row("a list within one record"),
+        Ok(Answer::Statement(_)) => no_row("the answer to `statement`"),
         Ok(Answer::Scores(..)) => no_row("the answer to `inputs`"),
         Err(error) => Outcome::Error(item_error(&error)),
     }

@@ -14,8 +14,8 @@ use crate::media::{ContentType, Media, negotiate};
 use crate::records::Records;
 use crate::request::document::Place;
 use crate::request::{AnswerOptions, Document, RequestLimits, Shape};
-use crate::stream::Streaming;
 use crate::service::Service;
+use crate::stream::Streaming;
 
 /// Answers one request.
 pub(crate) async fn invoke(service: Service, limits: RequestLimits, request: Request) -> Result<Response, ApiError> {
@@ -48,7 +48,7 @@ async fn whole(
         let document = Document::parse(&body, Place::Body, options, &limits)?;
         let Document { shape, options, .. } = &document;
         // A single description has its logits unasked, and loses them here.
-        let vectors = options.embeddings || *shape == Shape::Batch && options.logits == Some(true);
+        let vectors = options.embeddings || *shape != Shape::Single && options.logits == Some(true);
         if media == Media::Csv && vectors {
             return Err(ApiError::NotForCsv("a vector"));
         }

@@ -48,7 +48,7 @@ impl Labels {
         let codes: Option<Vec<Code>> = names.iter().map(|name| name.parse().ok()).collect();
         let level = level.or_else(|| codes.as_ref()?.iter().map(|code| code.level()).max());
         let coarser: Vec<Level> = match (level, &codes) {
-            (Some(level), Some(codes)) => Level::ALL.into_iter().take_while(|coarser| *coarser < level).collect(),
+            (Some(level), Some(_)) => Level::ALL.into_iter().take_while(|coarser| *coarser < level).collect(),
             _ => Vec::new(),
         };
         let codes = codes.unwrap_or_default();

@@ -24,6 +24,7 @@ mod records;
 mod request;
 mod run;
 mod service;
+mod statement;
 mod stream;
 #[cfg(test)]
 mod testing;

@@ -9,8 +9,8 @@ use axum::body::Body;
 use prometheus_parse::LineInfo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use unspsc_artifact::Artifact;
-use unspsc_contract::invocation::{ErrorBody, Prediction};
+use unspsc_artifact::{Artifact, TokenIds};
+use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction};
 use unspsc_engine::Logits;
 
 use super::tests::{Fake, ask, directory, eventually, fake, invoke, limits, ping, request, start, twelve};
@@ -23,7 +23,8 @@ use crate::testing::LIMITS;
 async fn metrics(service: &Service) -> HashMap<String, f64> {
     use prometheus_parse::Value::{Counter, Gauge, Histogram, Untyped};
     let (status, headers, body) = ask(service, request("GET", "/metrics", Body::empty())).await;
-    assert_eq!((status.as_u16(), &headers[header::CONTENT_TYPE]), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(status, 200);
+    assert_eq!(headers[header::CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
     let text = String::from_utf8(body).unwrap();
     assert!(text.lines().all(|line| LineInfo::parse(line) != LineInfo::Ignored), "{text}");
     let lines = text.lines().map(|line| Ok(line.to_owned())).collect::<Vec<_>>();

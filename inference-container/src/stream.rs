@@ -1,8 +1,8 @@
 //! Bodies of many records: answered piece by piece while they arrive, in bounded memory.
 //!
 //! The answer begins before the body has ended. A client that reads it meanwhile, as HTTP allows, keeps what is held
-//! here to a piece. One that first sends all of its body would wait for us as we wait for it; so whenever the answer
-//! finds no room, the body is read on into memory, which then holds at most the body's allowed length.
+//! here to a piece. One that first sends all of its body would wait for us as we wait for it; so when the answer has
+//! found no room for a moment, the body is read on into memory, which then holds at most the body's allowed length.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -27,6 +27,10 @@ use crate::service::Service;
 /// How long a piece waits before it tries again to have a place in a full queue. The request was let in; that others
 /// came meanwhile must not cost its records.
 const QUEUE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long an answer waits for room before it is taken that the caller sends all before reading anything. Who reads
+/// meanwhile is seldom so slow, and only costs memory if so.
+const NO_ROOM: Duration = Duration::from_millis(100);
 
 /// How long an answer waits for a caller who has sent all and reads nothing: as long as SageMaker waits for us.
 const UNREAD: Duration = Duration::from_secs(60);
@@ -114,14 +118,16 @@ impl Streaming {
         }
     }
 
-    /// Hands `bytes` to the connection, and reads the body on until there is room. False if the caller has left.
+    /// Hands `bytes` to the connection, and reads the body on where there is no room. False if the caller has left.
     async fn send(&mut self, sender: &mut Sender<Bytes, Cut>, bytes: Vec<u8>) -> Result<bool, ApiError> {
         if bytes.is_empty() {
             return Ok(true);
         }
         let mut sending = pin!(sender.send_data(bytes.into()));
+        if let Ok(sent) = timeout(NO_ROOM, &mut sending).await {
+            return Ok(sent.is_ok());
+        }
         tokio::select! {
-            biased;
             sent = &mut sending => return Ok(sent.is_ok()),
             ended = self.deadline.wait(self.incoming.read_ahead()) => ended.unwrap_or(Ok(()))?,
         }
@@ -130,7 +136,7 @@ impl Streaming {
     }
 
     /// Answers `piece` once the queue has room. What no record of it can be answered for stands in the place of each.
-    async fn answer_in_time(&self, piece: Vec<Record>) -> Vec<Answered> {
+    async fn answer_in_time(&mut self, piece: Vec<Record>) -> Vec<Answered> {
         loop {
             let records = piece.clone();
             match answer(&self.service, self.deadline, || Ok(records)).await {

@@ -97,7 +97,10 @@ impl<M: Model> Worker<M> {
             match work {
                 Work::Proof(askers) => {
                     if self.check(&Span::none()) {
-                        askers.into_iter().for_each(|asker| drop(asker.send(())));
+                        for asker in askers {
+                            // Who has left needs no proof.
+                            let _ = asker.send(());
+                        }
                     }
                 }
                 Work::Batch(batch) => self.answer(batch),

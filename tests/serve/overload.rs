@@ -123,7 +123,7 @@ async fn a_caller_who_hangs_up_is_not_run_to_the_end() {
     assert_eq!(server.invoke(json!({"description": TEXT})).await.0, 200);
 }
 
-/// Makes the model's vector of `token` no number, so that it fails on every text with it.
+/// Makes the model's vector of `token` so large that its sum overflows, so that the model fails on every text with it.
 fn poison(base: &Path, token: &str) {
     let tokenizer: Value = serde_json::from_slice(&fs::read(base.join("model/tokenizer.json")).unwrap()).unwrap();
     let id = usize::try_from(tokenizer["model"]["vocab"][token].as_u64().unwrap()).unwrap();
@@ -134,8 +134,11 @@ fn poison(base: &Path, token: &str) {
     let header: Value = serde_json::from_slice(&bytes[8..header_end]).unwrap();
     let table = &header["bert.embeddings.word_embeddings.weight"];
     let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
-    let place = header_end + number(&table["data_offsets"][0]) + id * number(&table["shape"][1]) * size_of::<f32>();
-    bytes[place..place + size_of::<f32>()].copy_from_slice(&f32::NAN.to_le_bytes());
+    let vector = number(&table["shape"][1]) * size_of::<f32>();
+    let start = header_end + number(&table["data_offsets"][0]) + id * vector;
+    for value in bytes[start..start + vector].chunks_exact_mut(size_of::<f32>()) {
+        value.copy_from_slice(&f32::MAX.to_le_bytes());
+    }
     fs::write(path, bytes).unwrap();
 }
 

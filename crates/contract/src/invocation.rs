@@ -120,6 +120,108 @@ pub enum BatchStrategy {
     MultiRecord,
 }
 
+/// A trade mark's goods and services: `{"statement": "Class 30: coffee, tea and cocoa; bread"}`. The answer is a
+/// [`StatementResponse`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatementRequest {
+    /// The statement as a trade-mark office prints it, at most 1 MiB.
+    pub statement: String,
+    /// How many candidates to list for each item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Items whose best label is less probable, 0 to 1, need review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+}
+
+/// The answer to a [`StatementRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatementResponse {
+    /// What the mark is for, on the whole.
+    pub profile: MarkProfile,
+    /// The goods and services, in the statement's order.
+    pub items: Vec<StatementItem>,
+    /// What of the statement names no goods and was not classified, in its order.
+    pub remarks: Vec<StatementRemark>,
+}
+
+/// One of a statement's goods or services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatementItem {
+    /// The item as it was written.
+    pub text: String,
+    /// Where it stands in the statement.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The class of the Nice Classification that it stands under, 1 to 45; null where the statement names none.
+    pub nice_class: Option<u8>,
+    /// What was classified: the item, with the category before "namely" or the item that it refers to where it has one.
+    pub classified: String,
+    /// The answer to that, as to an instance of a batch.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A part of a statement, in characters (Unicode code points) from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The first character.
+    pub start: usize,
+    /// The character behind the last one.
+    pub end: usize,
+}
+
+/// A part of a statement that names no goods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementRemark {
+    /// What it says.
+    pub kind: RemarkKind,
+    /// The part as it was written.
+    pub text: String,
+    /// Where it stands in the statement.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// What a part of a statement says that names no goods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemarkKind {
+    /// What the mark is not for: "none of the aforesaid being alcoholic".
+    Exclusion,
+    /// What holds for goods named before: "all the aforesaid for medical use".
+    Limitation,
+    /// What was taken out of the registration: in brackets, as the USPTO prints it.
+    Deletion,
+}
+
+/// How a mark's items spread over the segments of the UNSPSC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarkProfile {
+    /// The segments, the largest share first, and of equal shares the more probable.
+    pub segments: Vec<SegmentShare>,
+    /// The items that have no prediction, by place in `items`; they are in no share.
+    pub failed: Vec<usize>,
+    /// The items whose prediction needs review, by place in `items`; they are in the shares too.
+    pub needs_review: Vec<usize>,
+}
+
+/// A segment's part of a mark.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentShare {
+    /// The segment; for a model whose labels are no codes, the label.
+    pub label: String,
+    /// Its title, where known.
+    pub title: Option<String>,
+    /// How many of the items that have a prediction have their most probable label in it, 0 to 1. All shares add up to
+    /// 1.
+    pub share: f64,
+    /// The mean probability of these items' labels, 0 to 1.
+    pub mean_probability: f64,
+    /// These items, by place in `items`.
+    pub items: Vec<usize>,
+}
+
 /// The body of every answer that is not a success, and of a batch item that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -1,4 +1,4 @@
-//! A JSON document: `description`, `instances`, `inputs`, or a list of descriptions.
+//! A JSON document: `description`, `instances`, `statement`, `inputs`, or a list of descriptions.
 
 use std::fmt;
 
@@ -10,12 +10,14 @@ use serde_json::error::Category;
 use super::options::OptionFields;
 use super::{AnswerOptions, Document, Item, RequestLimits, Scoring, Shape};
 use crate::api_error::ApiError;
+use crate::statement::Statement;
 
 /// Most descriptions in one document: more than two processors answer within SageMaker's 60 seconds.
 const MAX_INSTANCES: usize = 20_000;
 
 /// The forms of a document, for messages.
-const FORMS: &str = "send {\"description\": \"…\"}, {\"instances\": [\"…\"]} or {\"inputs\": \"…\"}";
+const FORMS: &str =
+    "send {\"description\": \"…\"}, {\"instances\": [\"…\"]}, {\"statement\": \"…\"} or {\"inputs\": \"…\"}";
 
 /// What may stand around a document, which decides what is a document and what its answer holds by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub(crate) enum Place {
 struct Body {
     description: Option<Value>,
     instances: Option<Instances>,
+    statement: Option<Value>,
     inputs: Option<Inputs>,
     parameters: Option<Value>,
     // Not flattened options: serde would no longer name an unknown field.
@@ -64,21 +67,23 @@ impl Document {
     }
 
     fn from_body(body: Body, place: Place, options: AnswerOptions, limits: &RequestLimits) -> Result<Self, ApiError> {
-        let Body { description, instances, inputs, parameters, top_k, level, threshold, logits, embeddings } = body;
+        let Body { description, instances, statement, inputs, parameters, .. } = body;
+        let Body { top_k, level, threshold, logits, embeddings, .. } = body;
         let fields = OptionFields { top_k, level, threshold, logits, embeddings };
         let of_inputs = fields.top_k.is_some() || fields.level.is_some() || fields.threshold.is_some();
         let of_inputs = of_inputs || fields.logits.is_some() || fields.embeddings.is_some();
         let mut options = options.with(fields, limits)?;
-        let (items, shape) = match (description, instances, inputs) {
-            (Some(description), None, None) => {
+        let (items, shape) = match (description, instances, statement, inputs) {
+            (Some(description), None, None, None) => {
                 options.logits = options.logits.or((place == Place::Body).then_some(true));
                 (vec![Ok(text(description, "description")?)], Shape::Single)
             }
-            (None, Some(Instances(items)), None) => (batch(items, "`instances`")?, Shape::Batch),
-            (None, None, Some(_)) if of_inputs => {
+            (None, Some(Instances(items)), None, None) => (batch(items, "`instances`")?, Shape::Batch),
+            (None, None, Some(statement), None) => split(statement)?,
+            (None, None, None, Some(_)) if of_inputs => {
                 return Err(invalid("with `inputs` go options in `parameters`: `top_k` and `function_to_apply`"));
             }
-            (None, None, Some(inputs)) => {
+            (None, None, None, Some(inputs)) => {
                 let list = matches!(inputs, Inputs::List(_));
                 let items = match inputs {
                     Inputs::Text(text) => vec![Ok(text)],
@@ -90,11 +95,11 @@ impl Document {
                 let scoring = Scoring::read(parameters, list, limits)?;
                 return Ok(Self { items, shape: Shape::Scores(scoring), options });
             }
-            (None, None, None) => return Err(invalid(&format!("`description` is missing: {FORMS}"))),
-            _ => return Err(invalid("send one of `description`, `instances` and `inputs`, not both")),
+            (None, None, None, None) => return Err(invalid(&format!("`description` is missing: {FORMS}"))),
+            _ => return Err(invalid("send one of `description`, `instances`, `statement` and `inputs` alone")),
         };
         match parameters {
-            Some(_) => Err(invalid("`parameters` goes with `inputs`; here options stand beside the description")),
+            Some(_) => Err(invalid("`parameters` goes with `inputs`; here options stand beside the text")),
             None => Ok(Self { items, shape, options }),
         }
     }
@@ -117,6 +122,14 @@ fn batch(items: Vec<Value>, name: &str) -> Result<Vec<Item>, ApiError> {
         return Err(invalid(&format!("{name} is empty: send at least one description")));
     }
     Ok(items.into_iter().map(instance).collect())
+}
+
+/// The goods and services of a statement.
+fn split(statement: Value) -> Result<(Vec<Item>, Shape), ApiError> {
+    let statement = Statement::parse(text(statement, "statement")?);
+    let statement = statement.map_err(|error| ApiError::InvalidRequest(error.to_string()))?;
+    let items = statement.items.iter().map(|item| Ok(item.wording.clone())).collect();
+    Ok((items, Shape::Statement(statement)))
 }
 
 /// One instance: a string, or an object with `description` alone.

@@ -22,23 +22,26 @@ fn texts(document: &Document) -> Vec<&str> {
 #[test]
 fn every_form_is_read() {
     let single = parse(r#" {"description": "toner \u00e9", "top_k": 3, "level": "segment"}"#).unwrap();
-    assert_eq!((texts(&single), single.shape), (vec!["toner é"], Shape::Single));
+    assert_eq!((texts(&single), &single.shape), (vec!["toner é"], &Shape::Single));
     assert_eq!((single.options.top_k, single.options.level), (3, Some(Level::Segment)));
     for body in [r#"{"instances": ["bread", {"description": "nuts"}, 7]}"#, r#"["bread", {"description": "nuts"}, 7]"#]
     {
         let batch = parse(body).unwrap();
         assert_eq!(
-            (texts(&batch), batch.shape, batch.options.top_k),
-            (vec!["bread", "nuts", "-"], Shape::Batch, DEFAULT_TOP_K)
+            (texts(&batch), &batch.shape, batch.options.top_k),
+            (vec!["bread", "nuts", "-"], &Shape::Batch, DEFAULT_TOP_K)
         );
         let error = batch.items[2].as_ref().unwrap_err().to_string();
         assert_eq!(error, "`description` must be a string, not a number");
     }
+    let mark = parse(r#"{"statement": "Coffee and tea; bread", "threshold": 0.25}"#).unwrap();
+    assert_eq!((texts(&mark), mark.options.threshold), (vec!["Coffee and tea", "bread"], 0.25));
+    assert_eq!(mark.shape, Shape::Statement(Statement::parse("Coffee and tea; bread".into()).unwrap()));
     let scores = |list, ranking| Shape::Scores(Scoring { function: Function::Softmax, ranking, list });
     let one = parse(r#"{"inputs": "bread"}"#).unwrap();
-    assert_eq!((texts(&one), one.shape), (vec!["bread"], scores(false, Ranking::Best)));
+    assert_eq!((texts(&one), &one.shape), (vec!["bread"], &scores(false, Ranking::Best)));
     let list = parse(r#"{"inputs": ["bread", null], "parameters": {"top_k": 2}}"#).unwrap();
-    assert_eq!((texts(&list), list.shape), (vec!["bread", "-"], scores(true, Ranking::Top(2))));
+    assert_eq!((texts(&list), &list.shape), (vec!["bread", "-"], &scores(true, Ranking::Top(2))));
 }
 
 #[test]
@@ -71,8 +74,11 @@ fn what_is_wrong_is_named() {
         ("{\"description\": [\"a\"]}", "`description` must be a string, not a list"),
         ("{\"descripton\": \"a\"}", "unknown field `descripton`, expected one of `description`"),
         ("{\"description\": \"a\", \"description\": \"b\"}", "duplicate field `description`"),
-        ("{\"description\": \"a\", \"instances\": [\"b\"]}", "not both"),
-        ("{\"description\": \"a\", \"inputs\": \"b\"}", "not both"),
+        ("{\"description\": \"a\", \"instances\": [\"b\"]}", "send one of `description`"),
+        ("{\"description\": \"a\", \"inputs\": \"b\"}", "send one of `description`"),
+        ("{\"description\": \"a\", \"statement\": \"b\"}", "send one of `description`"),
+        ("{\"statement\": [\"a\"]}", "`statement` must be a string, not a list"),
+        ("{\"statement\": \" ; \"}", "`statement` names no goods or services"),
         ("{\"description\": \"a\", \"parameters\": {}}", "`parameters` goes with `inputs`"),
         ("{\"inputs\": \"a\", \"top_k\": 2}", "in `parameters`"),
         ("{\"inputs\": 7}", "expected a string or a list of strings in `inputs`"),

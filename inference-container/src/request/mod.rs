@@ -11,6 +11,7 @@ pub(crate) use scoring::{Function, Ranking, Scoring};
 
 use crate::api_error::ApiError;
 use crate::media::Media;
+use crate::statement::Statement;
 
 /// What a request may ask for, and what it gets where it does not ask.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +42,14 @@ pub(crate) struct Document {
 }
 
 /// The form of an answer, which follows from the form of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// One description, one prediction.
     Single,
     /// `instances`: predictions in a list.
     Batch,
+    /// `statement`: what a mark is for, whose goods and services the items are.
+    Statement(Statement),
     /// `inputs`: scores as the Hugging Face inference toolkit answers them.
     Scores(Scoring),
 }

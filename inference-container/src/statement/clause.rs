@@ -1,0 +1,213 @@
+//! From tokens to items: clauses, and in each what introduces, lists, excludes and limits.
+
+use std::mem::take;
+use std::ops::Range;
+
+use super::list::{begins_member, members, trim};
+use super::phrases::{self, Introducer, introducer};
+use super::token::{Kind, Reach, Token};
+use super::{Item, MAX_CONTEXT_BYTES, MAX_PARTS, Remark, RemarkKind, StatementError};
+
+/// Reads a statement from its beginning to its end.
+pub(super) struct Reader<'t> {
+    text: &'t str,
+    pub(super) items: Vec<Item>,
+    pub(super) remarks: Vec<Remark>,
+    /// The class of the heading that was read last.
+    heading: Option<u8>,
+    /// The first item that a class behind the goods may stand for.
+    unclassed: usize,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, items: Vec::new(), remarks: Vec::new(), heading: None, unclassed: 0 }
+    }
+
+    /// Reads all `tokens`, in which classes are marked: a section is what stands under one class heading.
+    pub(super) fn read(&mut self, tokens: &[Token]) -> Result<(), StatementError> {
+        let is_heading = |token: &Token| matches!(token.kind, Kind::Class(_, Reach::Following));
+        for section in tokens.split_inclusive(is_heading) {
+            let (section, next) = match section.split_last() {
+                Some((Token { kind: Kind::Class(number, Reach::Following), .. }, section)) => (section, Some(*number)),
+                _ => (section, self.heading),
+            };
+            self.section(section)?;
+            self.heading = next;
+            self.unclassed = self.items.len();
+        }
+        Ok(())
+    }
+
+    /// Cuts a section into clauses.
+    fn section(&mut self, tokens: &[Token]) -> Result<(), StatementError> {
+        let lines_separate = tokens.iter().all(|token| token.kind != Kind::Semicolon);
+        let mut clause: Vec<Token> = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| tokens[before]);
+            let goes_on = before.is_some_and(|before| before.kind == Kind::Comma);
+            let ends = match token.kind {
+                Kind::Semicolon => true,
+                Kind::Paragraph => !goes_on,
+                Kind::Line => lines_separate && !goes_on,
+                Kind::Stop => self.is_end_of_sentence(before, &tokens[at + 1..]),
+                Kind::Bracket if self.is_deletion(&clause, token) => {
+                    self.remark(RemarkKind::Deletion, token.start..token.end)?;
+                    clause.push(Token { kind: Kind::Comma, ..*token });
+                    self.separates_clauses(token)
+                }
+                _ => {
+                    clause.push(*token);
+                    false
+                }
+            };
+            if ends {
+                self.clause(&take(&mut clause))?;
+            }
+        }
+        self.clause(&clause)
+    }
+
+    fn is_end_of_sentence(&self, before: Option<Token>, after: &[Token]) -> bool {
+        let next = after.iter().find(|token| !matches!(token.kind, Kind::Line | Kind::Paragraph));
+        next.is_some_and(|next| next.is_capitalised(self.text))
+            && before.is_some_and(|before| !phrases::is_abbreviation(self.text, &before))
+    }
+
+    /// Whether brackets are those by which the USPTO deletes goods: at the beginning of an item, or with the separator
+    /// in them. Other brackets explain the words before them, as in the Nice Classification: "lifts [elevators]".
+    fn is_deletion(&self, clause: &[Token], token: &Token) -> bool {
+        let inner = token.inner(self.text);
+        let separates =
+            |edge: Option<&Token>| edge.is_some_and(|edge| matches!(edge.kind, Kind::Comma | Kind::Semicolon));
+        begins_member(self.text, clause)
+            || separates(inner.first())
+            || separates(inner.last())
+            || phrases::conjunction(self.text, &inner).is_some()
+    }
+
+    /// Whether a deletion takes the semicolon beside it along.
+    fn separates_clauses(&self, deletion: &Token) -> bool {
+        let inner = deletion.inner(self.text);
+        [inner.first(), inner.last()].into_iter().flatten().any(|edge| edge.kind == Kind::Semicolon)
+    }
+
+    /// Reads one clause and gives its items their class.
+    fn clause(&mut self, tokens: &[Token]) -> Result<(), StatementError> {
+        let first = self.items.len();
+        self.introduced(tokens)?;
+        let mut unclassed = first;
+        for token in tokens {
+            let Kind::Class(number, reach) = token.kind else { continue };
+            let end = self.items.partition_point(|item| item.span.start < token.start);
+            // In a clause of its own a class stands for all goods before it, whatever the words.
+            if reach == Reach::Preceding || end == first {
+                self.items[self.unclassed..end].iter_mut().for_each(|item| _ = item.nice_class.get_or_insert(number));
+                self.unclassed = end;
+            } else {
+                self.items[unclassed..end].iter_mut().for_each(|item| item.nice_class = Some(number));
+            }
+            unclassed = end;
+        }
+        Ok(())
+    }
+
+    /// Reads the lists of a clause, each but the first behind the word that introduces it.
+    fn introduced(&mut self, tokens: &[Token]) -> Result<(), StatementError> {
+        let mut tokens = tokens.to_vec();
+        let first = self.items.len();
+        // The list that is being read, what introduces it, and the category that it may be all of.
+        let (mut list, mut lead_in, mut category) = (0, None, 0..0);
+        let mut at = 0;
+        while at < tokens.len() {
+            if let Some((introducer, words)) = introducer(self.text, &tokens[at..]) {
+                match introducer {
+                    Introducer::Illustrative => self.list(&tokens[list..at], lead_in.as_ref())?,
+                    Introducer::Restrictive => category = list..at,
+                    Introducer::Purpose => {
+                        at += words;
+                        continue;
+                    }
+                }
+                at += words;
+                list = at;
+                lead_in = tokens.first().map(|first| first.start..tokens[at - 1].end);
+            } else if let Some(kind) = self.remark_at(&tokens, at) {
+                let said = trim(self.text, &tokens[at..]);
+                self.remark(kind, tokens[at].start..said.last().map_or(tokens[at].end, |last| last.end))?;
+                tokens.truncate(at);
+            } else {
+                if let Some(kind) = self.remark_in(&tokens[at]) {
+                    self.remark(kind, tokens[at].start..tokens[at].end)?;
+                    tokens[at].kind = Kind::Remark;
+                }
+                at += 1;
+            }
+        }
+        self.list(&tokens[list..], lead_in.as_ref())?;
+        if self.items.len() == first {
+            self.list(&tokens[category], None)?;
+        }
+        Ok(())
+    }
+
+    /// What the words of a clause from `at` on say, if they name no goods.
+    fn remark_at(&self, tokens: &[Token], at: usize) -> Option<RemarkKind> {
+        if phrases::is_exclusion(self.text, &tokens[at..]) {
+            return Some(RemarkKind::Exclusion);
+        }
+        if !phrases::is_limitation(self.text, &tokens[at..]) || !begins_member(self.text, &tokens[..at]) {
+            return None;
+        }
+        let excludes = (at..tokens.len()).any(|at| phrases::is_exclusion(self.text, &tokens[at..]));
+        Some(if excludes { RemarkKind::Exclusion } else { RemarkKind::Limitation })
+    }
+
+    /// The same for words in parentheses.
+    fn remark_in(&self, token: &Token) -> Option<RemarkKind> {
+        matches!(token.kind, Kind::Parenthesis | Kind::Bracket).then(|| self.remark_at(&token.inner(self.text), 0))?
+    }
+
+    fn list(&mut self, tokens: &[Token], lead_in: Option<&Range<usize>>) -> Result<(), StatementError> {
+        for member in members(self.text, tokens) {
+            self.item(member, lead_in)?;
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, member: &[Token], lead_in: Option<&Range<usize>>) -> Result<(), StatementError> {
+        let (Some(first), Some(last)) = (member.first(), member.last()) else { return Ok(()) };
+        let span = first.start..last.end;
+        if !self.text[span.clone()].contains(char::is_alphabetic) || phrases::is_filler(self.text, member) {
+            return Ok(());
+        }
+        let context = |span: &Range<usize>| span.len() <= MAX_CONTEXT_BYTES;
+        let mut wording = self.wording(member);
+        if let Some(lead_in) = lead_in.filter(|span| context(span)) {
+            wording = format!("{} {wording}", &self.text[lead_in.clone()]);
+        } else if phrases::points_back(self.text, member)
+            && let Some(before) = self.items[self.unclassed..].last().filter(|before| context(&before.span))
+        {
+            wording = format!("{}, {wording}", &self.text[before.span.clone()]);
+        }
+        self.count()?;
+        self.items.push(Item { span, nice_class: self.heading, wording });
+        Ok(())
+    }
+
+    /// The words of an item without those that are no part of it.
+    fn wording(&self, member: &[Token]) -> String {
+        let parts = member.split(Token::is_hidden).filter_map(|part| Some(part.first()?.start..part.last()?.end));
+        parts.map(|part| &self.text[part]).collect::<Vec<_>>().join(" ")
+    }
+
+    fn remark(&mut self, kind: RemarkKind, span: Range<usize>) -> Result<(), StatementError> {
+        self.count()?;
+        self.remarks.push(Remark { kind, span });
+        Ok(())
+    }
+
+    fn count(&self) -> Result<(), StatementError> {
+        if self.items.len() + self.remarks.len() < MAX_PARTS { Ok(()) } else { Err(StatementError::TooManyParts) }
+    }
+}
