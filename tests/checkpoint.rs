@@ -277,6 +277,15 @@ fn many(count: usize) -> String {
 }
 
 #[test]
+fn sigterm_within_a_step_of_many_passes_leaves_a_model() {
+    let job = job(&json!({ "epochs": "10000", "batch_size": "65536", "max_batch_tokens": "16" }));
+    job.write("ml/input/data/training/rows.csv", &many(20_000));
+    let log = Running::stop_at(&job, "begun at the centroids");
+    assert!(!log.contains("epoch 1/10000 in"), "one step is an epoch, and takes long: {log}");
+    assert!(job.report().test.is_missing() && job.report().validation.is_missing());
+}
+
+#[test]
 fn sigterm_while_tokenising_leaves_a_model() {
     let job = job(&json!({ "epochs": "1" }));
     job.write("ml/input/data/training/rows.csv", &many(60_000));

@@ -313,6 +313,16 @@ fn a_place_that_cannot_be_written_is_an_internal_fault_and_no_second_failure() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_costs_no_model() {
+    let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "1" })));
+    job.write("ml/output/data", "a file where the folder belongs");
+    let output = job.run();
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output));
+    assert!(job.model().join("model.safetensors").exists());
+    assert!(fs::read_to_string(job.path("ml/output/failure")).unwrap().contains("output/data"));
+}
+
+#[test]
 fn sigterm_keeps_the_best_weights_and_exits_with_0() {
     let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "10000" })));
     let child = job.command().stdout(Stdio::piped()).spawn().unwrap();

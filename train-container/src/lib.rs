@@ -147,6 +147,9 @@ fn set_up(settings: &Hyperparameters) -> Machine {
         ModelKind::Encoder => precision::kind(settings.precision, device),
         ModelKind::Rnn => Kind::Float,
     };
+    if kind == Kind::Half && !device.is_cuda() {
+        tracing::warn!("float16 is emulated on a CPU, a hundred times slower than float32: use precision=auto");
+    }
     Machine { device, threads, kind }
 }
 

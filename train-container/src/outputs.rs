@@ -55,28 +55,31 @@ pub(crate) struct Results<'a> {
 }
 
 impl Results<'_> {
-    /// Writes the reports, then the model, whose weights come last: where they are, all is there.
+    /// Writes the model, then the reports: what cannot be written of these costs no model.
     pub(crate) fn write(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
+        self.write_model(classifier)?;
         let report = self.report();
         let folder = &self.environment.output_data_dir;
         create(folder)?;
         let json = serde_json::to_string_pretty(&report)
             .map_err(|error| TrainError::System(format!("to write the report as JSON: {error}")))?;
-        write(&folder.join(files::METRICS), &(json + "\n"))?;
+        write(&folder.join(files::METRICS), (json + "\n").as_bytes())?;
         let circumstances = Circumstances {
             machine: self.machine.to_string(),
             encoder: self.environment.encoder.as_ref().map(|folder| folder.display().to_string()),
             best_epoch: self.trained.best.as_ref().map(|best| best.epoch),
             stopped: self.trained.stopped,
-            // A file that cannot be read is copied all the same; the model does not need it.
-            manifest: fs::read(self.environment.training.join(files::DATASET))
-                .ok()
-                .and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+            manifest: self.origin().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
         };
-        write(&folder.join(files::REPORT), &report::page(&report, &circumstances))?;
+        write(&folder.join(files::REPORT), report::page(&report, &circumstances).as_bytes())
+    }
 
+    /// Writes the model directory, the weights last: where they are, all is there.
+    fn write_model(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
         create(&self.environment.model_dir)?;
-        self.copy_provenance()?;
+        if let Some(bytes) = self.origin() {
+            write(&self.environment.model_dir.join(files::DATASET), &bytes)?;
+        }
         let scores = |test: &Evaluated| Scores {
             rows: test.confusion.total(),
             accuracy: test.confusion.accuracy(),
@@ -90,14 +93,14 @@ impl Results<'_> {
         classifier.write(&self.environment.model_dir, &provenance)
     }
 
-    /// Copies the note on the data's origin where the training channel brings one.
-    fn copy_provenance(&self) -> Result<(), TrainError> {
-        let (from, to) =
-            [&self.environment.training, &self.environment.model_dir].map(|f| f.join(files::DATASET)).into();
-        if from.is_file() {
-            fs::copy(&from, &to).map_err(|source| TrainError::Write { path: to, source })?;
-        }
-        Ok(())
+    /// The note on the data's origin, where the training channel brings one that can be read: no model needs it.
+    fn origin(&self) -> Option<Vec<u8>> {
+        let path = self.environment.training.join(files::DATASET);
+        let read = path.is_file().then(|| fs::read(&path))?;
+        let warn = |error: &std::io::Error| {
+            tracing::warn!("cannot read {}: {error}; the model goes without it", path.display());
+        };
+        read.inspect_err(warn).ok()
     }
 
     fn report(&self) -> TrainingReport {
@@ -129,6 +132,6 @@ fn create(folder: &Path) -> Result<(), TrainError> {
     fs::create_dir_all(folder).map_err(|source| TrainError::Write { path: folder.to_owned(), source })
 }
 
-fn write(path: &Path, text: &str) -> Result<(), TrainError> {
-    fs::write(path, text).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    fs::write(path, bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
 }

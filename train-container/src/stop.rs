@@ -26,7 +26,7 @@ impl Stop {
         let flag = stop.clone();
         let wait = move || {
             if signals.wait().is_ok() {
-                tracing::warn!("SIGTERM: stopping at the next step");
+                tracing::warn!("SIGTERM: stopping");
                 flag.request();
             }
         };

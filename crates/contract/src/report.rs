@@ -26,9 +26,11 @@ pub struct TrainingReport {
     /// What was measured while training; of a run that went on from a checkpoint, what came after it.
     #[serde(default)]
     pub profile: Profile,
-    /// On the validation split, with the weights that were kept.
+    /// On the validation split, with the weights that were kept; absent in JSON where the job was stopped first.
+    #[serde(default, skip_serializing_if = "Evaluation::is_missing")]
     pub validation: Evaluation,
-    /// On the test split, with the weights that were kept; asked once.
+    /// On the test split, with the weights that were kept; asked once; absent in JSON where the job was stopped first.
+    #[serde(default, skip_serializing_if = "Evaluation::is_missing")]
     pub test: Evaluation,
     /// Wall-clock seconds from start to the last evaluation.
     pub seconds: f64,
@@ -102,6 +104,14 @@ pub struct Evaluation {
     pub sources: Vec<SourceScores>,
     /// Which label was taken for which.
     pub confusion: ConfusionMatrix,
+}
+
+impl Evaluation {
+    /// Whether nothing was measured: the job was stopped first.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.rows == 0
+    }
 }
 
 /// How far probabilities can be trusted, before and after the logits are divided by the temperature.

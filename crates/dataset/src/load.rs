@@ -449,9 +449,12 @@ impl Found {
                 self.collect(&path)?;
             } else if name.starts_with('.') || passed_over.contains(&name.as_str()) {
                 continue;
+            } else if !path.is_file() {
+                // A pipe or a socket has no end that can be waited for.
+                continue;
             } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
                 self.tables.push(path);
-            } else if !name.starts_with('_') && path.is_file() {
+            } else if !name.starts_with('_') {
                 self.others.push(path);
             }
         }

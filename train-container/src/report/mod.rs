@@ -63,7 +63,7 @@ fn model_name(report: &TrainingReport) -> &'static str {
 /// The numbers that one looks for first, and what they mean in a sentence.
 fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
     let (split, name) = judged(report);
-    let tiles = [
+    let measured = [
         (percent(split.balanced_accuracy), format!("balanced accuracy, {name}")),
         (percent(split.accuracy), format!("accuracy, {name}")),
         (percent(split.macro_f1), format!("macro-F1, {name}")),
@@ -71,11 +71,12 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
         (percent(split.top5_accuracy), format!("among the first five, {name}")),
         (percent(split.calibration.calibrated_ece), format!("calibration error, {name}")),
         (split.rows.to_string(), format!("{name} rows in {} classes", split.classes.len())),
-        (duration(report.seconds), "from start to report".to_owned()),
     ];
+    let took = (duration(report.seconds), "from start to report".to_owned());
+    let tiles: Vec<_> = measured.into_iter().filter(|_| !split.is_missing()).chain([took]).collect();
     let mut html = unspsc_page::tiles(&tiles);
     html.push_str("<p class=\"lead\">");
-    if split.rows > 0 {
+    if !split.is_missing() {
         let hits = split.accuracy * split.rows as f64;
         let _ = write!(
             html,
@@ -95,8 +96,8 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
             ),
             None => write!(
                 html,
-                " <b>The job was stopped by SIGTERM before its first epoch was finished: the model is \
-                                  not fit for use.</b>"
+                " <b>The job was stopped by SIGTERM before its first epoch was finished: it can be \
+                                  served, and little is to be expected of it.</b>"
             ),
         };
     }
@@ -106,7 +107,7 @@ fn verdict(report: &TrainingReport, circumstances: &Circumstances) -> String {
 
 /// The split to judge by: test, or validation where the job was stopped before it looked at test.
 fn judged(report: &TrainingReport) -> (&Evaluation, &'static str) {
-    if report.test.rows > 0 { (&report.test, "test") } else { (&report.validation, "validation") }
+    if !report.test.is_missing() { (&report.test, "test") } else { (&report.validation, "validation") }
 }
 
 /// Loss and accuracy by epoch.

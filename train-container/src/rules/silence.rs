@@ -13,12 +13,14 @@ const START_MINUTES: f64 = 20.0;
 pub(super) struct StalledTraining {
     /// Seconds since the job began, when it was last heard of.
     heard: Option<f64>,
-    longest: f64,
+    /// The longest time between two signs of life.
+    longest: Option<f64>,
 }
 
 impl StalledTraining {
     fn hear(&mut self, at: f64) {
-        self.longest = self.longest.max(self.heard.map_or(0.0, |heard| at - heard));
+        let silent = self.heard.map(|heard| at - heard);
+        self.longest = self.longest.into_iter().chain(silent).reduce(f64::max);
         self.heard = Some(at);
     }
 }
@@ -44,10 +46,11 @@ impl Rule for StalledTraining {
     }
 
     fn standing(&self) -> Standing {
-        if self.heard.is_none() {
-            return Standing::NotEvaluated("no step was made".into());
-        }
-        Standing::Ok(format!("at most {:.1} s between two steps, {SILENCE_SECONDS:.0} s allowed", self.longest))
+        let Some(longest) = self.longest else {
+            let made = if self.heard.is_none() { "no step was made" } else { "one step was made" };
+            return Standing::NotEvaluated(made.into());
+        };
+        Standing::Ok(format!("at most {longest:.1} s between two steps, {SILENCE_SECONDS:.0} s allowed"))
     }
 }
 
@@ -88,7 +91,7 @@ impl Rule for SlowStart {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Event, issue_of, not_evaluated, ok_of};
+    use super::super::tests::{Event, issue_of, not_evaluated, not_evaluated_of, ok_of};
     use super::*;
 
     fn step(step: usize, at: f64) -> Event {
@@ -109,6 +112,7 @@ mod tests {
         let (at, evidence) = issue_of(StalledTraining::default(), [quiet, vec![sample(5602.0)]].concat());
         assert_eq!((at, evidence.as_str()), (2, "no step for 1801 s, more than 1800 s"));
         assert_eq!(not_evaluated(StalledTraining::default(), []), "no step was made");
+        assert_eq!(not_evaluated_of(StalledTraining::default(), vec![step(1, 9.0)]), "one step was made");
     }
 
     #[test]

@@ -123,13 +123,11 @@ impl<'a> Run<'a> {
 
     /// Goes to the end of the epoch under way; false where the job was asked to stop first.
     pub(super) fn epoch(&mut self) -> Result<bool, TrainError> {
-        let Task { stop, .. } = self.task;
         let left = self.steps - self.position.step;
         for rows in self.batches().into_iter().skip(self.position.batches).take(left) {
-            if stop.requested() {
+            if !self.step(&rows)? {
                 return Ok(false);
             }
-            self.step(&rows)?;
             if self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.due(false)) {
                 self.save()?;
             }
@@ -160,11 +158,12 @@ impl<'a> Run<'a> {
         shuffled(&self.lengths, self.task.settings.batch_size, &mut random)
     }
 
-    fn step(&mut self, rows: &[usize]) -> Result<(), TrainError> {
+    /// Does one step; false where the job was asked to stop first, and nothing has changed.
+    fn step(&mut self, rows: &[usize]) -> Result<bool, TrainError> {
         let started = Instant::now();
         let Position { epoch, step, .. } = self.position;
         let weight = self.task.criterion.weight(&self.task.texts.train.classes(rows));
-        let (loss_sum, gradients) = self.gradients(rows, weight)?;
+        let Some((loss_sum, gradients)) = self.gradients(rows, weight)? else { return Ok(false) };
         let learning_rate = self.schedule.rate(step);
         let scale = self.loss_scale.factor();
         let done = self.optimizer.step(&gradients, scale, learning_rate, Observer::measures(step + 1))?;
@@ -180,6 +179,8 @@ impl<'a> Run<'a> {
             let lengths: Vec<usize> = rows.iter().filter_map(|row| self.lengths.get(*row).copied()).collect();
             let facts = StepFacts { step: step + 1, loss, learning_rate, lengths: &lengths, seconds, done: &done };
             self.task.observer.step(&facts);
+            self.position.loss_sum += loss_sum;
+            self.position.weight_sum += weight;
         }
         if !is_finite && !is_skipped {
             return Err(TrainError::Diverged { epoch: epoch + 1, step: step + 1 });
@@ -187,16 +188,15 @@ impl<'a> Run<'a> {
         self.position.step += 1;
         self.position.batches += 1;
         self.position.rows += rows.len();
-        self.position.loss_sum += loss_sum;
-        self.position.weight_sum += weight;
         self.position.seconds += started.elapsed().as_secs_f64();
         self.progress.step(epoch + 1, rows.len(), loss);
-        Ok(())
+        Ok(true)
     }
 
     /// The loss summed over `rows`, and the gradients of its mean times the loss scale. What does not fit into the
-    /// device's memory at once goes through the network in smaller parts, from here on.
-    fn gradients(&mut self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
+    /// device's memory at once goes through the network in smaller parts, from here on. None where the job was asked to
+    /// stop, which is looked for before each part: a large batch takes minutes.
+    fn gradients(&mut self, rows: &[usize], weight: f64) -> Result<Option<(f64, Vec<Tensor>)>, TrainError> {
         loop {
             match self.try_gradients(rows, weight) {
                 Err(error @ TrainError::OutOfMemory(_)) if self.halve(rows) => {
@@ -207,13 +207,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<(f64, Vec<Tensor>), TrainError> {
-        let Task { classifier, texts, criterion, settings, .. } = self.task;
+    fn try_gradients(&self, rows: &[usize], weight: f64) -> Result<Option<(f64, Vec<Tensor>)>, TrainError> {
+        let Task { classifier, texts, criterion, settings, stop, .. } = self.task;
         let device = classifier.store().device();
         // Dropout follows from seed and step, so that a run that goes on drops what it would have dropped.
         tch::manual_seed(step_seed(settings.seed, self.position.step));
         let (mut loss_sum, mut sums) = (0.0, Vec::<Tensor>::new());
         for rows in passes(rows, &self.lengths, self.max_tokens) {
+            if stop.requested() {
+                return Ok(None);
+            }
             let leaves = classifier.logits(&texts.train.batch(rows, device)?, true)?; // [rows, leaves]
             let loss = criterion.leaf_sum(&leaves, &targets(&texts.train.leaves(rows), self.task.leaves, device)?)?;
             let gradients = self.optimizer.gradients(&loss.f_mul_scalar(self.loss_scale.factor() / weight)?)?;
@@ -225,7 +228,7 @@ impl<'a> Run<'a> {
                 sums.iter_mut().zip(&gradients).try_for_each(|(sum, gradient)| sum.f_add_(gradient).map(drop))?;
             }
         }
-        Ok((loss_sum, sums))
+        Ok(Some((loss_sum, sums)))
     }
 
     /// What is said about a step: the loss of the labels of `rows`, summed, which compares with that of validation.
