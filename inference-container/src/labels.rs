@@ -30,7 +30,8 @@ impl LabelSet {
         for (label, probability) in sums.iter().zip(probabilities) {
             totals[*label] += probability;
         }
-        totals
+        // Rounding may carry a sum past 1.
+        totals.into_iter().map(|total| total.min(1.0)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use http_body_util::channel::{Channel, Sender};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
@@ -72,7 +73,8 @@ impl Streaming {
         let (sender, body) = Channel::<Bytes, Cut>::new(1);
         let media = self.media;
         tokio::spawn(self.run(sender, bytes).in_current_span());
-        Ok(respond(media, Body::new(body)))
+        // A channel must not be asked again after its end, which compression does.
+        Ok(respond(media, Body::new(body.fuse())))
     }
 
     /// Answers the rest; ends early where the caller has left.

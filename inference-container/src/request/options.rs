@@ -58,12 +58,10 @@ impl AnswerOptions {
     }
 }
 
-/// A whole number from 1 to `most`.
+/// A whole number from 1 to `most`, which may be written as `3.0`.
 pub(super) fn read_top_k(value: &Value, most: usize) -> Result<usize, ApiError> {
-    let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-    number
-        .filter(|number| (1..=most).contains(number))
-        .ok_or_else(|| ApiError::InvalidRequest(format!("`top_k` must be a whole number from 1 to {most}")))
+    let number = value.as_f64().and_then(|number| (1..=most).find(|count| *count as f64 == number));
+    number.ok_or_else(|| ApiError::InvalidRequest(format!("`top_k` must be a whole number from 1 to {most}")))
 }
 
 fn read_level(value: &Value) -> Result<Level, ApiError> {
@@ -96,7 +94,7 @@ mod tests {
         let default = AnswerOptions::default_of(&LIMITS);
         assert_eq!(read(json!({})).unwrap(), default);
         assert_eq!((default.top_k, default.threshold, default.level), (DEFAULT_TOP_K, 0.5, None));
-        let asked = json!({"top_k": 3, "level": "Family", "threshold": 0, "logits": false, "embeddings": true});
+        let asked = json!({"top_k": 3.0, "level": "Family", "threshold": 0, "logits": false, "embeddings": true});
         let expected = AnswerOptions {
             top_k: 3,
             level: Some(Level::Family),
