@@ -3,6 +3,9 @@
 // Helpers of tests state what they expect, as tests do; the lint exempts only the tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "serve/page.rs"]
+mod page;
+
 #[path = "serve/overload.rs"]
 mod overload;
 

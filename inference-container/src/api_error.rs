@@ -136,11 +136,14 @@ impl IntoResponse for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn the_table() {
         let text = || String::from("x");
+        let mut codes = Vec::new();
         for (error, status, code, retry_after) in [
             (ApiError::MalformedJson(text()), 400, "malformed_json", None),
             (ApiError::InvalidRequest(text()), 400, "invalid_request", None),
@@ -167,6 +170,10 @@ mod tests {
             assert_eq!(error.row().0.as_u16(), status);
             assert_eq!((detail.code.as_str(), detail.retry_after), (code, retry_after));
             assert!(!detail.message.contains("secret"), "details of a fault are for the log");
+            codes.push(detail.code);
         }
+        codes.dedup();
+        let document: serde_json::Value = serde_json::from_str(include_str!("openapi.json")).unwrap();
+        assert_eq!(document["components"]["schemas"]["ErrorDetail"]["properties"]["code"]["enum"], json!(codes));
     }
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::api_error::ApiError;
 use crate::invocations::invoke;
 use crate::metrics;
+use crate::page;
 use crate::request::RequestLimits;
 use crate::service::Service;
 
@@ -38,6 +39,15 @@ const INVOCATIONS: &str = "/invocations";
 /// What is counted.
 const METRICS: &str = "/metrics";
 
+/// What all of this takes and gives.
+const OPENAPI: &str = "/openapi.json";
+
+/// A page to try it in.
+const PAGE: &str = "/";
+
+/// All that are counted and logged by name.
+const ROUTES: [&str; 6] = [PAGE, PING, EXECUTION_PARAMETERS, METRICS, OPENAPI, INVOCATIONS];
+
 /// SageMaker's limit for the first of the notes, and more than the 64 characters of the second.
 const MAX_NOTE_BYTES: usize = 1024;
 
@@ -54,7 +64,9 @@ pub(crate) fn app(service: Service, limits: RequestLimits, reachable: bool) -> R
         .route(PING, get(ping))
         .route(EXECUTION_PARAMETERS, get(execution_parameters))
         .route(INVOCATIONS, post(invocations));
-    let routes = if reachable { contract.route(METRICS, get(show_metrics)) } else { contract };
+    let open =
+        Router::new().route(METRICS, get(show_metrics)).route(OPENAPI, get(show_openapi)).route(PAGE, get(page::show));
+    let routes = if reachable { contract.merge(open) } else { contract };
     routes
         .fallback(async |uri: Uri| ApiError::NotFound(uri.path().to_owned()))
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method.to_string()))
@@ -74,6 +86,11 @@ async fn show_metrics(State(state): State<AppState>) -> Result<Response, ApiErro
     let text = state.service.metrics().text();
     let text = text.map_err(|error| ApiError::Internal(format!("the metrics cannot be written: {error}")))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+/// `GET /openapi.json`.
+async fn show_openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }
 
 /// `GET /execution-parameters`: what batch transform is told of us.
@@ -98,8 +115,7 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
     let notes: Vec<(HeaderName, HeaderValue)> = NOTES.into_iter().filter_map(note).collect();
     // Of a path that is none of ours, neither metrics nor log take anything.
     let path = request.uri().path();
-    let routes = [PING, EXECUTION_PARAMETERS, INVOCATIONS, METRICS];
-    let route = routes.into_iter().find(|route| *route == path).unwrap_or("other");
+    let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("other");
     let (request_id, started) = (Uuid::new_v4().to_string(), Instant::now());
     let span = tracing::error_span!("request", request_id);
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -135,6 +151,10 @@ mod format_tests;
 #[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod open_tests;
 
 #[cfg(test)]
 #[path = "overload_tests.rs"]

@@ -156,7 +156,7 @@ async fn every_refusal_has_the_same_body() {
     let service = fake(twelve, limits(8)).await;
     let long = format!(r#"{{"description": "{}"}}"#, "a".repeat(5000));
     for (method, path, body, status, code) in [
-        ("GET", "/", "", 404, "not_found"),
+        ("GET", "/nothing", "", 404, "not_found"),
         ("GET", "/invocations", "", 405, "method_not_allowed"),
         ("POST", "/ping", "", 405, "method_not_allowed"),
         ("POST", "/invocations", "", 400, "malformed_json"),

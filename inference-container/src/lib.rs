@@ -18,6 +18,7 @@ mod logging;
 mod media;
 mod metrics;
 mod options;
+mod page;
 mod queue;
 mod rate;
 mod records;

@@ -8,7 +8,7 @@ use std::fmt::{Display, Write as _};
 use html_escape::encode_double_quoted_attribute;
 
 /// The pages' style: two colour schemes, and rules that keep a figure on one sheet.
-const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = include_str!("style.css");
 
 /// `text` as it may stand in an element or in a quoted attribute.
 #[must_use]

@@ -1,0 +1,265 @@
+"use strict";
+
+// Whatever comes from a caller or from the server enters the page as text, never as markup.
+
+const LEVELS = ["segment", "family", "class", "commodity"];
+
+const MODES = {
+  text: {
+    prompt: "Description of a good or a service",
+    placeholder: "toner cartridge magenta",
+    rows: 3,
+    answer: describe,
+    examples: ["toner cartridge magenta", "monthly office cleaning service, two floors", "bolt hex M8 stainless A2",
+      "prepared entrees of pork, fish, game or poultry"],
+  },
+  statement: {
+    prompt: "Statement of goods and services",
+    placeholder: "Class 30: coffee, tea and cocoa; bread, excluding rolls",
+    rows: 6,
+    answer: profile,
+    examples: ["Edible sandwiches, coffee, tea, cocoa; bread, biscuits; cleaning services",
+      "Class 25: Clothing, namely, shirts, hats and shoes. Class 35: Advertising; retail services relating to clothing",
+      "Pharmaceutical preparations; disinfectants, other than for veterinary use; surgical instruments; "
+        + "all the aforesaid for use in hospitals"],
+  },
+};
+
+/** Longest text that the address holds: all browsers and most chats take such an address. */
+const MAX_ADDRESS = 8000;
+
+/** The level of the model's own labels, once an answer has said it. */
+let ownLevel;
+/** Ends the requests under way where others take their place. */
+let pending = new AbortController();
+
+const find = (id) => document.getElementById(id);
+const mode = () => find("form").elements.mode.value;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** An element with properties; children that are strings become text. */
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** What the server says, with the milliseconds that it took; ends early with `signal`. */
+async function ask(body, signal) {
+  const began = performance.now();
+  const response = await fetch("invocations", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Accept": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  const answer = await response.json();
+  if (!response.ok) {
+    throw Object.assign(new Error(answer.error.message), { code: answer.error.code, retry: answer.error.retry_after });
+  }
+  return { answer, milliseconds: performance.now() - began };
+}
+
+/** Levels above `level`. */
+const coarserThan = (level) => LEVELS.slice(0, Math.max(0, LEVELS.indexOf(level)));
+
+/** A description's labels, level by level. */
+async function describe(description, signal) {
+  const { answer: best, milliseconds } = await ask({ description, logits: false }, signal);
+  ownLevel ??= best.level;
+  const coarser = coarserThan(best.level).map((level) => ask({ description, level, logits: false }, signal));
+  const levels = [...(await Promise.all(coarser)).map(({ answer }) => answer), best];
+  const way = `Bold: where the most probable ${best.level} lies.`;
+  const badges = [
+    best.needs_review && "needs review",
+    best.truncated && "longer than the model reads: its end was not seen",
+  ].filter(Boolean);
+  const nodes = [
+    element("div", { className: "best" },
+      element("p", { className: "title" }, best.title ?? best.label),
+      element("p", {}, ...(best.title ? [element("code", {}, best.label), " · "] : []),
+        `probability ${percent(best.probability)}`),
+      ...badges.map((badge) => element("span", { className: "badge issue" }, badge))),
+    ...(levels.length > 1 ? [element("p", { className: "note" }, way)] : []),
+    ...levels.flatMap((answer) => levelBars(answer, best)),
+  ];
+  return { nodes, milliseconds, summary: `${best.title ?? best.label}, ${percent(best.probability)}` };
+}
+
+/** The most probable labels at one level; those that hold the best label of all stand out. */
+function levelBars(answer, best) {
+  const depth = 2 * (LEVELS.indexOf(answer.level) + 1);
+  const holdsBest = ({ label }) => label === best.label || (depth > 0 && best.label.startsWith(label.slice(0, depth)));
+  const bars = answer.top_k.map((candidate) =>
+    bar(candidate.probability, holdsBest(candidate) ? "on" : "", element("code", {}, candidate.label),
+      element("span", {}, candidate.title ?? "")));
+  const name = answer.level ? answer.level[0].toUpperCase() + answer.level.slice(1) : "Label";
+  return [element("h2", {}, name), element("ol", { className: "bars" }, ...bars)];
+}
+
+function bar(share, className, ...name) {
+  const fill = element("i", {});
+  fill.style.width = `${100 * share}%`;
+  const figure = element("span", { className: "percent" }, percent(share));
+  const line = element("div", { className: "name" }, ...name, figure);
+  const rail = element("div", { className: "bar", ariaHidden: "true" }, fill);
+  return element("li", { className }, line, rail);
+}
+
+/** A statement's goods by segment. Whether the model has finer labels is known from its first answer. */
+async function profile(statement, signal) {
+  const bySegment = () => (coarserThan(ownLevel).length > 0 ? { level: "segment" } : {});
+  const request = () => ask({ statement, top_k: 1, ...bySegment() }, signal);
+  let { answer, milliseconds } = await request();
+  if (ownLevel === undefined) {
+    ownLevel = answer.items.find((item) => item.level)?.level;
+    if (coarserThan(ownLevel).length > 0) {
+      ({ answer, milliseconds } = await request());
+    }
+  }
+  const { profile: { segments, needs_review: unsure, failed }, items, remarks } = answer;
+  const ranks = new Map(segments.flatMap((segment, rank) => segment.items.map((place) => [place, rank + 1])));
+  const nodes = [
+    element("h2", {}, "The statement"),
+    element("p", { className: "statement" }, ...markedStatement(statement, answer, ranks)),
+    element("p", { className: "note" }, "Numbers are those of the segments below; dashed needs review, "
+      + "! was not classified, struck out names no goods."),
+    element("h2", {}, "The mark's profile"),
+    element("ol", { className: "bars profile" },
+      ...segments.map((segment, place) => segmentBar(segment, place + 1, items))),
+    ...partList("Needs review", unsure.map((place) => itemLine(items[place]))),
+    ...partList("Not classified", failed.map((place) => itemLine(items[place]))),
+    ...partList("Names no goods", remarks.map(({ kind, text }) => `${kind}: ${text}`)),
+  ];
+  const counts = [plural(items.length, "item"), plural(segments.length, "segment")];
+  return { nodes, milliseconds, summary: counts.join(" in ") };
+}
+
+const hue = (rank) => (rank ? `hue-${Math.min(rank, 6)}` : "");
+
+/** The statement's text with its items and remarks marked; the server counts characters, as `Array.from` does. */
+function markedStatement(statement, { profile: { needs_review: unsure }, items, remarks }, ranks) {
+  const doubtful = new Set(unsure);
+  const characters = Array.from(statement);
+  const slice = (start, end) => characters.slice(start, end).join("");
+  const withRemarks = (start, end) => {
+    const nodes = [];
+    for (const remark of remarks.filter((remark) => remark.start < end && remark.end > start)) {
+      const from = Math.max(start, remark.start);
+      const to = Math.min(end, remark.end);
+      nodes.push(slice(start, from), element("s", { title: remark.kind }, slice(from, to)));
+      start = Math.max(start, to);
+    }
+    return [...nodes, slice(start, end)];
+  };
+  const nodes = [];
+  let end = 0;
+  items.forEach((item, place) => {
+    const rank = ranks.get(place);
+    const state = item.error ? "failed" : doubtful.has(place) ? "review" : "";
+    const mark = element("mark", { className: `${hue(rank)} ${state}`, title: itemLine(item) },
+      ...withRemarks(item.start, item.end), element("sup", {}, rank ? String(rank) : "!"));
+    nodes.push(...withRemarks(end, item.start), mark);
+    end = item.end;
+  });
+  return [...nodes, ...withRemarks(end, characters.length)];
+}
+
+/** An item with what it was taken for. */
+function itemLine(item) {
+  const result = item.error ? item.error.message : `${item.title ?? item.label}, ${percent(item.probability)}`;
+  return `${item.classified} → ${result}`;
+}
+
+function segmentBar(segment, rank, items) {
+  const row = bar(segment.share, hue(rank), element("span", { className: "rank" }, String(rank)),
+    element("span", {}, `${segment.title ?? ""} `, element("code", {}, segment.label)));
+  const lines = segment.items.map((place) =>
+    element("li", {}, `${items[place].classified} · ${percent(items[place].probability)}`));
+  row.append(element("details", {}, element("summary", {}, plural(lines.length, "item")),
+    element("ul", { className: "parts" }, ...lines)));
+  return row;
+}
+
+function partList(title, lines) {
+  const entries = lines.map((line) => element("li", {}, line));
+  return lines.length ? [element("h2", {}, title), element("ul", { className: "parts" }, ...entries)] : [];
+}
+
+/** Classifies what is in the field, and says so in the address. */
+async function classify() {
+  const [form, text] = [mode(), find("text").value];
+  pending.abort();
+  pending = new AbortController();
+  const { signal } = pending;
+  history.replaceState(null, "", `#${text.length > MAX_ADDRESS ? "" : new URLSearchParams({ [form]: text })}`);
+  find("error").hidden = true;
+  find("status").textContent = "Classifying …";
+  find("result").setAttribute("aria-busy", "true");
+  try {
+    const { nodes, milliseconds, summary } = await MODES[form].answer(text, signal);
+    if (signal.aborted) {
+      return;
+    }
+    find("result").replaceChildren(...nodes);
+    find("status").textContent = `${summary} · answered in ${milliseconds.toFixed(1)} ms, network included`;
+    find("result").hidden = false;
+  } catch (error) {
+    if (signal.aborted) {
+      return;
+    }
+    const again = error.retry ? ` Try again in ${error.retry} s.` : "";
+    find("error").textContent = `${error.message}${error.code ? ` (${error.code})` : ""}.${again}`;
+    find("error").hidden = false;
+    find("status").textContent = "";
+    find("result").hidden = true;
+  }
+  find("result").removeAttribute("aria-busy");
+}
+
+/** Shows the field and the examples of the mode that is chosen. */
+function showMode() {
+  const { prompt, placeholder, rows, examples } = MODES[mode()];
+  find("prompt").textContent = prompt;
+  Object.assign(find("text"), { placeholder, rows });
+  find("examples").replaceChildren(...examples.map((example) => {
+    const shown = example.length > 48 ? `${example.slice(0, 46)} …` : example;
+    const use = () => {
+      find("text").value = example;
+      classify();
+    };
+    return element("button", { type: "button", title: example, onclick: use }, shown);
+  }));
+}
+
+/** Classifies what the address holds: `#text=…` or `#statement=…`. */
+function openAddress() {
+  const [[form, text] = []] = new URLSearchParams(location.hash.slice(1));
+  const known = Object.hasOwn(MODES, form ?? "") && text;
+  if (known) {
+    find("form").elements.mode.value = form;
+    find("text").value = text;
+  }
+  showMode();
+  if (known) {
+    classify();
+  }
+}
+
+find("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  classify();
+});
+find("form").addEventListener("change", (event) => {
+  if (event.target.name === "mode") {
+    showMode();
+  }
+});
+find("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    find("form").requestSubmit();
+  }
+});
+addEventListener("hashchange", openAddress);
+openAddress();
