@@ -15,8 +15,8 @@ fn browser() -> Option<PathBuf> {
     let found = std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
     let found = found.into_iter().find(|file| file.is_file());
     if found.is_none() {
-        writeln!(std::io::stderr(), "skipped: the page was not opened, as there is no {}", BROWSERS.join(", "))
-            .unwrap();
+        let line = format!("skipped: the page was not opened, as there is no {}\n", BROWSERS.join(", "));
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
     found
 }
