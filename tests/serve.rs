@@ -8,6 +8,8 @@ mod page;
 
 #[path = "serve/overload.rs"]
 mod overload;
+#[path = "serve/robust.rs"]
+mod robust;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -7,8 +7,11 @@ mod answering;
 mod api_error;
 mod app;
 mod classifier;
+mod connections;
 mod deadline;
 mod encoding;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod health;
 mod inbox;
 mod incoming;
@@ -27,7 +30,7 @@ mod run;
 mod service;
 mod statement;
 mod stream;
-#[cfg(test)]
+#[cfg(any(fuzzing, test))]
 mod testing;
 mod worker;
 

@@ -1,12 +1,10 @@
 //! The life of the server: listen, load, serve, drain.
 
-use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -18,6 +16,7 @@ use crate::Options;
 use crate::api_error::ApiError;
 use crate::app::app;
 use crate::classifier::Classifier;
+use crate::connections;
 use crate::metrics::{Metrics, ModelLabels};
 use crate::worker;
 
@@ -88,15 +87,10 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     tracing::info!("listening on http://{address}");
 
     let (drain, draining) = oneshot::channel::<()>();
-    let listener = listener.tap_io(|stream| {
-        // Answers are small and sent at once. Where the option cannot be set, they are only a little later.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, app).with_graceful_shutdown(async { drop(draining.await) });
-    let mut server = pin!(server.into_future());
+    let mut server = pin!(connections::serve(listener, app, async { drop(draining.await) }));
     let failure = async { if let Ok(error) = failure.await { error } else { std::future::pending().await } };
     tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Server),
+        () = &mut server => return Ok(()),
         error = failure => return Err(error),
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -104,13 +98,10 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     tracing::info!("stopping: no further requests are taken, those in flight are answered");
     service.stop();
     drop(drain);
-    match tokio::time::timeout(DRAIN, server).await {
-        Ok(ended) => ended.map_err(ServeError::Server),
-        Err(_) => {
-            tracing::warn!("stopped with requests in flight after {} seconds", DRAIN.as_secs());
-            Ok(())
-        }
+    if tokio::time::timeout(DRAIN, server).await.is_err() {
+        tracing::warn!("stopped with requests in flight after {} seconds", DRAIN.as_secs());
     }
+    Ok(())
 }
 
 fn load(tree: &OptMl, threads: usize, metrics: &Metrics) -> Result<(Classifier, Engine), ServeError> {

@@ -5,8 +5,9 @@ use memchr::memchr;
 
 use crate::api_error::ApiError;
 
-/// Longest record, in bytes: far more than a model reads of a description, and little enough to hold in memory.
-const MAX_RECORD_BYTES: usize = 1 << 20;
+/// Longest record, in bytes: far more than a model reads of a description, and little enough to hold in memory. A
+/// fuzzer makes no longer ones.
+const MAX_RECORD_BYTES: usize = if cfg!(fuzzing) { 100 } else { 1 << 20 };
 
 /// UTF-8's mark at the beginning of a file, as Excel writes it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -20,8 +21,8 @@ pub(super) struct Splitter {
     quotes: Option<Quotes>,
     /// Whether the record under way is already too long and only its end is looked for.
     skipping: bool,
-    /// Whether no record was handed out yet.
-    first: bool,
+    /// Whether a byte order mark was looked for.
+    begun: bool,
     ended: bool,
 }
 
@@ -53,7 +54,7 @@ impl Splitter {
     /// For the rows of CSV, or for lines.
     pub(super) fn new(csv: bool) -> Self {
         let quotes = csv.then_some(Quotes::FieldStart);
-        Self { buffer: BytesMut::new(), scanned: 0, quotes, skipping: false, first: true, ended: false }
+        Self { buffer: BytesMut::new(), scanned: 0, quotes, skipping: false, begun: false, ended: false }
     }
 
     pub(super) fn push(&mut self, chunk: &Bytes) {
@@ -67,8 +68,10 @@ impl Splitter {
 
     /// The next record without its line end; none until more has arrived.
     pub(super) fn next(&mut self) -> Option<Result<Bytes, ApiError>> {
+        if !self.begin() {
+            return None;
+        }
         let Some(length) = self.find_end() else {
-            self.bound();
             let last = self.ended && (!self.buffer.is_empty() || self.skipping);
             return last.then(|| self.take(self.buffer.len()));
         };
@@ -77,32 +80,48 @@ impl Splitter {
         Some(record)
     }
 
-    /// Bytes up to the line end.
-    fn find_end(&mut self) -> Option<usize> {
-        let unread = &self.buffer[self.scanned..];
-        let found = match &mut self.quotes {
-            None => memchr(b'\n', unread),
-            Some(quotes) => unread.iter().position(|byte| match quotes.after(*byte) {
-                Some(next) => {
-                    *quotes = next;
-                    false
-                }
-                None => true,
-            }),
-        };
-        let end = found.map(|place| self.scanned + place);
-        self.scanned = end.unwrap_or(self.buffer.len());
-        end
+    /// Drops the byte order mark, once enough has arrived to know whether there is one. False before that.
+    fn begin(&mut self) -> bool {
+        if !self.begun {
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.buffer.advance(BYTE_ORDER_MARK.len());
+            } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return false;
+            }
+            self.begun = true;
+        }
+        true
     }
 
-    /// Gives up a record that is too long, and with it a quotation mark that may have been opened by mistake: the next
-    /// record begins at the next line.
-    fn bound(&mut self) {
-        if self.skipping || self.buffer.len() > MAX_RECORD_BYTES {
+    /// Bytes up to the line end. A record that is too long is given up at the same byte however it arrives, and with it
+    /// a quotation mark that may have been opened by mistake: the next record begins at the next line.
+    fn find_end(&mut self) -> Option<usize> {
+        loop {
+            let within = if self.skipping { usize::MAX } else { MAX_RECORD_BYTES + 1 }.min(self.buffer.len());
+            let unread = &self.buffer[self.scanned..within];
+            let found = match &mut self.quotes {
+                Some(quotes) if !self.skipping => unread.iter().position(|byte| match quotes.after(*byte) {
+                    Some(next) => {
+                        *quotes = next;
+                        false
+                    }
+                    None => true,
+                }),
+                _ => memchr(b'\n', unread),
+            };
+            if let Some(place) = found {
+                return Some(self.scanned + place);
+            }
+            self.scanned = within;
+            if !self.skipping && within <= MAX_RECORD_BYTES {
+                return None;
+            }
             self.skipping = true;
-            self.buffer.clear();
+            self.buffer.advance(within);
             self.scanned = 0;
-            self.quotes = self.quotes.map(|_| Quotes::Plain);
+            if self.buffer.is_empty() {
+                return None;
+            }
         }
     }
 
@@ -110,10 +129,7 @@ impl Splitter {
         let mut record = self.buffer.split_to(length).freeze();
         self.scanned = 0;
         self.quotes = self.quotes.map(|_| Quotes::FieldStart);
-        if std::mem::take(&mut self.first) && record.starts_with(BYTE_ORDER_MARK) {
-            record.advance(BYTE_ORDER_MARK.len());
-        }
-        if std::mem::take(&mut self.skipping) || record.len() > MAX_RECORD_BYTES {
+        if std::mem::take(&mut self.skipping) {
             return Err(ApiError::RecordTooLong(MAX_RECORD_BYTES));
         }
         if record.ends_with(b"\r") {
@@ -144,6 +160,40 @@ mod tests {
             assert_eq!(splitter.next(), None);
             splitter.end();
             assert_eq!((splitter.next(), splitter.next()), (Some(Ok("b".into())), None));
+        }
+    }
+
+    /// The records of a body that arrives in chunks of `size` bytes, with `None` for one that is too long.
+    fn records(csv: bool, body: &[u8], size: usize) -> Vec<Option<Bytes>> {
+        let mut splitter = Splitter::new(csv);
+        let mut all = Vec::new();
+        for chunk in body.chunks(size) {
+            splitter.push(&Bytes::copy_from_slice(chunk));
+            all.extend(std::iter::from_fn(|| splitter.next()));
+        }
+        splitter.end();
+        all.extend(std::iter::from_fn(|| splitter.next()));
+        all.into_iter().map(Result::ok).collect()
+    }
+
+    #[test]
+    fn how_a_body_is_cut_does_not_decide_where_a_record_too_long_ends() {
+        let long = "x".repeat(MAX_RECORD_BYTES);
+        let open = format!("\"a\n{long},\"\nb\n\"c\n\"\n");
+        for size in [1, 1000, MAX_RECORD_BYTES, open.len()] {
+            let found = records(true, open.as_bytes(), size);
+            assert_eq!(found, [None, Some("b".into()), Some("\"c\n\"".into())], "{size}");
+            let found = records(false, format!("{long}\n{long}x\n").as_bytes(), size);
+            assert_eq!(found, [Some(Bytes::from(long.clone())), None], "{size}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_however_it_arrives() {
+        for size in [1, 2, 100] {
+            assert_eq!(records(true, b"\xef\xbb\xbf\"a\nb\"\nc", size), [Some("\"a\nb\"".into()), Some("c".into())]);
+            assert_eq!(records(false, b"\xef\xbb\xbf", size), []);
+            assert_eq!(records(false, b"\xef\xbb", size), [Some(Bytes::from_static(b"\xef\xbb"))]);
         }
     }
 

@@ -1,0 +1,169 @@
+//! What is read from the network, for a fuzzer, and what must hold of it whatever is sent. `scripts/fuzz` looks for
+//! inputs, guided by coverage; those that it kept are tried again as a test.
+
+// A fuzzer's complaint is a panic.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use unspsc_artifact::{Artifact, TextEncoder};
+use unspsc_contract::invocation::Outcome;
+
+use crate::api_error::ApiError;
+use crate::classifier::Classifier;
+use crate::media::{ContentType, negotiate};
+use crate::records::{Record, Records};
+use crate::request::document::Place;
+use crate::request::{AnswerOptions, Document, Shape};
+use crate::statement::Statement;
+use crate::testing::LIMITS;
+
+/// Reads one input, and panics where that goes wrong.
+pub type Target = fn(&[u8]);
+
+/// Every parser by its name.
+pub const TARGETS: [(&str, Target); 5] =
+    [("document", document), ("records", records), ("media", media), ("statement", statement), ("tokens", tokens)];
+
+/// A JSON body, or a line of JSON Lines.
+fn document(json: &[u8]) {
+    for place in [Place::Body, Place::Line] {
+        match Document::parse(json, place, AnswerOptions::default_of(&LIMITS), &LIMITS) {
+            Ok(Document { items, shape, .. }) => {
+                // A statement may hold nothing but remarks.
+                assert!(!items.is_empty() || matches!(shape, Shape::Statement(_)));
+                items.iter().filter_map(|item| item.as_ref().err()).for_each(is_the_callers);
+            }
+            Err(error) => is_the_callers(&error),
+        }
+    }
+}
+
+/// A body of records: the first byte says of which kind, the second how it is cut into chunks.
+fn records(bytes: &[u8]) {
+    let [kind, seed, body @ ..] = bytes else { return };
+    let kind = [ContentType::JsonLines, ContentType::Csv, ContentType::Plain][usize::from(*kind) % 3];
+    let whole = arriving(kind, [body].into_iter());
+    let mut rest = body;
+    let mut size = usize::from(*seed);
+    let cut = std::iter::from_fn(|| {
+        size = (size * 5 + 3) % 31;
+        let chunk;
+        (chunk, rest) = rest.split_at(rest.len().min(size));
+        (!chunk.is_empty() || !rest.is_empty()).then_some(chunk)
+    });
+    assert_eq!(arriving(kind, cut), whole, "the answer depends on where the body is cut");
+    whole.iter().filter_map(|record| record.as_ref().err()).for_each(is_the_callers);
+    if kind != ContentType::Csv {
+        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let lines = text.split_inclusive(|byte| *byte == b'\n').count();
+        assert_eq!(whole.len(), lines, "every line has its answer");
+    }
+}
+
+/// The records of a body that arrives in `chunks`.
+fn arriving<'b>(kind: ContentType, chunks: impl Iterator<Item = &'b [u8]>) -> Vec<Record> {
+    let mut records = Records::of(kind, AnswerOptions::default_of(&LIMITS), LIMITS).unwrap();
+    let mut all = Vec::new();
+    let mut take = |records: &mut Records| {
+        let pieces = std::iter::from_fn(|| Some(records.piece()).filter(|piece| !piece.is_empty()));
+        all.extend(pieces.flatten());
+    };
+    for chunk in chunks {
+        records.push(&Bytes::copy_from_slice(chunk));
+        take(&mut records);
+    }
+    records.end();
+    take(&mut records);
+    all
+}
+
+/// Content-Type in the first line, Accept in the rest.
+fn media(bytes: &[u8]) {
+    let (kind, accept) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
+    let header = |name, value: &[u8]| Some((name, HeaderValue::from_bytes(value.trim_ascii()).ok()?));
+    let headers = [header(header::CONTENT_TYPE, kind), header(header::ACCEPT, accept)];
+    let headers: HeaderMap = headers.into_iter().flatten().collect();
+    let answer = ContentType::of(&headers).and_then(|kind| negotiate(&headers, kind, None));
+    match answer.and_then(|(_, fields)| AnswerOptions::default_of(&LIMITS).with(fields, &LIMITS)) {
+        Ok(options) => assert!((1..=LIMITS.max_top_k).contains(&options.top_k) && options.threshold <= 1.0),
+        Err(error) => is_the_callers(&error),
+    }
+}
+
+/// A trade mark's statement.
+fn statement(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let Ok(statement) = Statement::parse(text.clone()) else { return };
+    let outcomes = statement.items.iter().map(|_| Outcome::Error(ApiError::EmptyDescription.body(None)));
+    let answer = statement.answer(outcomes.collect());
+    let characters: Vec<char> = text.chars().collect();
+    let mut behind = 0;
+    for item in answer.items {
+        let place = item.place;
+        assert!(behind <= place.start && place.start < place.end, "items are in order and do not overlap");
+        behind = place.end;
+        assert_eq!(characters[place.start..place.end].iter().collect::<String>(), item.text);
+        assert!(!item.classified.trim().is_empty() && item.nice_class.is_none_or(|class| (1..=45).contains(&class)));
+    }
+    let mut before = 0;
+    for remark in answer.remarks {
+        assert!(before <= remark.place.start && remark.place.start < remark.place.end, "remarks are in order");
+        before = remark.place.start;
+        assert_eq!(characters[remark.place.start..remark.place.end].iter().collect::<String>(), remark.text);
+    }
+}
+
+/// The golden model's tokenizer, without cleaning and with it.
+static CLASSIFIERS: LazyLock<[Classifier; 2]> = LazyLock::new(|| {
+    [false, true].map(|cleans| {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert");
+        let mut artifact = Artifact::load(&directory).unwrap();
+        artifact.metadata.cleaning_version = cleans.then_some(1);
+        artifact.text = TextEncoder::load(&directory, &artifact.config, MAX_TOKENS, cleans).unwrap();
+        Classifier::new(artifact)
+    })
+});
+
+/// Few, so that a short text is cut as well.
+const MAX_TOKENS: usize = 16;
+
+/// A description.
+fn tokens(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for classifier in &*CLASSIFIERS {
+        match classifier.tokens(&text) {
+            // The two that stand around each text are always there.
+            Ok(tokens) => assert!((2..=MAX_TOKENS).contains(&tokens.ids.len())),
+            Err(error) => assert_eq!(error, ApiError::EmptyDescription),
+        }
+    }
+}
+
+/// Nothing that is sent is a fault of ours.
+fn is_the_callers(error: &ApiError) {
+    assert!(!matches!(error, ApiError::Internal(_) | ApiError::ModelFailure), "{error:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn every_input_that_the_fuzzer_kept_is_read() {
+        for (name, target) in TARGETS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(name);
+            let files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+            assert!(files.len() > 10, "{name}: {} inputs are not what was kept", files.len());
+            for file in files {
+                let read = std::panic::catch_unwind(|| target(&fs::read(&file).unwrap()));
+                assert!(read.is_ok(), "{} fails", file.display());
+            }
+        }
+    }
+}
