@@ -75,7 +75,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether brackets are those by which the USPTO deletes goods: at the beginning of an item, or with the separator
-    /// in them. Other brackets explain the words before them, as in the Nice Classification: "lifts [elevators]".
+    /// in them. Other brackets explain the words before them, as in the Nice Classification: `lifts [elevators]`.
     fn is_deletion(&self, clause: &[Token], token: &Token) -> bool {
         let inner = token.inner(self.text);
         let separates =
