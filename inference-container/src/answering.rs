@@ -9,7 +9,7 @@ use unspsc_contract::invocation::{Outcome, Prediction, Score, Scores, StatementR
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
 use crate::deadline::Deadline;
-use crate::inbox::Row;
+use crate::inbox::{self, Row};
 use crate::metrics::Stage;
 use crate::records::Record;
 use crate::request::{AnswerOptions, Document, Item, Ranking, Scoring, Shape};
@@ -30,9 +30,6 @@ pub(crate) enum Answer {
 
 /// What became of one record.
 pub(crate) type Answered = Result<Answer, ApiError>;
-
-/// A text that the model has answered, or why not.
-type RowOf = Result<Row, ApiError>;
 
 /// Answers the records that `read` gives, in order, by `deadline`. What is wrong with one of them, or with one of its
 /// texts, stands in its place.
@@ -106,7 +103,7 @@ impl Prepared {
 
 impl PreparedRecord {
     /// Takes as many of `rows` as this record has texts.
-    fn answer(self, classifier: &Classifier, rows: &mut IntoIter<RowOf>) -> Answered {
+    fn answer(self, classifier: &Classifier, rows: &mut IntoIter<inbox::Answer>) -> Answered {
         let Self { items, shape, options } = self;
         let rows = items.into_iter().map(|item| -> Result<(Row, bool), ApiError> {
             let truncated = item?;

@@ -117,7 +117,12 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let temperature = trained.temperature();
     let test = evaluate(task, &texts.test, Temperature::Given(temperature))?;
     trained.stopped |= test.is_none();
-    log_test(test.as_ref(), temperature);
+    if trained.best.is_some() {
+        tracing::info!(
+            "temperature {temperature:.4}, fitted on validation, divides the logits when the model is served"
+        );
+    }
+    log_test(test.as_ref());
 
     // Results.
     let labels: Vec<Label> = data.labels.iter().chain(&data.unseen).cloned().collect();
@@ -164,8 +169,7 @@ fn class_sizes(texts: &texts::Texts, classes: usize) -> Vec<usize> {
     sizes
 }
 
-fn log_test(test: Option<&Evaluated>, temperature: f64) {
-    tracing::info!("temperature {temperature:.4}, fitted on validation, divides the logits when the model is served");
+fn log_test(test: Option<&Evaluated>) {
     let Some(test) = test else { return tracing::warn!("stopped: the test split was not looked at") };
     let line = metrics::line(&[
         (metrics::TEST_LOSS, test.loss),
