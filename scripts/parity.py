@@ -161,7 +161,8 @@ def serve_answers(directory, labels):
     """Probabilities by label as the real `serve` answers them; an error body where it refuses a text."""
     with tempfile.TemporaryDirectory() as base:
         (Path(base) / "model").symlink_to(directory.resolve())
-        command = [BINARIES / "serve", "serve", "--base-dir", base, "--host", "127.0.0.1", "--port", "0"]
+        command = [BINARIES / "serve", "serve", "--base-dir", base, "--host", "127.0.0.1", "--port", "0",
+                   "--precision", "float32"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
             address = None

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use unspsc_artifact::{Artifact, TokenIds, Weights};
 use unspsc_contract::{Pooling, files};
-use unspsc_engine::Engine;
+use unspsc_engine::{Engine, Precision};
 
 /// The project's promise for float32.
 const TOLERANCE: f64 = 1e-4;
+
+const MODELS: [(&str, Pooling); 3] = [("bert", Pooling::Cls), ("bert", Pooling::Mean), ("distilbert", Pooling::Cls)];
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
@@ -24,12 +26,12 @@ fn texts() -> Vec<String> {
 }
 
 /// The model in `tests/golden/NAME` with its engine.
-fn load(name: &str, pooling: Pooling, threads: usize) -> (Artifact, Engine) {
+fn load(name: &str, pooling: Pooling, precision: Precision, threads: usize) -> (Artifact, Engine) {
     let directory = golden().join(name);
     let mut artifact = Artifact::load(&directory).unwrap();
     artifact.metadata.pooling = pooling;
     let weights = Weights::read(&directory.join(files::WEIGHTS)).unwrap();
-    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, threads).unwrap();
+    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads).unwrap();
     (artifact, engine)
 }
 
@@ -50,7 +52,7 @@ fn agrees_with_transformers() {
         ("bert", Pooling::Mean, "bert-mean.json"),
         ("distilbert", Pooling::Cls, "distilbert-cls.json"),
     ] {
-        let (artifact, mut engine) = load(model, pooling, 2);
+        let (artifact, mut engine) = load(model, pooling, Precision::Float32, 2);
         let cases: Value = serde_json::from_slice(&std::fs::read(golden().join(file)).unwrap()).unwrap();
         let cases = cases.as_array().unwrap();
         assert!(cases.len() >= 100 && cases.len() == texts.len(), "{file}");
@@ -73,36 +75,64 @@ fn agrees_with_transformers() {
     }
 }
 
+/// What precision costs on real texts is measured on a trained model by the example `agreement`; these models are so
+/// small that rounding hardly averages out.
+#[test]
+fn whole_numbers_nearly_agree_with_float32() {
+    let texts = texts();
+    for (model, pooling) in MODELS {
+        let (artifact, mut exact) = load(model, pooling, Precision::Float32, 2);
+        let tokens: Vec<TokenIds> = texts.iter().map(|text| artifact.text.encode(text).unwrap()).collect();
+        let expected = exact.classify(&tokens).unwrap();
+        let logits: Vec<f64> = expected.rows().flatten().map(|logit| f64::from(*logit)).collect();
+        let spread = logits.iter().copied().fold(0.0, f64::max) - logits.iter().copied().fold(0.0, f64::min);
+        for precision in [Precision::Int16, Precision::Int8] {
+            let (_, mut quantised) = load(model, pooling, precision, 2);
+            let got = quantised.classify(&tokens).unwrap();
+            assert_ne!(got, expected, "{model}: {precision} is not used");
+            let got: Vec<f32> = got.rows().flatten().copied().collect();
+            let share = largest_difference(&got, &logits) / spread;
+            let allowed = if quantised.precision() == Precision::Int8 { 0.04 } else { 0.002 };
+            assert!(share < allowed, "{model} in {precision}: logits differ by {share} of their spread");
+        }
+    }
+}
+
 #[test]
 fn a_batch_gives_the_answers_of_its_texts() {
     let texts = texts();
-    for (model, pooling) in [("bert", Pooling::Cls), ("bert", Pooling::Mean), ("distilbert", Pooling::Cls)] {
-        let (artifact, mut engine) = load(model, pooling, 2);
+    for ((model, pooling), precision) in
+        MODELS.into_iter().flat_map(|model| Precision::ALL.map(|precision| (model, precision)))
+    {
+        let (artifact, mut engine) = load(model, pooling, precision, 2);
         let tokens: Vec<TokenIds> = texts.iter().map(|text| artifact.text.encode(text).unwrap()).collect();
         let together = engine.classify(&tokens).unwrap();
         assert_eq!(together.rows().len(), texts.len());
         for (row, tokens) in together.rows().zip(&tokens) {
             let alone = engine.classify(std::slice::from_ref(tokens)).unwrap();
             let alone: Vec<f64> = alone.rows().flatten().map(|logit| f64::from(*logit)).collect();
-            assert!(largest_difference(row, &alone) < 1e-5, "{model}");
+            assert!(largest_difference(row, &alone) < 1e-5, "{model} in {precision}");
         }
     }
 }
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let (artifact, mut one) = load("bert", Pooling::Mean, 1);
-    let (_, mut three) = load("bert", Pooling::Mean, 3);
-    let tokens: Vec<TokenIds> =
-        (0..200).map(|n| artifact.text.encode(&format!("steel bolt {n} zinc plated")).unwrap()).collect();
-    let expected: Vec<f64> = one.classify(&tokens).unwrap().rows().flatten().map(|logit| f64::from(*logit)).collect();
-    let got: Vec<f32> = three.classify(&tokens).unwrap().rows().flatten().copied().collect();
-    assert!(largest_difference(&got, &expected) < 1e-5);
+    for precision in Precision::ALL {
+        let (artifact, mut one) = load("bert", Pooling::Mean, precision, 1);
+        let (_, mut three) = load("bert", Pooling::Mean, precision, 3);
+        let tokens: Vec<TokenIds> =
+            (0..200).map(|n| artifact.text.encode(&format!("steel bolt {n} zinc plated")).unwrap()).collect();
+        let expected = one.classify(&tokens).unwrap();
+        let expected: Vec<f64> = expected.rows().flatten().map(|logit| f64::from(*logit)).collect();
+        let got: Vec<f32> = three.classify(&tokens).unwrap().rows().flatten().copied().collect();
+        assert!(largest_difference(&got, &expected) < 1e-5, "{precision}");
+    }
 }
 
 #[test]
 fn what_cannot_be_classified_is_an_error_and_leaves_the_engine_usable() {
-    let (artifact, mut engine) = load("distilbert", Pooling::Cls, 1);
+    let (artifact, mut engine) = load("distilbert", Pooling::Cls, Precision::Int16, 1);
     let text = |ids: Vec<u32>| TokenIds { ids, truncated: false };
     assert_eq!(engine.classify(&[]).unwrap().rows().len(), 0);
     for (ids, message) in
@@ -123,7 +153,9 @@ fn a_tensor_that_does_not_fit_is_named() {
     let failure = |change: fn(&mut Artifact)| {
         let mut artifact = Artifact::load(&directory).unwrap();
         change(&mut artifact);
-        Engine::load(&artifact.config, &artifact.metadata, &weights, 1).err().map(|error| error.to_string())
+        Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Float32, 1)
+            .err()
+            .map(|error| error.to_string())
     };
     assert_eq!(failure(|_| ()), None);
     let layers = failure(|artifact| artifact.config.layers += 1).unwrap();

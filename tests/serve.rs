@@ -296,7 +296,7 @@ async fn probabilities_are_those_of_transformers() {
         if let Some(temperature) = temperature {
             fs::write(base.path().join("model/unspsc.json"), metadata(temperature)).unwrap();
         }
-        let server = Server::start(base.path());
+        let server = Server::start_with(serve(base.path()).args(["--precision", "float32"]));
         server.ready().await;
         let (status, answer) = server.invoke(json!({"instances": texts, "top_k": 12})).await;
         assert_eq!(status, 200);

@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 use unspsc_artifact::{Artifact, TokenIds, Weights};
 use unspsc_contract::files;
 use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction};
-use unspsc_engine::{Engine, EngineError, Logits};
+use unspsc_engine::{Engine, EngineError, Logits, Precision};
 
 use super::*;
 use crate::classifier::Classifier;
@@ -71,7 +71,7 @@ pub(super) async fn real() -> Service {
     let load = || {
         let artifact = Artifact::load(&directory())?;
         let weights = Weights::read(&directory().join(files::WEIGHTS))?;
-        let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, 1)?;
+        let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Int16, 1)?;
         Ok((Classifier::new(artifact), engine))
     };
     let (service, failure) = start(load, limits(8));

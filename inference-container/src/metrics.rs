@@ -57,6 +57,7 @@ pub(crate) struct ModelLabels {
     pub(crate) architecture: String,
     pub(crate) level: &'static str,
     pub(crate) labels: u64,
+    pub(crate) precision: String,
     pub(crate) instructions: String,
     pub(crate) version: &'static str,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use unspsc_contract::OptMl;
 use unspsc_contract::invocation::{BatchStrategy, DEFAULT_REVIEW_THRESHOLD, ExecutionParameters};
+use unspsc_engine::Precision;
 
 use crate::media::Media;
 use crate::queue::QueueLimits;
@@ -60,6 +61,11 @@ pub struct Options {
     /// Threads that compute [default: one for each processor]
     #[arg(long, env = "UNSPSC_THREADS")]
     pub threads: Option<NonZeroUsize>,
+
+    /// Arithmetic of the model's dense layers: float32 as trained, int16 faster and as good, int8 where the processor
+    /// has VNNI faster again and less exact
+    #[arg(long, env = "UNSPSC_PRECISION", default_value_t = Precision::Int16)]
+    pub precision: Precision,
 
     /// Longest request body, decompressed [default: 25 MiB; in batch transform its payload limit]
     #[arg(long, env = "UNSPSC_MAX_BODY_BYTES")]
@@ -214,6 +220,7 @@ mod tests {
             ("--default-accept", "text/html"),
             ("--max-payload-in-mb", "101"),
             ("--batch-strategy", "ALL"),
+            ("--precision", "int4"),
         ] {
             assert!(Options::try_parse_from(["serve", option, value]).is_err(), "{option} {value}");
         }

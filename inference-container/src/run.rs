@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use unspsc_artifact::{Artifact, ArtifactError, Weights};
 use unspsc_contract::{OptMl, files};
-use unspsc_engine::{Engine, EngineError};
+use unspsc_engine::{Engine, EngineError, Precision};
 
 use crate::Options;
 use crate::api_error::ApiError;
@@ -78,10 +78,10 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     let mut terminated = signal(SignalKind::terminate()).map_err(ServeError::Server)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(ServeError::Server)?;
 
-    let (base, threads) = (options.base_dir.clone(), options.threads());
+    let (base, precision, threads) = (options.base_dir.clone(), options.precision, options.threads());
     let metrics = Arc::new(Metrics::new());
     let counting = Arc::clone(&metrics);
-    let load = move || load(&OptMl::new(base), threads, &counting);
+    let load = move || load(&OptMl::new(base), precision, threads, &counting);
     let (service, failure) = worker::start(load, options.service_limits(), metrics)?;
     let app = app(service.clone(), options.request_limits(), options.is_reachable());
     tracing::info!("listening on http://{address}");
@@ -104,16 +104,22 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn load(tree: &OptMl, threads: usize, metrics: &Metrics) -> Result<(Classifier, Engine), ServeError> {
+fn load(
+    tree: &OptMl,
+    precision: Precision,
+    threads: usize,
+    metrics: &Metrics,
+) -> Result<(Classifier, Engine), ServeError> {
     let started = Instant::now();
     let directory = tree.model();
     let artifact = Artifact::load(&directory)?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
-    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, threads)?;
+    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads)?;
     let model = ModelLabels {
         architecture: format!("{:?}", artifact.config.architecture),
         level: artifact.metadata.level.map_or("unknown", |level| level.as_str()),
         labels: artifact.metadata.label_names(&artifact.config).len() as u64,
+        precision: engine.precision().to_string(),
         instructions: engine.instruction_set().to_string(),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -124,6 +130,7 @@ fn load(tree: &OptMl, threads: usize, metrics: &Metrics) -> Result<(Classifier, 
         labels = model.labels,
         // `level` is the line's own.
         label_level = model.level,
+        precision = model.precision,
         instructions = model.instructions,
         threads,
         load_ms = started.elapsed().as_millis(),

@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use serde_json::json;
 use unspsc_artifact::{Artifact, Weights};
 use unspsc_contract::files;
-use unspsc_engine::Engine;
+use unspsc_engine::{Engine, Precision};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: logits MODEL_DIR < texts > answers")?);
     let artifact = Artifact::load(&directory)?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let threads = std::thread::available_parallelism()?.get();
-    let mut engine = Engine::load(&artifact.config, &artifact.metadata, &weights, threads)?;
+    let mut engine = Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Float32, threads)?;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let text: String = serde_json::from_str(&line?)?;

@@ -7,8 +7,9 @@ use unspsc_contract::Pooling;
 use crate::batch::Batch;
 use crate::encoder::{Buffers, Encoder};
 use crate::head::{Head, mean_pool};
+use crate::kernels::integer::{Format, IntegerKernel};
 use crate::loader::Loader;
-use crate::{EngineError, InstructionSet};
+use crate::{EngineError, InstructionSet, Precision};
 
 /// The logits of a batch, and the vectors that they were computed from.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +54,15 @@ pub struct Engine {
     pooling: Pooling,
     vocabulary: usize,
     positions: usize,
+    /// What the encoder's dense layers are computed with; in float32 where there is none.
+    kernel: Option<IntegerKernel>,
     buffers: Buffers,
     pool: ThreadPool,
 }
 
 impl Engine {
-    /// Builds the classifier that `config` and `metadata` describe from `weights`, computing on `threads` threads.
+    /// Builds the classifier that `config` and `metadata` describe from `weights`, computing in `precision` on
+    /// `threads` threads.
     ///
     /// # Errors
     /// Names the tensor that is missing or does not fit.
@@ -66,18 +70,26 @@ impl Engine {
         config: &ModelConfig,
         metadata: &Metadata,
         weights: &Weights,
+        precision: Precision,
         threads: usize,
     ) -> Result<Self, EngineError> {
-        let loader = Loader::new(config, weights);
+        let kernel = match precision {
+            Precision::Float32 => None,
+            Precision::Int16 => Some(IntegerKernel::fastest_of_words()),
+            Precision::Int8 => Some(IntegerKernel::fastest()),
+        };
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("engine-{index}"));
+        let pool = pool.build().map_err(|source| EngineError::Threads { threads, source })?;
+        let loader = Loader::new(config, weights, kernel);
         Ok(Self {
-            encoder: Encoder::load(&loader, config)?,
+            encoder: pool.install(|| Encoder::load(&loader, config))?,
             head: Head::load(&loader, config, metadata)?,
             pooling: metadata.pooling,
             vocabulary: config.vocab_size,
             positions: config.max_positions,
+            kernel,
             buffers: Buffers::default(),
-            pool: pool.build().map_err(|source| EngineError::Threads { threads, source })?,
+            pool,
         })
     }
 
@@ -119,7 +131,18 @@ impl Engine {
     /// The instructions that are used on this processor.
     #[must_use]
     pub fn instruction_set(&self) -> InstructionSet {
-        InstructionSet::detect()
+        self.kernel.map_or_else(InstructionSet::of_float32, IntegerKernel::instruction_set)
+    }
+
+    /// What is computed in: on a processor without vector instructions for them, [`Precision::Int8`] becomes
+    /// [`Precision::Int16`].
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match self.kernel.map(IntegerKernel::format) {
+            None => Precision::Float32,
+            Some(Format::Words) => Precision::Int16,
+            Some(Format::Bytes | Format::NarrowBytes) => Precision::Int8,
+        }
     }
 
     fn pack(&self, texts: &[TokenIds]) -> Result<Batch, EngineError> {

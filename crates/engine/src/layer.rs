@@ -3,8 +3,9 @@
 use unspsc_artifact::{ArtifactError, ModelConfig};
 
 use crate::attention::{Attention, Heads, Projection, Task};
+use crate::dense::Dense;
 use crate::kernels;
-use crate::linear::Linear;
+use crate::kernels::integer::Activations;
 use crate::loader::{Loader, NormTensors};
 
 /// LayerNorm over a token vector.
@@ -35,6 +36,8 @@ pub(crate) struct Scratch {
     context: Vec<f32>,
     /// The feed-forward layer's inside, `[rows, intermediate]`.
     inner: Vec<f32>,
+    /// The input of a dense layer in whole numbers.
+    quantised: Activations,
 }
 
 /// The first `len` values of `buffer`, which grows where it must and never shrinks.
@@ -49,11 +52,11 @@ pub(crate) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 pub(crate) struct Layer {
     heads: Heads,
     /// Query, key and value in one product: `[hidden, 3 * hidden]`.
-    qkv: Linear,
-    attended: Linear,
+    qkv: Dense,
+    attended: Dense,
     attention_norm: LayerNorm,
-    up: Linear,
-    down: Linear,
+    up: Dense,
+    down: Dense,
     output_norm: LayerNorm,
 }
 
@@ -64,11 +67,11 @@ impl Layer {
         let qkv = [names.query, names.key, names.value].map(name);
         Ok(Self {
             heads: Heads { count: config.heads, width: hidden / config.heads },
-            qkv: loader.linear(&qkv, hidden, hidden)?,
-            attended: loader.linear(&[name(names.attended)], hidden, hidden)?,
+            qkv: loader.dense(&qkv, hidden, hidden)?,
+            attended: loader.dense(&[name(names.attended)], hidden, hidden)?,
             attention_norm: LayerNorm::load(loader, &name(names.attention_norm), config)?,
-            up: loader.linear(&[name(names.up)], hidden, inner)?,
-            down: loader.linear(&[name(names.down)], inner, hidden)?,
+            up: loader.dense(&[name(names.up)], hidden, inner)?,
+            down: loader.dense(&[name(names.down)], inner, hidden)?,
             output_norm: LayerNorm::load(loader, &name(names.output_norm), config)?,
         })
     }
@@ -81,12 +84,12 @@ impl Layer {
     pub(crate) fn forward(&self, tasks: &[Task], states: &mut [f32], scratch: &mut Scratch) {
         let (hidden, stride) = (self.hidden(), self.qkv.outputs());
         let projected = sized(&mut scratch.projected, states.len() * 3); // [tokens, 3 * hidden]
-        self.qkv.forward(states, projected);
+        self.qkv.forward(states, projected, &mut scratch.quantised);
         let part = |index: usize| Projection { values: &projected[index * hidden..], stride };
         let attention = Attention { heads: self.heads, query: part(0), key: part(1), value: part(2) };
         let context = sized(&mut scratch.context, states.len()); // [tokens, hidden]
         attention.run(tasks, context);
-        self.finish(context, states, &mut scratch.inner);
+        self.finish(context, states, &mut scratch.inner, &mut scratch.quantised);
     }
 
     /// The first tokens alone, which is all that pooling by them reads: all tokens' `states`, `[tokens, hidden]`, give
@@ -94,26 +97,25 @@ impl Layer {
     pub(crate) fn forward_firsts(&self, tasks: &[Task], states: &[f32], firsts: &mut [f32], scratch: &mut Scratch) {
         let hidden = self.hidden();
         let key_value = sized(&mut scratch.projected, states.len() * 2); // [tokens, 2 * hidden]
-        self.qkv.forward_some(states, hidden..3 * hidden, key_value);
+        self.qkv.forward_some(states, hidden..3 * hidden, key_value, &mut scratch.quantised);
         let queries = sized(&mut scratch.first_queries, firsts.len()); // [texts, hidden]
-        self.qkv.forward_some(firsts, 0..hidden, queries);
+        self.qkv.forward_some(firsts, 0..hidden, queries, &mut scratch.quantised);
         let part = |index: usize| Projection { values: &key_value[index * hidden..], stride: 2 * hidden };
         let query = Projection { values: queries, stride: hidden };
         let attention = Attention { heads: self.heads, query, key: part(0), value: part(1) };
         let context = sized(&mut scratch.context, firsts.len()); // [texts, hidden]
         attention.run(tasks, context);
-        self.finish(context, firsts, &mut scratch.inner);
+        self.finish(context, firsts, &mut scratch.inner, &mut scratch.quantised);
     }
 
     /// What follows attention, row by row: `context` and `states` are `[rows, hidden]`.
-    fn finish(&self, context: &[f32], states: &mut [f32], inner: &mut Vec<f32>) {
-        self.attended.forward_add(context, states);
+    fn finish(&self, context: &[f32], states: &mut [f32], inner: &mut Vec<f32>, quantised: &mut Activations) {
+        self.attended.forward_add(context, states, quantised);
         self.attention_norm.forward(states);
         let width = self.up.outputs();
         let inner = sized(inner, states.len() / self.hidden() * width); // [rows, intermediate]
-        self.up.forward(states, inner);
-        kernels::gelu(inner, width);
-        self.down.forward_add(inner, states);
+        self.up.forward_gelu(states, inner, quantised);
+        self.down.forward_add(inner, states, quantised);
         self.output_norm.forward(states);
     }
 }

@@ -4,11 +4,12 @@
 //! a dense layer is one matrix product for the whole batch, and only attention looks at one text at a time. A batch
 //! therefore gives the same answers as its texts one by one.
 //!
-//! Everything is float32. The `linear` module is the seam for other arithmetic: it owns a dense layer's weights in the
-//! form that its kernel wants, and nothing outside it sees them.
+//! The encoder's dense layers are float32 or, by [`Precision`], whole numbers; all else is float32. The `dense` module is
+//! the seam between the two: each owns a layer's weights in the form that its kernel wants, and nothing outside sees them.
 
 mod attention;
 mod batch;
+mod dense;
 mod encoder;
 mod engine;
 mod error;
@@ -17,7 +18,11 @@ mod kernels;
 mod layer;
 mod linear;
 mod loader;
+mod panels;
+mod precision;
+mod quantised;
 
 pub use engine::{Engine, Logits};
 pub use error::EngineError;
 pub use kernels::InstructionSet;
+pub use precision::{Precision, UnknownPrecision};

@@ -1,8 +1,10 @@
-//! Dense layers: the weights in the form that the kernel wants, and the product, shared among threads.
+//! Dense layers in float32: the weights in the form that the kernel wants, and the product, shared among threads.
 
 use std::ops::Range;
 
+use crate::dense::StoredLayer;
 use crate::kernels::{Matrix, MatrixMut, add_bias, fill_bias, multiply};
+use crate::panels::{self, Panel};
 
 /// Outputs of one panel: what `gemm` computes at a time with 512-bit vectors, and a multiple of it with 256-bit ones.
 ///
@@ -16,33 +18,22 @@ const MIN_PARALLEL_PRODUCTS: usize = 1 << 19;
 /// A dense layer `y = x Wᵀ + b`.
 pub(crate) struct Linear {
     inputs: usize,
-    /// The weights, panel after panel: `[inputs, panel width]` each.
-    weight: Vec<f32>,
     /// `[outputs]`
     bias: Vec<f32>,
-    panels: Vec<Panel>,
-}
-
-/// Neighbouring outputs.
-struct Panel {
-    outputs: Range<usize>,
-    /// Where its weights begin.
-    start: usize,
+    /// Weights `[inputs, panel width]` each.
+    panels: Vec<Panel<Vec<f32>>>,
 }
 
 impl Linear {
-    /// Takes layers of the same shape that read the same input; their outputs will stand side by side. A layer is its
-    /// weight as models store it, `[outputs, inputs]`, and its bias, `[outputs]`.
-    pub(crate) fn new(inputs: usize, layers: &[(Vec<f32>, Vec<f32>)]) -> Self {
-        let mut linear = Self { inputs, weight: Vec::new(), bias: Vec::new(), panels: Vec::new() };
-        linear.weight.reserve_exact(layers.iter().map(|(weight, _)| weight.len()).sum());
+    /// Takes layers of the same shape that read the same input; their outputs will stand side by side.
+    pub(crate) fn new(inputs: usize, layers: &[StoredLayer]) -> Self {
+        let mut linear = Self { inputs, bias: Vec::new(), panels: Vec::new() };
         for (weight, bias) in layers {
             for rows in weight.chunks(PANEL * inputs) {
                 let (first, width) = (linear.panels.last().map_or(0, |last| last.outputs.end), rows.len() / inputs);
-                linear.panels.push(Panel { outputs: first..first + width, start: linear.weight.len() });
-                linear
-                    .weight
-                    .extend((0..inputs).flat_map(|input| (0..width).map(move |row| rows[row * inputs + input])));
+                let column = |input: usize| (0..width).map(move |row| rows[row * inputs + input]);
+                let weights = (0..inputs).flat_map(column).collect();
+                linear.panels.push(Panel { outputs: first..first + width, weights });
             }
             linear.bias.extend(bias);
         }
@@ -75,29 +66,12 @@ impl Linear {
     fn accumulate(&self, x: &[f32], some: &Range<usize>, out: &mut [f32]) {
         let rows = x.len() / self.inputs;
         let x = Matrix::new(x, rows, self.inputs, self.inputs);
-        let first = self.panels.partition_point(|panel| panel.outputs.start < some.start);
-        let end = self.panels.partition_point(|panel| panel.outputs.end <= some.end);
         let grain = (MIN_PARALLEL_PRODUCTS / (rows * self.inputs * PANEL).max(1)).max(1);
-        self.multiply_panels(&self.panels[first..end], x, MatrixMut::new(out, rows, some.len(), some.len()), grain);
-    }
-
-    /// `out += x · panels`; threads share the panels, at least `grain` each.
-    fn multiply_panels(&self, panels: &[Panel], x: Matrix<'_>, mut out: MatrixMut<'_>, grain: usize) {
-        if panels.len() >= 2 * grain && rayon::current_num_threads() > 1 {
-            let (left, right) = panels.split_at(panels.len() / 2);
-            let (left_out, right_out) = out.split_columns(left.iter().map(|panel| panel.outputs.len()).sum());
-            rayon::join(
-                || self.multiply_panels(left, x, left_out, grain),
-                || self.multiply_panels(right, x, right_out, grain),
-            );
-            return;
-        }
-        for panel in panels {
-            let width = panel.outputs.len();
-            let (mut columns, rest) = out.split_columns(width);
-            multiply(&mut columns, x, Matrix::new(&self.weight[panel.start..], self.inputs, width, width), 1.0, true);
-            out = rest;
-        }
+        let out = MatrixMut::new(out, rows, some.len(), some.len());
+        panels::share(panels::of_outputs(&self.panels, some), out, grain, &|weights: &Vec<f32>, mut columns| {
+            let width = weights.len() / self.inputs;
+            multiply(&mut columns, x, Matrix::new(weights, self.inputs, width, width), 1.0, true);
+        });
     }
 }
 

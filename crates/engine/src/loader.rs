@@ -2,7 +2,10 @@
 
 use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Weights};
 
+use crate::dense::{Dense, StoredLayer};
+use crate::kernels::integer::IntegerKernel;
 use crate::linear::Linear;
+use crate::quantised::QuantisedLinear;
 
 /// Names of one layer's parts, after the layer's number.
 pub(crate) struct LayerNames {
@@ -47,6 +50,8 @@ pub(crate) struct NormTensors {
 /// Takes tensors out of a weights file by name and shape.
 pub(crate) struct Loader<'a> {
     weights: &'a Weights,
+    /// What the encoder's dense layers are computed with; in float32 where there is none.
+    kernel: Option<IntegerKernel>,
     /// What stands before the encoder's names: `bert.` or `distilbert.`, or nothing where a bare encoder was saved.
     prefix: &'static str,
     /// What stands before a layer's number.
@@ -56,13 +61,13 @@ pub(crate) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(config: &ModelConfig, weights: &'a Weights) -> Self {
+    pub(crate) fn new(config: &ModelConfig, weights: &'a Weights, kernel: Option<IntegerKernel>) -> Self {
         let (prefix, layers, names) = match config.architecture {
             Architecture::Bert => ("bert.", "encoder.layer", BERT),
             Architecture::DistilBert => ("distilbert.", "transformer.layer", DISTILBERT),
         };
         let prefixed = weights.contains(&format!("{prefix}embeddings.word_embeddings.weight"));
-        Self { weights, prefix: if prefixed { prefix } else { "" }, layers, names }
+        Self { weights, kernel, prefix: if prefixed { prefix } else { "" }, layers, names }
     }
 
     /// The full name of a part of the encoder.
@@ -86,13 +91,27 @@ impl<'a> Loader<'a> {
         Ok(NormTensors { weight: tensor("weight")?, bias: tensor("bias")? })
     }
 
-    /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side.
+    /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side, in the
+    /// precision that was asked for.
+    pub(crate) fn dense(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Dense, ArtifactError> {
+        let layers = self.layers_of(names, inputs, outputs)?;
+        Ok(match self.kernel {
+            None => Dense::Float32(Linear::new(inputs, &layers)),
+            Some(kernel) => Dense::Integer(QuantisedLinear::new(kernel, inputs, &layers)),
+        })
+    }
+
+    /// As [`Loader::dense`], always in float32.
     pub(crate) fn linear(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Linear, ArtifactError> {
+        Ok(Linear::new(inputs, &self.layers_of(names, inputs, outputs)?))
+    }
+
+    /// The layers called `names`.
+    fn layers_of(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Vec<StoredLayer>, ArtifactError> {
         let layer = |name: &String| {
             let weight = self.weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok((weight, self.weights.take(&format!("{name}.bias"), &[outputs])?))
         };
-        let layers = names.iter().map(layer).collect::<Result<Vec<_>, ArtifactError>>()?;
-        Ok(Linear::new(inputs, &layers))
+        names.iter().map(layer).collect()
     }
 }

@@ -71,6 +71,20 @@ impl<'a> MatrixMut<'a> {
         let right = Self { first: self.first.wrapping_add(at), columns: self.columns - at, ..self };
         (Self { columns: at, ..self }, right)
     }
+
+    /// One row.
+    ///
+    /// # Panics
+    /// If there are fewer rows: the caller's arithmetic is wrong.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "there is no row {row} of {}", self.rows);
+        // SAFETY: `new` checked that all rows lie inside the slice, dividing keeps to the view's columns, and while `self`
+        // is borrowed nothing else reaches them.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.first.add(row * self.row_stride), self.columns)
+        }
+    }
 }
 
 fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
@@ -178,6 +192,13 @@ mod tests {
             multiply(&mut first, left, narrow(0, 3), 1.0, false);
         });
         assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn rows_of_a_part_are_its_columns() {
+        let mut values: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        let (mut left, mut right) = MatrixMut::new(&mut values, 3, 4, 4).split_columns(1);
+        assert_eq!((left.row_mut(2), right.row_mut(1)), ([8.0].as_mut_slice(), [5.0, 6.0, 7.0].as_mut_slice()));
     }
 
     #[test]

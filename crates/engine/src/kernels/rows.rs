@@ -186,7 +186,7 @@ fn exp_of(x: f32) -> f32 {
 /// `T(a) = exp(-a²/2) t R(t)` with `t = 1 / (1 + 0.32 a)`, as in Abramowitz and Stegun 7.1.26; R is a polynomial of
 /// our own, fitted by reweighted least squares so that `a T(a)` is within 4e-9.
 #[inline(always)]
-fn gelu_of(x: f32) -> f32 {
+pub(super) fn gelu_of(x: f32) -> f32 {
     const TAIL: [f32; 7] =
         [0.042_494_605, -0.226_251_8, 0.381_602_3, -0.140_349_98, 0.204_439_74, 0.108_739_73, 0.129_325_24];
     let a = x.abs();
