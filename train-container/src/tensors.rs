@@ -29,7 +29,7 @@ pub(crate) fn write(path: &Path, tensors: &Tensors) -> Result<(), TrainError> {
 /// The tensor `name` of a weights file.
 pub(crate) fn read(weights: &Weights, name: &str, shape: &[i64]) -> Result<Tensor, TrainError> {
     let sizes: Vec<usize> = shape.iter().filter_map(|size| usize::try_from(*size).ok()).collect();
-    let values = weights.take(name, &sizes).map_err(TrainError::Model)?;
+    let values = weights.tensor(name, &sizes).map_err(TrainError::Model)?;
     Ok(Tensor::f_from_slice(&values)?.f_view_(shape)?)
 }
 

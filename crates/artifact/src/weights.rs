@@ -1,27 +1,36 @@
 //! `model.safetensors`: tensors by name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
 
-/// The bytes of a safetensors file, checked for consistency.
+/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that they are read once and not
+/// kept.
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Mmap,
 }
 
 impl Weights {
-    /// Reads the file at `path`.
+    /// Opens the file at `path`, which nobody may shorten while it is in use: a model directory's files are replaced by
+    /// renaming, never written in place.
     ///
     /// # Errors
     /// If the file is missing, truncated or no safetensors file.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
-        let bytes = std::fs::read(path).map_err(|source| ArtifactError::Io { path: path.to_owned(), source })?;
+        let failed = |source| ArtifactError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        // SAFETY: whatever the bytes are, they are read as bytes and checked; that they stay is said above.
+        #[allow(unsafe_code)]
+        let bytes = unsafe { Mmap::map(&file) }.map_err(failed)?;
         let weights = Self { path: path.to_owned(), bytes };
         weights.tensors()?;
         Ok(weights)
@@ -42,7 +51,7 @@ impl Weights {
     ///
     /// # Errors
     /// Names the tensor that is missing, has another shape or type, or holds a value that is not finite.
-    pub fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ArtifactError> {
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
         let wrong = |reason: String| ArtifactError::Tensor { path: self.path.clone(), tensor: name.to_owned(), reason };
         let tensors = self.tensors()?;
         let tensor = tensors.tensor(name).map_err(|_| wrong("is missing".into()))?;
@@ -52,8 +61,7 @@ impl Weights {
         if tensor.shape() != shape {
             return Err(wrong(format!("has shape {:?}; the configuration asks for {shape:?}", tensor.shape())));
         }
-        let values: Vec<f32> =
-            tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values = values(tensor.data());
         if !values.iter().all(|value| value.is_finite()) {
             return Err(wrong("holds a value that is not finite: the file is damaged or training diverged".into()));
         }
@@ -82,6 +90,14 @@ impl Weights {
     }
 }
 
+/// Little-endian float32, in place where the processor is little-endian too and the writer has aligned the tensors.
+fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(values) if cfg!(target_endian = "little") => Cow::Borrowed(values),
+        _ => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,11 +111,20 @@ mod tests {
         let tensors = BTreeMap::from([("a.weight", (vec![2, 2], bytes.clone())), ("a.bias", (vec![4], bytes))]);
         Weights::write(&path, &tensors).unwrap();
         let weights = Weights::read(&path).unwrap();
-        assert_eq!(weights.take("a.weight", &[2, 2]).unwrap(), values);
+        assert_eq!(*weights.tensor("a.weight", &[2, 2]).unwrap(), values);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the file itself");
         let error = Weights::write(&path, &BTreeMap::from([("a", (vec![3], vec![0; 4]))])).unwrap_err();
         assert!(error.to_string().contains("model.safetensors"), "{error}");
-        assert!(weights.take("a.bias", &[2]).unwrap_err().to_string().contains("`a.bias` has shape [4]"));
+        assert!(weights.tensor("a.bias", &[2]).unwrap_err().to_string().contains("`a.bias` has shape [4]"));
+    }
+
+    #[test]
+    fn values_are_the_same_wherever_they_lie() {
+        let bytes: Vec<u8> = [0.0_f32, 1.5, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+        for shift in 0..4 {
+            let moved = [vec![0; shift], bytes.clone()].concat();
+            assert_eq!(*values(&moved[shift..]), [0.0, 1.5, -2.0]);
+        }
     }
 
     /// A safetensors file with one float32 tensor `a`.
@@ -133,11 +158,11 @@ mod tests {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let (_folder, path) = file(&[1.0, value]);
             let weights = Weights::read(&path).unwrap();
-            let error = weights.take("a", &[2]).unwrap_err().to_string();
+            let error = weights.tensor("a", &[2]).unwrap_err().to_string();
             assert!(error.contains("tensor `a` holds a value that is not finite"), "{error}");
-            let error = weights.take("b", &[2]).unwrap_err().to_string();
+            let error = weights.tensor("b", &[2]).unwrap_err().to_string();
             assert!(error.contains("tensor `b` is missing"), "{error}");
-            let error = weights.take("a", &[1, 2]).unwrap_err().to_string();
+            let error = weights.tensor("a", &[1, 2]).unwrap_err().to_string();
             assert!(error.contains("tensor `a` has shape [2]; the configuration asks for [1, 2]"), "{error}");
             assert!(weights.contains("a") && !weights.contains("b"));
         }
@@ -149,7 +174,7 @@ mod tests {
         let path = folder.path().join("model.safetensors");
         let view = TensorView::new(Dtype::F16, vec![2], &[0; 4]).unwrap();
         safetensors::serialize_to_file([("a", view)], None, &path).unwrap();
-        let error = Weights::read(&path).unwrap().take("a", &[2]).unwrap_err().to_string();
+        let error = Weights::read(&path).unwrap().tensor("a", &[2]).unwrap_err().to_string();
         assert!(error.contains("tensor `a` is F16; save the model in float32"), "{error}");
     }
 }

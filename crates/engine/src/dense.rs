@@ -1,5 +1,6 @@
 //! Dense layers of the encoder, in either precision.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::kernels;
@@ -8,7 +9,7 @@ use crate::linear::Linear;
 use crate::quantised::QuantisedLinear;
 
 /// A dense layer as models store it: its weight, `[outputs, inputs]`, and its bias, `[outputs]`.
-pub(crate) type StoredLayer = (Vec<f32>, Vec<f32>);
+pub(crate) type StoredLayer<'a> = (Cow<'a, [f32]>, Cow<'a, [f32]>);
 
 /// A dense layer `y = x Wᵀ + b`; `x` is `[rows, inputs]`. The memory for quantised activations is the caller's, so that
 /// all layers share it.

@@ -1,10 +1,12 @@
 //! Embeddings and layers: token ids to token vectors.
 
+use rayon::prelude::*;
 use unspsc_artifact::{ArtifactError, ModelConfig};
 
 use crate::batch::Batch;
 use crate::layer::{Layer, LayerNorm, Scratch, sized};
 use crate::loader::Loader;
+use crate::table::Table;
 
 /// Working memory of the encoder, kept between calls.
 #[derive(Default)]
@@ -19,7 +21,7 @@ pub(crate) struct Buffers {
 /// A BERT or DistilBERT encoder.
 pub(crate) struct Encoder {
     /// `[vocabulary, hidden]`
-    words: Vec<f32>,
+    words: Table,
     /// `[positions, hidden]`; for BERT with the vector of token type 0 added, the only type that occurs.
     positions: Vec<f32>,
     norm: LayerNorm,
@@ -31,18 +33,20 @@ impl Encoder {
     pub(crate) fn load(loader: &Loader<'_>, config: &ModelConfig) -> Result<Self, ArtifactError> {
         let hidden = config.hidden_size;
         let table = |part: &str, rows: usize| loader.table(&loader.encoder(part), rows, hidden);
-        let mut positions = table("embeddings.position_embeddings", config.max_positions)?;
+        let mut positions = table("embeddings.position_embeddings", config.max_positions)?.into_owned();
         if config.type_vocab_size > 0 {
             let types = table("embeddings.token_type_embeddings", config.type_vocab_size)?;
             for row in positions.chunks_exact_mut(hidden) {
-                row.iter_mut().zip(&types).for_each(|(value, of_type)| *value += of_type);
+                row.iter_mut().zip(types.iter()).for_each(|(value, of_type)| *value += of_type);
             }
         }
+        let layers: Result<_, _> =
+            (0..config.layers).into_par_iter().map(|index| Layer::load(loader, config, index)).collect();
         Ok(Self {
-            words: table("embeddings.word_embeddings", config.vocab_size)?,
+            words: Table::new(table("embeddings.word_embeddings", config.vocab_size)?, hidden, loader.quantises()),
             positions,
             norm: LayerNorm::load(loader, &loader.encoder("embeddings.LayerNorm"), config)?,
-            layers: (0..config.layers).map(|index| Layer::load(loader, config, index)).collect::<Result<_, _>>()?,
+            layers: layers?,
             hidden,
         })
     }
@@ -91,10 +95,8 @@ impl Encoder {
         for span in &batch.spans {
             let ids = &batch.ids[span.clone()];
             for ((id, position), row) in ids.iter().zip(self.positions.chunks_exact(self.hidden)).zip(&mut rows) {
-                let word = &self.words[*id as usize * self.hidden..][..self.hidden];
-                for ((value, word), position) in row.iter_mut().zip(word).zip(position) {
-                    *value = word + position;
-                }
+                self.words.read(*id as usize, row);
+                row.iter_mut().zip(position).for_each(|(value, position)| *value += position);
             }
         }
         self.norm.forward(states);

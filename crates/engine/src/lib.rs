@@ -21,6 +21,7 @@ mod loader;
 mod panels;
 mod precision;
 mod quantised;
+mod table;
 
 pub use engine::{Engine, Logits};
 pub use error::EngineError;

@@ -26,7 +26,7 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// Takes layers of the same shape that read the same input; their outputs will stand side by side.
-    pub(crate) fn new(inputs: usize, layers: &[StoredLayer]) -> Self {
+    pub(crate) fn new(inputs: usize, layers: &[StoredLayer<'_>]) -> Self {
         let mut linear = Self { inputs, bias: Vec::new(), panels: Vec::new() };
         for (weight, bias) in layers {
             for rows in weight.chunks(PANEL * inputs) {
@@ -35,7 +35,7 @@ impl Linear {
                 let weights = (0..inputs).flat_map(column).collect();
                 linear.panels.push(Panel { outputs: first..first + width, weights });
             }
-            linear.bias.extend(bias);
+            linear.bias.extend_from_slice(bias);
         }
         linear
     }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_layer_on_a_worked_case() {
-        let layer = Linear::new(2, &[(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![0.5, -0.5, 0.0])]);
+        let layer = Linear::new(2, &[(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0].into(), vec![0.5, -0.5, 0.0].into())]);
         let x = [1.0, 10.0, 2.0, 0.0];
         let mut out = [0.0; 6];
         layer.forward(&x, &mut out);
@@ -96,7 +96,8 @@ mod tests {
         let values = |count: usize, seed: usize| -> Vec<f32> {
             (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5).collect()
         };
-        let layers: Vec<_> = (0..3).map(|seed| (values(inputs * outputs, seed), values(outputs, seed + 3))).collect();
+        let layers: Vec<_> =
+            (0..3).map(|seed| (values(inputs * outputs, seed).into(), values(outputs, seed + 3).into())).collect();
         let x = values(rows * inputs, 7);
         let all = Linear::new(inputs, &layers);
         for threads in [1, 3] {

@@ -1,5 +1,7 @@
 //! Tensors under the names that `transformers` gives them.
 
+use std::borrow::Cow;
+
 use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Weights};
 
 use crate::dense::{Dense, StoredLayer};
@@ -70,6 +72,11 @@ impl<'a> Loader<'a> {
         Self { weights, kernel, prefix: if prefixed { prefix } else { "" }, layers, names }
     }
 
+    /// Whether the encoder is to be quantised.
+    pub(crate) fn quantises(&self) -> bool {
+        self.kernel.is_some()
+    }
+
     /// The full name of a part of the encoder.
     pub(crate) fn encoder(&self, part: &str) -> String {
         format!("{}{part}", self.prefix)
@@ -81,14 +88,14 @@ impl<'a> Loader<'a> {
     }
 
     /// The embedding table `name`, `[rows, width]`.
-    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>, ArtifactError> {
-        self.weights.take(&format!("{name}.weight"), &[rows, width])
+    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Cow<'a, [f32]>, ArtifactError> {
+        self.weights.tensor(&format!("{name}.weight"), &[rows, width])
     }
 
     /// The LayerNorm `name`, `[width]`.
     pub(crate) fn norm(&self, name: &str, width: usize) -> Result<NormTensors, ArtifactError> {
-        let tensor = |part: &str| self.weights.take(&format!("{name}.{part}"), &[width]);
-        Ok(NormTensors { weight: tensor("weight")?, bias: tensor("bias")? })
+        let tensor = |part: &str| self.weights.tensor(&format!("{name}.{part}"), &[width]);
+        Ok(NormTensors { weight: tensor("weight")?.into_owned(), bias: tensor("bias")?.into_owned() })
     }
 
     /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side, in the
@@ -107,10 +114,15 @@ impl<'a> Loader<'a> {
     }
 
     /// The layers called `names`.
-    fn layers_of(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Vec<StoredLayer>, ArtifactError> {
+    fn layers_of(
+        &self,
+        names: &[String],
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Vec<StoredLayer<'a>>, ArtifactError> {
         let layer = |name: &String| {
-            let weight = self.weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-            Ok((weight, self.weights.take(&format!("{name}.bias"), &[outputs])?))
+            let weight = self.weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+            Ok((weight, self.weights.tensor(&format!("{name}.bias"), &[outputs])?))
         };
         names.iter().map(layer).collect()
     }

@@ -22,7 +22,7 @@ pub(crate) struct QuantisedLinear {
 
 impl QuantisedLinear {
     /// Takes layers of the same shape that read the same input; their outputs will stand side by side.
-    pub(crate) fn new(kernel: IntegerKernel, inputs: usize, layers: &[StoredLayer]) -> Self {
+    pub(crate) fn new(kernel: IntegerKernel, inputs: usize, layers: &[StoredLayer<'_>]) -> Self {
         let width = kernel.panel_outputs();
         let mut linear = Self { inputs, outputs: 0, kernel, panels: Vec::new() };
         for (weight, bias) in layers {
@@ -85,7 +85,8 @@ mod tests {
     /// From float32.
     fn worst_difference(kernel: IntegerKernel) -> f32 {
         let (inputs, outputs, rows) = (98, 130, 70);
-        let layers: Vec<_> = (0..3).map(|seed| (values(inputs * outputs, seed), values(outputs, seed + 3))).collect();
+        let layers: Vec<_> =
+            (0..3).map(|seed| (values(inputs * outputs, seed).into(), values(outputs, seed + 3).into())).collect();
         let x = values(rows * inputs, 7);
         let (exact, quantised) = (Linear::new(inputs, &layers), QuantisedLinear::new(kernel, inputs, &layers));
         let epilogues = [(1, Epilogue::Store), (3, Epilogue::Store), (2, Epilogue::Add), (3, Epilogue::Gelu)];

@@ -126,7 +126,7 @@ mod tests {
         let weights = Weights::read(&folder.path().join(files::WEIGHTS)).unwrap();
         for (name, mut parameter) in loaded.store.variables() {
             let shape: Vec<usize> = parameter.size().iter().map(|size| usize::try_from(*size).unwrap()).collect();
-            let values = weights.take(&name, &shape).unwrap();
+            let values = weights.tensor(&name, &shape).unwrap();
             tch::no_grad(|| parameter.copy_(&Tensor::from_slice(&values).view_(parameter.size())));
         }
         let logits = |classifier: &RecurrentClassifier| {
