@@ -159,8 +159,9 @@ class TextEmbeddingsInference(Server):
     def command(self):
         words = [self.router, "--model-id", self.base / "model", "--hostname", "127.0.0.1", "--port", self.port,
                  "--dtype", "float32"]
-        variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        return [*map(str, words)], dict.fromkeys(variables, str(THREADS))
+        threads = dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
+        # As the others, without a line in the log for each request.
+        return [*map(str, words)], threads | {"RUST_LOG": "warn"}
 
     def body(self, text):
         return {"inputs": text, "raw_scores": True}
