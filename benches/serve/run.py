@@ -9,6 +9,7 @@ import math
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -203,6 +204,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15)
     args = parser.parse_args()
+    # Ended from outside too, it leaves no server behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     texts = draw(args.data, TEXTS, SEED)
     describe(args, texts)
     with tempfile.TemporaryDirectory() as folder:
