@@ -1,5 +1,5 @@
-//! What `serve` allocates for a request once it is warm: `cargo bench --bench allocations`, or with `-- MODEL_DIR` another
-//! model than `tests/golden/distilbert`.
+//! What `serve` allocates for a request once it is warm: `cargo bench --bench allocations`, or with `-- MODEL_DIR`, a path
+//! from the root, another model than `tests/golden/distilbert`.
 //!
 //! The real service runs in this process. Its client is this program once more, `allocations client PORT TEXTS`, so that
 //! nothing of the client is counted. A block that grows counts as a new one. A profile of each line of the table is left
