@@ -62,8 +62,8 @@ pub struct Options {
     #[arg(long, env = "UNSPSC_THREADS")]
     pub threads: Option<NonZeroUsize>,
 
-    /// Arithmetic of the model's dense layers: float32 as trained, int16 twice as fast and as good, int8 faster again, in
-    /// half of the memory and less exact
+    /// Arithmetic of the model's dense layers: float32 as trained, int16 faster and as good, int8 faster again and less
+    /// exact (without vector instructions for it: int16)
     #[arg(long, env = "UNSPSC_PRECISION", default_value_t = Precision::Int16)]
     pub precision: Precision,
 

@@ -133,7 +133,7 @@ fn load(
         precision = model.precision,
         instructions = model.instructions,
         threads,
-        load_ms = started.elapsed().as_millis(),
+        load_ms = started.elapsed().as_millis() as u64,
         "model loaded"
     );
     Ok((Classifier::new(artifact), engine))

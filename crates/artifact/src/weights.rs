@@ -11,8 +11,8 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
 
-/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that they are read once and not
-/// kept.
+/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that no copy
+/// of them is made or kept.
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,

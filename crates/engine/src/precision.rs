@@ -9,10 +9,10 @@ pub enum Precision {
     /// As trained: the reference.
     Float32,
     /// Weights quantised by output when they are loaded, activations by token when they are computed, each to 10 bits
-    /// and more: twice as fast, and equal to float32 but where two labels are tied to the second decimal.
+    /// and more: faster, and equal to float32 but where two labels are tied to the second decimal.
     Int16,
-    /// As [`Precision::Int16`] with 8 bits, weights 7 where the processor has no VNNI: faster again, in half of the
-    /// memory, and less exact.
+    /// As [`Precision::Int16`] with 8 bits, weights 7 where the processor has no VNNI: faster again, in half of
+    /// the memory for weights, and less exact.
     Int8,
 }
 

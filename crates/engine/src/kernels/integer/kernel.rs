@@ -32,7 +32,7 @@ pub(super) trait Kernel: Copy {
     fn run(self, product: Product<'_>);
 }
 
-/// Plain Rust for any processor, and what the others are tested against.
+/// Plain Rust for any processor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable<const LINES: usize, const WORDS: bool>;
 

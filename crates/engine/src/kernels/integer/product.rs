@@ -14,6 +14,9 @@ use crate::kernels::rows::gelu_of;
 /// once for all of them. A multiple of every kernel's rows.
 const BLOCK_ROWS: usize = 240;
 
+/// The most rows that a kernel may compute together.
+const MOST_ROWS: usize = 8;
+
 /// Lines of weights after which the next rows are computed first: 24 KiB, which stay in the first-level cache while all
 /// rows pass.
 const BLOCK_LINES: usize = 384;
@@ -82,6 +85,7 @@ impl Product<'_> {
     /// The sums of the rows from `start` to `end`.
     #[inline(always)]
     fn sum<K: Kernel>(&mut self, kernel: K, start: usize, end: usize) {
+        const { assert!(K::ROWS <= MOST_ROWS && BLOCK_ROWS.is_multiple_of(K::ROWS)) };
         let width = self.weights.sums.len();
         self.sums.clear();
         self.sums.resize((end - start) * width, 0);
@@ -100,7 +104,7 @@ impl Product<'_> {
                     5 => tile.sum::<K, 5>(kernel, sums),
                     6 => tile.sum::<K, 6>(kernel, sums),
                     7 => tile.sum::<K, 7>(kernel, sums),
-                    _ => tile.sum::<K, 8>(kernel, sums),
+                    _ => tile.sum::<K, MOST_ROWS>(kernel, sums),
                 }
                 row += rows;
             }
