@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let agreement = 100.0 * same as f64 / texts.len() as f64;
         let after = 100.0 * balanced_accuracy(&quantised, &labels, &names);
         let (mean, largest) = differences(&exact, &quantised);
-        println!("{precision} ({computed}): same top label {agreement:.2} %, balanced accuracy {after:.2} %, ");
+        println!("{precision} ({computed}): same top label {agreement:.2} %, balanced accuracy {after:.2} %,");
         println!("    logits differ by {mean:.4} in the mean, {largest:.3} at most");
         if agreement < LEAST_AGREEMENT || before - after > MOST_LOST {
             broken.push(precision.as_str());
