@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::format::{Format, Group, ROUND};
-use super::weights::{largest, scale_of};
+use super::weights::{largest, range, scale_of};
 
 /// From this many values on, rows are shared among threads; below it waking a thread costs more than it saves.
 const MIN_PARALLEL_VALUES: usize = 1 << 16;
@@ -75,6 +75,9 @@ impl Activations {
     }
 }
 
+/// Groups that are quantised one after the other before they take their places in a tile, which are apart.
+const BLOCK: usize = 64;
+
 /// Some rows, from the beginning of a tile on, quantised in the vectorised version that fits the processor.
 struct Rows<'a> {
     x: &'a [f32],
@@ -92,18 +95,15 @@ impl WithSimd for Rows<'_> {
         let Self { x, inputs, layout, values, scales } = self;
         let groups = inputs.div_ceil(layout.format.group());
         let limit = layout.format.limit(inputs);
-        let mut row = vec![[0; 4]; groups];
         let tiles = x.chunks(layout.tile * inputs).zip(values.chunks_mut(layout.tile * groups));
         for ((x, values), scales) in tiles.zip(scales.chunks_mut(layout.tile)) {
             let rows = scales.len();
             for (index, (x, scale)) in x.chunks_exact(inputs).zip(scales).enumerate() {
+                let places = values[index..].iter_mut().step_by(rows);
                 *scale = match layout.format {
-                    Format::Bytes | Format::NarrowBytes => quantise_bytes(x, row.as_flattened_mut()),
-                    Format::Words => quantise_words(x, &mut row, limit),
+                    Format::Bytes | Format::NarrowBytes => quantise_bytes(x, places),
+                    Format::Words => quantise_words(x, limit, places),
                 };
-                for (value, group) in values[index..].iter_mut().step_by(rows).zip(&row) {
-                    *value = *group;
-                }
             }
         }
     }
@@ -111,55 +111,46 @@ impl WithSimd for Rows<'_> {
 
 /// Quantises a row between its least and its greatest value, which often are far from symmetric.
 #[inline(always)]
-fn quantise_bytes(x: &[f32], values: &mut [u8]) -> RowScale {
+fn quantise_bytes<'a>(x: &[f32], mut places: impl Iterator<Item = &'a mut Group>) -> RowScale {
     let (least, greatest) = range(x);
     // 254 steps, because the zero point and the greatest value may both be rounded up.
     let (scale, inverse) = scale_of(greatest - least, 254.0);
     let zero_point = (-least * inverse).round();
     let shift = ROUND + zero_point;
-    for (value, x) in values.iter_mut().zip(x) {
-        *value = (x * inverse + shift).to_bits() as u8;
+    for x in x.chunks(4 * BLOCK) {
+        let mut block = [[0; 4]; BLOCK];
+        for (value, x) in block.as_flattened_mut().iter_mut().zip(x) {
+            *value = (x * inverse + shift).to_bits() as u8;
+        }
+        place(&block[..x.len().div_ceil(4)], &mut places);
     }
     RowScale { scale, zero_point: zero_point as i32 }
 }
 
 /// Quantises a row so that its largest magnitude becomes `limit`.
 #[inline(always)]
-fn quantise_words(x: &[f32], values: &mut [Group], limit: f32) -> RowScale {
+fn quantise_words<'a>(x: &[f32], limit: f32, mut places: impl Iterator<Item = &'a mut Group>) -> RowScale {
     let (scale, inverse) = scale_of(largest(x), limit);
     let word = |x: f32| u32::from((x * inverse + ROUND).to_bits() as u16);
-    let (pairs, rest) = x.as_chunks();
-    for (value, [low, high]) in values.iter_mut().zip(pairs) {
-        *value = (word(*low) | word(*high) << 16).to_le_bytes();
-    }
-    if let ([last], Some(value)) = (rest, values.last_mut()) {
-        *value = word(*last).to_le_bytes();
+    for x in x.chunks(2 * BLOCK) {
+        let mut block = [[0; 4]; BLOCK];
+        let (pairs, rest) = x.as_chunks();
+        for (value, [low, high]) in block.iter_mut().zip(pairs) {
+            *value = (word(*low) | word(*high) << 16).to_le_bytes();
+        }
+        if let [last] = rest {
+            block[pairs.len()] = word(*last).to_le_bytes();
+        }
+        place(&block[..x.len().div_ceil(2)], &mut places);
     }
     RowScale { scale, zero_point: 0 }
 }
 
-/// The least and the greatest value, zero among them; not finite where a value is not.
 #[inline(always)]
-fn range(x: &[f32]) -> (f32, f32) {
-    const LANES: usize = 16;
-    let (mut least, mut greatest, mut spoilt) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
-    let mut take = |lane: usize, value: f32| {
-        least[lane] = if value < least[lane] { value } else { least[lane] };
-        greatest[lane] = if value > greatest[lane] { value } else { greatest[lane] };
-        // Comparisons pass over what is no number; this product is none then, and zero otherwise.
-        spoilt[lane] += value * 0.0;
-    };
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, value) in chunk.iter().enumerate() {
-            take(lane, *value);
-        }
+fn place<'a>(block: &[Group], places: impl Iterator<Item = &'a mut Group>) {
+    for (group, place) in block.iter().zip(places) {
+        *place = *group;
     }
-    for (lane, value) in rest.iter().enumerate() {
-        take(lane, *value);
-    }
-    let spoilt: f32 = spoilt.iter().sum();
-    (least.into_iter().fold(0.0, f32::min), greatest.into_iter().fold(0.0, f32::max) + spoilt)
 }
 
 #[cfg(test)]

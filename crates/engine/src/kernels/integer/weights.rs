@@ -45,21 +45,36 @@ impl Weights {
     }
 }
 
-/// The largest magnitude; infinite or not a number where one of the values is.
+/// The least and the greatest value, zero among them; the greatest is not finite where one of the values is not.
 #[inline(always)]
-pub(super) fn largest(values: &[f32]) -> f32 {
-    // As whole numbers, the bits of magnitudes are in the order of what they stand for, and after infinity comes what is
-    // no number.
+pub(super) fn range(values: &[f32]) -> (f32, f32) {
     const LANES: usize = 16;
-    let bits = |value: &f32| value.abs().to_bits();
+    let (mut least, mut greatest, mut spoilt) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+    let mut take = |lane: usize, value: f32| {
+        least[lane] = if value < least[lane] { value } else { least[lane] };
+        greatest[lane] = if value > greatest[lane] { value } else { greatest[lane] };
+        // Comparisons pass over what is no number; this product is none then, and zero otherwise.
+        spoilt[lane] += value * 0.0;
+    };
     let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0; LANES];
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = bits(value).max(*lane);
+        for (lane, value) in chunk.iter().enumerate() {
+            take(lane, *value);
         }
     }
-    f32::from_bits(lanes.into_iter().chain(rest.iter().map(bits)).max().unwrap_or(0))
+    for (lane, value) in rest.iter().enumerate() {
+        take(lane, *value);
+    }
+    let spoilt: f32 = spoilt.iter().sum();
+    (least.into_iter().fold(0.0, f32::min), greatest.into_iter().fold(0.0, f32::max) + spoilt)
+}
+
+/// The largest magnitude; not finite where one of the values is not.
+#[inline(always)]
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let (least, greatest) = range(values);
+    // What is no number is not less than anything, and stays.
+    if greatest < -least { -least } else { greatest }
 }
 
 /// The scale by which `largest` becomes `limit`, and its inverse. Where `largest` is (nearly) zero the scale is zero:
