@@ -10,6 +10,8 @@ mod page;
 mod overload;
 #[path = "serve/robust.rs"]
 mod robust;
+#[path = "serve/traces.rs"]
+mod traces;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};

@@ -3,6 +3,7 @@
 use std::time::Instant;
 use std::vec::IntoIter;
 
+use opentelemetry::Context;
 use unspsc_artifact::TokenIds;
 use unspsc_contract::invocation::{Outcome, Prediction, Score, Scores, StatementResponse};
 
@@ -14,6 +15,7 @@ use crate::metrics::Stage;
 use crate::records::Record;
 use crate::request::{AnswerOptions, Document, Item, Ranking, Scoring, Shape};
 use crate::service::Service;
+use crate::traces;
 
 /// The answer to one record.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,7 @@ pub(crate) async fn answer(
     // The message of a panic may quote the text.
     let prepared = prepared.map_err(|_| ApiError::Internal("reading the request panicked".into()))??;
     service.metrics().stage_took(Stage::Prepare, started.elapsed());
+    traces::stage_took(&Context::current(), Stage::Prepare, started.elapsed());
     let Prepared { records, texts, embeddings } = prepared;
     let mut rows = service.classify(texts, embeddings, deadline).await?.into_iter();
     let classifier = service.classifier()?;

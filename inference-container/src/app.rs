@@ -8,6 +8,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::Instrument as _;
@@ -20,6 +22,7 @@ use crate::metrics;
 use crate::page;
 use crate::request::RequestLimits;
 use crate::service::Service;
+use crate::traces;
 
 /// A caller's own notes, which the platform passes on and which go back with the answer.
 const NOTES: [HeaderName; 2] = [
@@ -118,12 +121,15 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
     let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("other");
     let (request_id, started) = (Uuid::new_v4().to_string(), Instant::now());
     let span = tracing::error_span!("request", request_id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let begin = |headers| traces::begin(route, &request_id, headers);
+    let trace = if route == INVOCATIONS { begin(request.headers()) } else { Context::new() };
+    let mut response = next.run(request).instrument(span.clone()).with_context(trace.clone()).await;
     let error = response.extensions_mut().remove::<ApiError>();
     let (status, code) = (response.status().as_u16(), error.as_ref().map_or("ok", ApiError::code));
     state.service.metrics().answered(route, status, code);
     if route == INVOCATIONS {
         state.service.metrics().invocation_took(started.elapsed());
+        traces::end(&trace, response.status(), code);
     }
     span.in_scope(|| tracing::debug!(route, status, code, micros = started.elapsed().as_micros(), "answered"));
     if let Some(error) = error {

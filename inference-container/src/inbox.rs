@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use opentelemetry::Context;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 use unspsc_artifact::TokenIds;
@@ -13,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::metrics::{Metrics, Stage};
 use crate::queue::{Queue, QueueLimits, Waiting};
 use crate::rate::{Rate, whole_seconds};
+use crate::traces;
 
 /// What the model says of one text.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,8 @@ pub(crate) struct Job {
     reply: mpsc::UnboundedSender<Vec<Answer>>,
     /// The request's, so that a fault is logged with its id.
     pub(crate) span: Span,
+    /// The request's.
+    pub(crate) trace: Context,
     /// When the request began to wait; absent once part of it has run.
     waits_since: Option<Instant>,
 }
@@ -45,7 +49,8 @@ impl Job {
     pub(crate) fn new(texts: Vec<TokenIds>, embeddings: bool) -> (Self, mpsc::UnboundedReceiver<Vec<Answer>>) {
         let (reply, answers) = mpsc::unbounded_channel();
         let (texts, waits_since) = (texts.into(), Some(Instant::now()));
-        (Self { texts, embeddings, reply, span: Span::current(), waits_since }, answers)
+        let (span, trace) = (Span::current(), Context::current());
+        (Self { texts, embeddings, reply, span, trace, waits_since }, answers)
     }
 
     pub(crate) fn texts(&self) -> impl ExactSizeIterator<Item = &TokenIds> {
@@ -65,8 +70,8 @@ impl Waiting for Job {
 
     fn take_first(&mut self, texts: usize) -> Self {
         let texts = self.texts.drain(..texts.min(self.texts.len())).collect();
-        let (reply, span) = (self.reply.clone(), self.span.clone());
-        Self { texts, embeddings: self.embeddings, reply, span, waits_since: self.waits_since.take() }
+        let (reply, span, trace) = (self.reply.clone(), self.span.clone(), self.trace.clone());
+        Self { texts, embeddings: self.embeddings, reply, span, trace, waits_since: self.waits_since.take() }
     }
 
     fn is_abandoned(&self) -> bool {
@@ -177,8 +182,9 @@ impl Inbox {
         let batch = state.queue.take_batch();
         state.running = batch.iter().flat_map(Waiting::lengths).sum();
         self.metrics.queue_is(state.queue.len(), state.queue.tokens());
-        for since in batch.iter().filter_map(|job| job.waits_since) {
+        for (job, since) in batch.iter().filter_map(|job| Some((job, job.waits_since?))) {
             self.metrics.stage_took(Stage::Queue, since.elapsed());
+            traces::stage_took(&job.trace, Stage::Queue, since.elapsed());
         }
         Some(Work::Batch(batch))
     }

@@ -32,6 +32,7 @@ mod statement;
 mod stream;
 #[cfg(any(fuzzing, test))]
 mod testing;
+mod traces;
 mod worker;
 
 pub use logging::start_logging;

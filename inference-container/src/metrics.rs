@@ -29,7 +29,8 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    fn name(self) -> &'static str {
+    /// As metrics and traces call it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
             Self::Queue => "queue",

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::Uri;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -18,6 +19,7 @@ use crate::app::app;
 use crate::classifier::Classifier;
 use crate::connections;
 use crate::metrics::{Metrics, ModelLabels};
+use crate::traces::Traces;
 use crate::worker;
 
 /// SageMaker kills a container 30 seconds after SIGTERM; what is still running then is cut off a little earlier.
@@ -46,6 +48,14 @@ pub enum ServeError {
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Traces cannot be sent.
+    #[error("cannot send traces to {collector}: {reason}")]
+    Traces {
+        /// Whereto.
+        collector: Uri,
+        /// Why not.
+        reason: String,
+    },
     /// The system refuses what a server needs.
     #[error("cannot run the server: {0}")]
     Server(std::io::Error),
@@ -63,10 +73,18 @@ impl From<ApiError> for ServeError {
 /// # Errors
 /// If the model cannot be loaded or the port not be listened on.
 pub fn run(options: &Options) -> Result<(), ServeError> {
+    let start = |collector: &Uri| {
+        let traces = Traces::start(collector);
+        traces.map_err(|error| ServeError::Traces { collector: collector.clone(), reason: error.to_string() })
+    };
+    let traces = options.collector.as_ref().map(start).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Thread)?;
     let outcome = runtime.block_on(serve(options));
     // A request that is still being tokenised after the time to drain must not hold up the exit.
     runtime.shutdown_background();
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     outcome
 }
 

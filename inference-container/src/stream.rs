@@ -12,6 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use http_body_util::channel::{Channel, Sender};
+use opentelemetry::trace::FutureExt as _;
 use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 
@@ -72,7 +73,7 @@ impl Streaming {
         self.writer.write(answers, &mut bytes)?;
         let (sender, body) = Channel::<Bytes, Cut>::new(1);
         let media = self.media;
-        tokio::spawn(self.run(sender, bytes).in_current_span());
+        tokio::spawn(self.run(sender, bytes).in_current_span().with_current_context());
         // A channel must not be asked again after its end, which compression does.
         Ok(respond(media, Body::new(body.fuse())))
     }

@@ -13,9 +13,10 @@ use unspsc_engine::{Engine, EngineError, Logits};
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
 use crate::inbox::{Answer, Inbox, Job, Row, Work};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stage};
 use crate::run::ServeError;
 use crate::service::{ModelState, Service, ServiceLimits};
+use crate::traces;
 
 /// What is classified before the first request, after a fault, and as a proof for `/ping`.
 const WARM_UP: &str = "office paper, white, 500 sheets";
@@ -133,6 +134,9 @@ impl<M: Model> Worker<M> {
                 self.works(span);
                 self.inbox.measured(tokens, took);
                 self.state.metrics.ran(texts.len(), tokens, took);
+                for same in jobs.chunk_by(|job, next| std::ptr::eq(*job, *next)) {
+                    traces::stage_took(&same[0].trace, Stage::Model, took);
+                }
                 rows(&logits, jobs)
             }
             Err(_) if texts.len() > 1 => {
