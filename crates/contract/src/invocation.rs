@@ -193,6 +193,8 @@ pub enum RemarkKind {
     Limitation,
     /// What was taken out of the registration: in brackets, as the USPTO prints it.
     Deletion,
+    /// What the USPTO's record says of the filing: its basis, or the dates of first use.
+    Filing,
 }
 
 /// How a mark's items spread over the segments of the UNSPSC.
