@@ -101,6 +101,7 @@ async fn every_form_says_the_same_of_a_text_and_marks_what_is_bad() {
         ("application/x-ndjson", "\"steel, bolt\"\r\n{\"description\": 7}\r\n\"nut\""),
         (CSV, "id,description\n1,\"steel, bolt\"\n2\n3,nut\n"),
         (CSV, "\"steel, bolt\"\na,b\nnut"),
+        (CSV, "id,description\n1,\"steel, bolt\"\n2,\"pipe\n3,nut\n"),
         (PLAIN, "steel, bolt\n \nnut\n"),
     ] {
         let (status, answered, lines) = send(&service, kind, LINES, body).await;
