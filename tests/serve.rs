@@ -264,7 +264,14 @@ async fn a_statement_is_split_classified_and_profiled() {
     let unsure: Vec<usize> = answer.items.iter().enumerate().filter_map(unsure).collect();
     assert_eq!((answer.profile.failed, answer.profile.needs_review), (vec![1], unsure));
     let shares: f64 = answer.profile.segments.iter().map(|segment| segment.share).sum();
-    assert!((shares - 1.0).abs() < 1e-9);
+    assert!((shares + answer.profile.other - 1.0).abs() < 1e-9);
+    let (_, alone) = server.invoke(json!({"instances": classified, "top_k": 12})).await;
+    let predicted = alone["predictions"].as_array().unwrap().iter().filter_map(|it| it["top_k"].as_array());
+    for segment in &answer.profile.segments {
+        let of = |label: &&Value| label["label"] == *segment.label;
+        let each = predicted.clone().map(|labels| labels.iter().find(of).unwrap()["probability"].as_f64().unwrap());
+        assert!((each.sum::<f64>() / 4.0 - segment.share).abs() < 1e-9, "{segment:?}");
+    }
     let [remark] = &answer.remarks[..] else { panic!("not one remark") };
     assert_eq!((remark.kind, &remark.text[..17]), (RemarkKind::Exclusion, "none of the afore"));
 

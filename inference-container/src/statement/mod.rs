@@ -38,11 +38,14 @@ mod clause;
 mod list;
 mod nice_class;
 mod phrases;
+mod profile;
 mod token;
 
 use std::ops::Range;
 
 use unspsc_contract::invocation::RemarkKind;
+
+pub(crate) use profile::Classified;
 
 /// Longest statement. The longest in the registers are some hundred kilobytes.
 pub(crate) const MAX_STATEMENT_BYTES: usize = 1 << 20;
