@@ -27,7 +27,7 @@ pub(crate) enum ApiError {
     RecordTooLong(usize),
     /// A row of CSV opens a quoted field that does not end where one may.
     #[error(
-        "the quotation mark that line {line} opens is not closed before a comma or a line end; close it, or put the \
+        "the quotation mark opened in line {line} is not closed before a comma or a line end; close it, or put the \
          field in quotation marks and double those in the text"
     )]
     UnclosedQuote {

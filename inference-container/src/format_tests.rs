@@ -136,7 +136,8 @@ async fn a_line_may_be_any_document_and_is_answered_in_one_line() {
         r#""b""#,
     ]
     .join("\n");
-    let (_, _, lines) = send(&service, LINES, "*/*;top_k=1", body).await;
+    // With a line end, so that all four are answered together.
+    let (_, _, lines) = send(&service, LINES, "*/*;top_k=1", body + "\n").await;
     let lines = parsed(&lines);
     assert!(lines[0][0]["score"].is_number());
     assert_eq!(lines[1]["predictions"].as_array().unwrap().len(), 2);

@@ -84,7 +84,8 @@ impl<'t> Reader<'t> {
         let inner = token.inner(self.text);
         let separates =
             |edge: Option<&Token>| edge.is_some_and(|edge| matches!(edge.kind, Kind::Comma | Kind::Semicolon));
-        begins_member(self.text, clause)
+        let remarks = clause.iter().rev().take_while(|token| self.remark_in(token).is_some()).count();
+        begins_member(self.text, &clause[..clause.len() - remarks])
             || separates(inner.first())
             || separates(inner.last())
             || phrases::conjunction(self.text, &inner).is_some()
