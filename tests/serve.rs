@@ -266,7 +266,14 @@ async fn a_statement_is_split_classified_and_profiled() {
     let unsure: Vec<usize> = answer.items.iter().enumerate().filter_map(unsure).collect();
     assert_eq!((answer.profile.failed, answer.profile.needs_review), (vec![1], unsure));
     let shares: f64 = answer.profile.segments.iter().map(|segment| segment.share).sum();
-    assert!((shares - 1.0).abs() < 1e-9);
+    assert!((shares + answer.profile.other - 1.0).abs() < 1e-9);
+    let (_, alone) = server.invoke(json!({"instances": classified, "top_k": 12})).await;
+    let predicted = alone["predictions"].as_array().unwrap().iter().filter_map(|it| it["top_k"].as_array());
+    for segment in &answer.profile.segments {
+        let of = |label: &&Value| label["label"] == *segment.label;
+        let each = predicted.clone().map(|labels| labels.iter().find(of).unwrap()["probability"].as_f64().unwrap());
+        assert!((each.sum::<f64>() / 4.0 - segment.share).abs() < 1e-9, "{segment:?}");
+    }
     let [remark] = &answer.remarks[..] else { panic!("not one remark") };
     assert_eq!((remark.kind, &remark.text[..17]), (RemarkKind::Exclusion, "none of the afore"));
 
@@ -302,11 +309,19 @@ async fn probabilities_are_those_of_transformers() {
         server.ready().await;
         let (status, answer) = server.invoke(json!({"instances": texts, "top_k": 12})).await;
         assert_eq!(status, 200);
+        let (status, scores) = server.invoke(json!({"inputs": texts})).await;
+        assert_eq!(status, 200);
         let mut compared = 0;
-        for (case, prediction) in cases.as_array().unwrap().iter().zip(answer["predictions"].as_array().unwrap()) {
+        let answers = answer["predictions"].as_array().unwrap().iter().zip(scores.as_array().unwrap());
+        for (case, (prediction, score)) in cases.as_array().unwrap().iter().zip(answers) {
             let Some(candidates) = prediction["top_k"].as_array() else { continue };
-            let logit = |logit: &Value| logit.as_f64().unwrap() / temperature.unwrap_or(1.0);
-            let logits: Vec<f64> = case["logits"].as_array().unwrap().iter().map(logit).collect();
+            let logits = |temperature: f64| -> Vec<f64> {
+                case["logits"].as_array().unwrap().iter().map(|logit| logit.as_f64().unwrap() / temperature).collect()
+            };
+            let raw = logits(1.0).into_iter().map(f64::exp);
+            let best = raw.clone().fold(0.0, f64::max) / raw.sum::<f64>();
+            assert!((score["score"].as_f64().unwrap() - best).abs() < 1e-4, "without the temperature: {score}");
+            let logits = logits(temperature.unwrap_or(1.0));
             let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
             for candidate in candidates {
                 // The labels of the golden models are 10000000, 11000000, …

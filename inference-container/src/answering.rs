@@ -15,6 +15,7 @@ use crate::metrics::Stage;
 use crate::records::Record;
 use crate::request::{AnswerOptions, Document, Item, Ranking, Scoring, Shape};
 use crate::service::Service;
+use crate::statement::Classified;
 use crate::traces;
 
 /// The answer to one record.
@@ -123,7 +124,14 @@ impl PreparedRecord {
         Ok(match shape {
             Shape::Single => Answer::Single(predict(rows.next().unwrap_or_else(|| Err(missing())))?),
             Shape::Batch => Answer::Batch(rows.map(outcome).collect()),
-            Shape::Statement(statement) => Answer::Statement(statement.answer(rows.map(outcome).collect())),
+            Shape::Statement(statement) => {
+                let mut classified = Classified::default();
+                for row in rows {
+                    let segments = row.as_ref().ok().map(|(row, _)| classifier.segment_probabilities(row));
+                    classified.push(outcome(row), segments.as_deref());
+                }
+                Answer::Statement(statement.answer(classified, &classifier.segments().labels))
+            }
             Shape::Scores(scoring) => {
                 let of_row = |(row, _): (Row, bool)| scores(classifier, &row, scoring);
                 // A single string is the whole request, so that what is wrong with it is wrong with the request.

@@ -25,6 +25,15 @@ pub(crate) enum ApiError {
     /// A line or a row is longer than allowed.
     #[error("the record is longer than {0} bytes; a description is a few lines of text")]
     RecordTooLong(usize),
+    /// A row of CSV opens a quoted field that does not end where one may.
+    #[error(
+        "the quotation mark opened in line {line} is not closed before a comma or a line end; close it, or put the \
+         field in quotation marks and double those in the text"
+    )]
+    UnclosedQuote {
+        /// The line of the body, from 1.
+        line: usize,
+    },
     /// A body of records has none.
     #[error("the body holds no record; send one description a line")]
     NoRecords,
@@ -87,6 +96,7 @@ impl ApiError {
             Self::UnreadableBody => (StatusCode::BAD_REQUEST, "unreadable_body"),
             Self::InvalidUtf8 => (StatusCode::BAD_REQUEST, "invalid_utf8"),
             Self::RecordTooLong(_) => (StatusCode::BAD_REQUEST, "record_too_long"),
+            Self::UnclosedQuote { .. } => (StatusCode::BAD_REQUEST, "unclosed_quote"),
             Self::NoRecords => (StatusCode::BAD_REQUEST, "no_records"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -151,6 +161,7 @@ mod tests {
             (ApiError::UnreadableBody, 400, "unreadable_body", None),
             (ApiError::InvalidUtf8, 400, "invalid_utf8", None),
             (ApiError::RecordTooLong(1), 400, "record_too_long", None),
+            (ApiError::UnclosedQuote { line: 7 }, 400, "unclosed_quote", None),
             (ApiError::NoRecords, 400, "no_records", None),
             (ApiError::NotFound(text()), 404, "not_found", None),
             (ApiError::MethodNotAllowed(text()), 405, "method_not_allowed", None),

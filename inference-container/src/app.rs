@@ -136,11 +136,7 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
         if let ApiError::Internal(detail) = &error {
             span.in_scope(|| tracing::error!("{detail}"));
         }
-        let allow = response.headers_mut().remove(header::ALLOW);
         response = (response.status(), Json(error.body(Some(request_id)))).into_response();
-        if let Some(allow) = allow {
-            response.headers_mut().insert(header::ALLOW, allow);
-        }
     }
     response.headers_mut().extend(notes);
     response

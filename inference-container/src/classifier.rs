@@ -85,6 +85,16 @@ impl Classifier {
         })
     }
 
+    /// The segments, or the model's own labels where these are no codes.
+    pub(crate) fn segments(&self) -> &LabelSet {
+        self.labels.segments()
+    }
+
+    /// The probability of each of [`Classifier::segments`] for `row`. `[segments]`
+    pub(crate) fn segment_probabilities(&self, row: &Row) -> Vec<f64> {
+        self.segments().sum(softmax(&row.logits, self.temperature))
+    }
+
     /// The `count` best scores of `row`, descending, as `transformers` computes them: of the logits themselves and not
     /// of those that the temperature has calibrated.
     pub(crate) fn scores(&self, row: &Row, function: Function, count: usize) -> Vec<Score> {

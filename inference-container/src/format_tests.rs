@@ -101,6 +101,7 @@ async fn every_form_says_the_same_of_a_text_and_marks_what_is_bad() {
         ("application/x-ndjson", "\"steel, bolt\"\r\n{\"description\": 7}\r\n\"nut\""),
         (CSV, "id,description\n1,\"steel, bolt\"\n2\n3,nut\n"),
         (CSV, "\"steel, bolt\"\na,b\nnut"),
+        (CSV, "id,description\n1,\"steel, bolt\"\n2,\"pipe\n3,nut\n"),
         (PLAIN, "steel, bolt\n \nnut\n"),
     ] {
         let (status, answered, lines) = send(&service, kind, LINES, body).await;
@@ -135,7 +136,8 @@ async fn a_line_may_be_any_document_and_is_answered_in_one_line() {
         r#""b""#,
     ]
     .join("\n");
-    let (_, _, lines) = send(&service, LINES, "*/*;top_k=1", body).await;
+    // With a line end, so that all four are answered together.
+    let (_, _, lines) = send(&service, LINES, "*/*;top_k=1", body + "\n").await;
     let lines = parsed(&lines);
     assert!(lines[0][0]["score"].is_number());
     assert_eq!(lines[1]["predictions"].as_array().unwrap().len(), 2);

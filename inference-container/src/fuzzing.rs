@@ -18,7 +18,7 @@ use crate::media::{ContentType, negotiate};
 use crate::records::{Record, Records};
 use crate::request::document::Place;
 use crate::request::{AnswerOptions, Document, Shape};
-use crate::statement::Statement;
+use crate::statement::{Classified, Statement};
 use crate::testing::LIMITS;
 
 /// Reads one input, and panics where that goes wrong.
@@ -98,8 +98,10 @@ fn media(bytes: &[u8]) {
 fn statement(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let Ok(statement) = Statement::parse(text.clone()) else { return };
-    let outcomes = statement.items.iter().map(|_| Outcome::Error(ApiError::EmptyDescription.body(None)));
-    let answer = statement.answer(outcomes.collect());
+    let mut classified = Classified::default();
+    let outcome = || Outcome::Error(ApiError::EmptyDescription.body(None));
+    statement.items.iter().for_each(|_| classified.push(outcome(), None));
+    let answer = statement.answer(classified, &[]);
     let characters: Vec<char> = text.chars().collect();
     let mut behind = 0;
     for item in answer.items {

@@ -68,6 +68,11 @@ impl Labels {
         &self.own
     }
 
+    /// The segments; the model's own labels where these are no codes.
+    pub(crate) fn segments(&self) -> &LabelSet {
+        self.coarser.iter().find(|set| set.level == Some(Level::Segment)).unwrap_or(&self.own)
+    }
+
     /// The labels at `level`; without one, the model's own.
     pub(crate) fn at(&self, level: Option<Level>) -> Result<&LabelSet, ApiError> {
         let Some(level) = level.filter(|level| Some(*level) != self.own.level) else { return Ok(&self.own) };
@@ -127,6 +132,7 @@ mod tests {
         assert_eq!(segments.len(), 2);
         assert!((segments[1].1 - 0.8).abs() < 1e-12 && (segments[0].1 - 0.2).abs() < 1e-12);
         assert_eq!(at(None), at(Some(Level::Class)));
+        assert_eq!(labels.segments().level, Some(Level::Segment));
         let segment = &labels.at(Some(Level::Segment)).unwrap().labels[1];
         assert_eq!(segment.title.as_deref(), Some("Food Beverage and Tobacco Products"));
     }
@@ -137,7 +143,9 @@ mod tests {
         assert_eq!(segments.own().level, Some(Level::Segment), "the labels themselves say it");
         let error = segments.at(Some(Level::Class)).unwrap_err().to_string();
         assert!(error.contains("nothing finer than segment"), "{error}");
-        let error = labels(&["good", "bad"], None).at(Some(Level::Segment)).unwrap_err().to_string();
+        let words = labels(&["good", "bad"], None);
+        assert_eq!(words.segments().labels.len(), 2);
+        let error = words.at(Some(Level::Segment)).unwrap_err().to_string();
         assert!(error.contains("no codes of a known level"), "{error}");
     }
 }

@@ -80,6 +80,19 @@ fn short_requests_without_end_leave_a_list_its_share() {
     assert!((20 * YIELD..=20 * (YIELD + 1)).contains(&runs), "{runs}: the list has about one run in {YIELD}");
 }
 
+/// By the tag of its next part alone, and not by that of its end.
+#[test]
+fn a_long_list_gets_its_first_part_soon_though_short_requests_keep_coming() {
+    let mut queue = Queue::new(limits(99, 9999, 10));
+    queue.push(Job::new(0, &[10; 10]));
+    let mut runs = (1..).map(|id| {
+        queue.push(Job::new(id, &[5]));
+        next(&mut queue)
+    });
+    // Four times the part's own tokens pass it, which are eight requests.
+    assert!(runs.by_ref().take(9).any(|run| run.contains(&(0, 1))), "the list waited for the end of others");
+}
+
 #[test]
 fn a_text_above_the_budget_runs_alone() {
     let mut queue = Queue::new(limits(9, 999, 10));

@@ -78,6 +78,7 @@ async fn the_page_shows_a_description_down_the_levels_and_a_statement_by_segment
     let written = "&lt;img src=x onerror=console.error(1)&gt; bread";
     assert!(page.contains(written) && !page.contains("<img src=\"x\""), "{page}");
     assert!(page.contains("exclusion: other than herbal tea"), "{page}");
+    assert!(page.contains("segments that are not listed have "), "{page}");
     assert!(
         page.contains("000000</code>") && !page.contains("101500</code>"),
         "the profile is not of segments: {page}"

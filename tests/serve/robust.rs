@@ -264,7 +264,9 @@ async fn a_text_of_10_mb_is_cut_off_while_others_are_answered() {
     let beginning: String = text.chars().take(6400).collect();
     let (_, same) = server.invoke(json!({"description": beginning})).await;
     assert_eq!((status, &cut["truncated"]), (200, &json!(true)));
-    assert_eq!((&cut["label"], &cut["probability"]), (&same["label"], &same["probability"]));
+    // Who runs in the same batch changes the last digits of a sum.
+    let difference = cut["probability"].as_f64().unwrap() - same["probability"].as_f64().unwrap();
+    assert!(cut["label"] == same["label"] && difference.abs() < 1e-5, "{cut} {same}");
     let grown = server.peak_memory() - before;
     assert!(grown < 96 * MEBIBYTE, "{grown} bytes for a text of {}", text.len());
 }

@@ -193,13 +193,18 @@ pub enum RemarkKind {
     Limitation,
     /// What was taken out of the registration: in brackets, as the USPTO prints it.
     Deletion,
+    /// What the USPTO's record says of the filing: its basis, or the dates of first use.
+    Filing,
 }
 
 /// How a mark's items spread over the segments of the UNSPSC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MarkProfile {
-    /// The segments, the largest share first, and of equal shares the more probable.
+    /// The segments that are the most probable one of an item or have a share of 0.05 at least, the largest share first.
     pub segments: Vec<SegmentShare>,
+    /// The share that all other segments have together; with those of `segments` it adds up to 1, unless no item has a
+    /// prediction.
+    pub other: f64,
     /// The items that have no prediction, by place in `items`; they are in no share.
     pub failed: Vec<usize>,
     /// The items whose prediction needs review, by place in `items`; they are in the shares too.
@@ -213,12 +218,12 @@ pub struct SegmentShare {
     pub label: String,
     /// Its title, where known.
     pub title: Option<String>,
-    /// How many of the items that have a prediction have their most probable label in it, 0 to 1. All shares add up to
-    /// 1.
+    /// The mean of its probability over the items that have a prediction, 0 to 1: the share of items that it may expect
+    /// to hold.
     pub share: f64,
-    /// The mean probability of these items' labels, 0 to 1.
-    pub mean_probability: f64,
-    /// These items, by place in `items`.
+    /// The mean of its probability over the items whose most probable segment it is, 0 to 1; null where there are none.
+    pub mean_probability: Option<f64>,
+    /// These items, by place in the answer's `items`.
     pub items: Vec<usize>,
 }
 

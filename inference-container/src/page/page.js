@@ -118,7 +118,7 @@ async function profile(statement, signal) {
       ({ answer, milliseconds } = await request());
     }
   }
-  const { profile: { segments, needs_review: unsure, failed }, items, remarks } = answer;
+  const { profile: { segments, other, needs_review: unsure, failed }, items, remarks } = answer;
   const ranks = new Map(segments.flatMap((segment, rank) => segment.items.map((place) => [place, rank + 1])));
   const nodes = [
     element("h2", {}, "The statement"),
@@ -128,11 +128,14 @@ async function profile(statement, signal) {
     element("h2", {}, "The mark's profile"),
     element("ol", { className: "bars profile" },
       ...segments.map((segment, place) => segmentBar(segment, place + 1, items))),
+    element("p", { className: "note" }, "A share is the mean of all items' probabilities of the segment; "
+      + `segments that are not listed have ${percent(other)} together.`),
     ...partList("Needs review", unsure.map((place) => itemLine(items[place]))),
     ...partList("Not classified", failed.map((place) => itemLine(items[place]))),
     ...partList("Names no goods", remarks.map(({ kind, text }) => `${kind}: ${text}`)),
   ];
-  const counts = [plural(items.length, "item"), plural(segments.length, "segment")];
+  const held = segments.filter((segment) => segment.items.length > 0);
+  const counts = [plural(items.length, "item"), plural(held.length, "segment")];
   return { nodes, milliseconds, summary: counts.join(" in ") };
 }
 
@@ -177,8 +180,10 @@ function segmentBar(segment, rank, items) {
     element("span", {}, `${segment.title ?? ""} `, element("code", {}, segment.label)));
   const lines = segment.items.map((place) =>
     element("li", {}, `${items[place].classified} · ${percent(items[place].probability)}`));
-  row.append(element("details", {}, element("summary", {}, plural(lines.length, "item")),
-    element("ul", { className: "parts" }, ...lines)));
+  if (lines.length > 0) {
+    row.append(element("details", {}, element("summary", {}, plural(lines.length, "item")),
+      element("ul", { className: "parts" }, ...lines)));
+  }
   return row;
 }
 

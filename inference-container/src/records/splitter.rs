@@ -1,7 +1,7 @@
 //! Where one record ends and the next begins.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::api_error::ApiError;
 
@@ -13,12 +13,23 @@ const MAX_RECORD_BYTES: usize = if cfg!(fuzzing) { 100 } else { 1 << 20 };
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Cuts bytes into records, which end at line ends; those of CSV not at line ends within quotation marks.
+///
+/// A mark that was opened by mistake would swallow the rows behind it. So where a quoted field goes on in a further line,
+/// its mark is taken for such a mistake if the field is not closed before the body ends or the row gets too long, or if
+/// its closing mark stands before anything but a comma or a line end (RFC 4180, 2.5 to 2.7). Its line is then a record
+/// that is wrong, and each line behind it a row of its own, up to the one by which the mistake was seen.
 pub(super) struct Splitter {
     buffer: BytesMut,
     /// Bytes of the buffer in which no end was found.
     scanned: usize,
     /// Where in a row of CSV the scan stands; none for lines.
     quotes: Option<Quotes>,
+    /// Where the first line of the row under way ends, once the row is known to go on in the next.
+    first_line_end: Option<usize>,
+    /// Bytes of the buffer in which each line is a row: they were read already, behind a mark opened by mistake.
+    line_by_line: usize,
+    /// The line of the body in which the record under way begins, from 1.
+    line: usize,
     /// Whether the record under way is already too long and only its end is looked for.
     skipping: bool,
     /// Whether a byte order mark was looked for.
@@ -28,7 +39,7 @@ pub(super) struct Splitter {
 
 /// Where in a row of CSV a scan stands: a quotation mark opens a quoted field only at the field's beginning, so that
 /// `5" pipe` is no open quote.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Quotes {
     FieldStart,
     Plain,
@@ -50,11 +61,27 @@ impl Quotes {
     }
 }
 
+/// What a scan has found: the length of a record without its line end.
+enum End {
+    Record(usize),
+    /// A quotation mark in it is not closed.
+    Open(usize),
+}
+
 impl Splitter {
     /// For the rows of CSV, or for lines.
     pub(super) fn new(csv: bool) -> Self {
-        let quotes = csv.then_some(Quotes::FieldStart);
-        Self { buffer: BytesMut::new(), scanned: 0, quotes, skipping: false, begun: false, ended: false }
+        Self {
+            buffer: BytesMut::new(),
+            scanned: 0,
+            quotes: csv.then_some(Quotes::FieldStart),
+            first_line_end: None,
+            line_by_line: 0,
+            line: 1,
+            skipping: false,
+            begun: false,
+            ended: false,
+        }
     }
 
     pub(super) fn push(&mut self, chunk: &Bytes) {
@@ -71,13 +98,13 @@ impl Splitter {
         if !self.begin() {
             return None;
         }
-        let Some(length) = self.find_end() else {
-            let last = self.ended && (!self.buffer.is_empty() || self.skipping);
-            return last.then(|| self.take(self.buffer.len()));
-        };
-        let record = self.take(length);
-        self.buffer.advance(1);
-        Some(record)
+        Some(match self.find_end()? {
+            End::Record(length) => self.take(length),
+            End::Open(length) => {
+                let line = self.line;
+                self.take(length).and(Err(ApiError::UnclosedQuote { line }))
+            }
+        })
     }
 
     /// Drops the byte order mark, once enough has arrived to know whether there is one. False before that.
@@ -93,41 +120,88 @@ impl Splitter {
         true
     }
 
-    /// Bytes up to the line end. A record that is too long is given up at the same byte however it arrives, and with it
-    /// a quotation mark that may have been opened by mistake: the next record begins at the next line.
-    fn find_end(&mut self) -> Option<usize> {
+    /// The end of the record under way. Whatever is too long is given up at the same byte however it arrives.
+    fn find_end(&mut self) -> Option<End> {
         loop {
             let within = if self.skipping { usize::MAX } else { MAX_RECORD_BYTES + 1 }.min(self.buffer.len());
-            let unread = &self.buffer[self.scanned..within];
-            let found = match &mut self.quotes {
-                Some(quotes) if !self.skipping => unread.iter().position(|byte| match quotes.after(*byte) {
-                    Some(next) => {
-                        *quotes = next;
-                        false
-                    }
-                    None => true,
-                }),
-                _ => memchr(b'\n', unread),
+            let found = match self.quotes {
+                Some(quotes) if !self.skipping => self.find_row_end(quotes, within),
+                _ => memchr(b'\n', &self.buffer[self.scanned..within]).map(|place| End::Record(self.scanned + place)),
             };
-            if let Some(place) = found {
-                return Some(self.scanned + place);
+            if found.is_some() {
+                return found;
             }
             self.scanned = within;
             if !self.skipping && within <= MAX_RECORD_BYTES {
-                return None;
+                return self.last();
+            }
+            if let Some(length) = self.first_line_end {
+                return Some(self.give_up(length, within));
             }
             self.skipping = true;
             self.buffer.advance(within);
             self.scanned = 0;
             if self.buffer.is_empty() {
-                return None;
+                return self.last();
             }
         }
     }
 
+    /// The same for a row of CSV that stands at `quotes`, as far as `within`.
+    fn find_row_end(&mut self, mut quotes: Quotes, within: usize) -> Option<End> {
+        for at in self.scanned..within {
+            let byte = self.buffer[at];
+            let goes_on = quotes == Quotes::Quoted && byte == b'\n';
+            if goes_on && at < self.line_by_line {
+                return Some(End::Open(at));
+            }
+            let closes = matches!(byte, b'"' | b',' | b'\r' | b'\n');
+            if let Some(length) = self.first_line_end.filter(|_| quotes == Quotes::Closing && !closes) {
+                return Some(self.give_up(length, at));
+            }
+            self.first_line_end = self.first_line_end.or(goes_on.then_some(at));
+            quotes = match quotes.after(byte) {
+                Some(next) => next,
+                None => return Some(End::Record(at)),
+            };
+        }
+        self.quotes = Some(quotes);
+        None
+    }
+
+    /// What is left at the end of the body.
+    fn last(&mut self) -> Option<End> {
+        let length = self.buffer.len();
+        if !self.ended || (length == 0 && !self.skipping) {
+            return None;
+        }
+        Some(match self.first_line_end {
+            _ if self.skipping || self.quotes != Some(Quotes::Quoted) => End::Record(length),
+            Some(first) => {
+                self.line_by_line = length;
+                End::Open(first)
+            }
+            None => End::Open(length),
+        })
+    }
+
+    /// Takes the mark that is open from the row's first line on, which has `length` bytes, for a mistake that is seen
+    /// at the byte `at`.
+    fn give_up(&mut self, length: usize, at: usize) -> End {
+        self.line_by_line = memrchr(b'\n', &self.buffer[..at]).map_or(0, |end| end + 1);
+        End::Open(length)
+    }
+
     fn take(&mut self, length: usize) -> Result<Bytes, ApiError> {
         let mut record = self.buffer.split_to(length).freeze();
+        self.line += memchr_iter(b'\n', &record).count();
+        if self.buffer.starts_with(b"\n") {
+            self.buffer.advance(1);
+            self.line += 1;
+        }
+        self.line_by_line = self.line_by_line.saturating_sub(length + 1);
         self.scanned = 0;
+        self.first_line_end = None;
         self.quotes = self.quotes.map(|_| Quotes::FieldStart);
         if std::mem::take(&mut self.skipping) {
             return Err(ApiError::RecordTooLong(MAX_RECORD_BYTES));
@@ -140,70 +214,5 @@ impl Splitter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_too_long_is_skipped_in_little_memory() {
-        for (csv, begin) in [(false, "x"), (true, "\"x")] {
-            let mut splitter = Splitter::new(csv);
-            splitter.push(&Bytes::from("a\n"));
-            assert_eq!(splitter.next(), Some(Ok("a".into())));
-            splitter.push(&Bytes::from(begin));
-            for _ in 0..100 {
-                splitter.push(&Bytes::from(vec![b'x'; 100_000]));
-                assert_eq!(splitter.next(), None);
-                assert!(splitter.buffer.capacity() < 4 * MAX_RECORD_BYTES, "{}", splitter.buffer.capacity());
-            }
-            splitter.push(&Bytes::from("x\nb"));
-            assert_eq!(splitter.next(), Some(Err(ApiError::RecordTooLong(MAX_RECORD_BYTES))));
-            assert_eq!(splitter.next(), None);
-            splitter.end();
-            assert_eq!((splitter.next(), splitter.next()), (Some(Ok("b".into())), None));
-        }
-    }
-
-    /// The records of a body that arrives in chunks of `size` bytes, with `None` for one that is too long.
-    fn records(csv: bool, body: &[u8], size: usize) -> Vec<Option<Bytes>> {
-        let mut splitter = Splitter::new(csv);
-        let mut all = Vec::new();
-        for chunk in body.chunks(size) {
-            splitter.push(&Bytes::copy_from_slice(chunk));
-            all.extend(std::iter::from_fn(|| splitter.next()));
-        }
-        splitter.end();
-        all.extend(std::iter::from_fn(|| splitter.next()));
-        all.into_iter().map(Result::ok).collect()
-    }
-
-    #[test]
-    fn how_a_body_is_cut_does_not_decide_where_a_record_too_long_ends() {
-        let long = "x".repeat(MAX_RECORD_BYTES);
-        let open = format!("\"a\n{long},\"\nb\n\"c\n\"\n");
-        for size in [1, 1000, MAX_RECORD_BYTES, open.len()] {
-            let found = records(true, open.as_bytes(), size);
-            assert_eq!(found, [None, Some("b".into()), Some("\"c\n\"".into())], "{size}");
-            let found = records(false, format!("{long}\n{long}x\n").as_bytes(), size);
-            assert_eq!(found, [Some(Bytes::from(long.clone())), None], "{size}");
-        }
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_no_text_however_it_arrives() {
-        for size in [1, 2, 100] {
-            assert_eq!(records(true, b"\xef\xbb\xbf\"a\nb\"\nc", size), [Some("\"a\nb\"".into()), Some("c".into())]);
-            assert_eq!(records(false, b"\xef\xbb\xbf", size), []);
-            assert_eq!(records(false, b"\xef\xbb", size), [Some(Bytes::from_static(b"\xef\xbb"))]);
-        }
-    }
-
-    #[test]
-    fn the_last_record_needs_no_line_end_and_an_empty_rest_is_none() {
-        for (body, expected) in [("", 0), ("a", 1), ("a\n", 1), ("a\n\n", 2), ("\n", 1)] {
-            let mut splitter = Splitter::new(false);
-            splitter.push(&Bytes::from(body));
-            splitter.end();
-            assert_eq!(std::iter::from_fn(|| splitter.next()).count(), expected, "{body:?}");
-        }
-    }
-}
+#[path = "splitter_tests.rs"]
+mod tests;

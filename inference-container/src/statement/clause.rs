@@ -29,7 +29,7 @@ impl<'t> Reader<'t> {
         let is_heading = |token: &Token| matches!(token.kind, Kind::Class(_, Reach::Following));
         for section in tokens.split_inclusive(is_heading) {
             let (section, next) = match section.split_last() {
-                Some((Token { kind: Kind::Class(number, Reach::Following), .. }, section)) => (section, Some(*number)),
+                Some((Token { kind: Kind::Class(number, Reach::Following), .. }, section)) => (section, *number),
                 _ => (section, self.heading),
             };
             self.section(section)?;
@@ -51,6 +51,10 @@ impl<'t> Reader<'t> {
                 Kind::Paragraph => !goes_on,
                 Kind::Line => lines_separate && !goes_on,
                 Kind::Stop => self.is_end_of_sentence(before, &tokens[at + 1..]),
+                Kind::Parenthesis | Kind::Bracket if phrases::is_filing(self.text, &token.inner(self.text)) => {
+                    self.remark(RemarkKind::Filing, token.start..token.end)?;
+                    true
+                }
                 Kind::Bracket if self.is_deletion(&clause, token) => {
                     self.remark(RemarkKind::Deletion, token.start..token.end)?;
                     clause.push(Token { kind: Kind::Comma, ..*token });
@@ -80,7 +84,8 @@ impl<'t> Reader<'t> {
         let inner = token.inner(self.text);
         let separates =
             |edge: Option<&Token>| edge.is_some_and(|edge| matches!(edge.kind, Kind::Comma | Kind::Semicolon));
-        begins_member(self.text, clause)
+        let remarks = clause.iter().rev().take_while(|token| self.remark_in(token).is_some()).count();
+        begins_member(self.text, &clause[..clause.len() - remarks])
             || separates(inner.first())
             || separates(inner.last())
             || phrases::conjunction(self.text, &inner).is_some()
@@ -98,7 +103,7 @@ impl<'t> Reader<'t> {
         self.introduced(tokens)?;
         let mut unclassed = first;
         for token in tokens {
-            let Kind::Class(number, reach) = token.kind else { continue };
+            let Kind::Class(Some(number), reach) = token.kind else { continue };
             let end = self.items.partition_point(|item| item.span.start < token.start);
             // In a clause of its own a class stands for all goods before it, whatever the words.
             if reach == Reach::Preceding || end == first {
@@ -122,7 +127,7 @@ impl<'t> Reader<'t> {
         while at < tokens.len() {
             if let Some((introducer, words)) = introducer(self.text, &tokens[at..]) {
                 match introducer {
-                    Introducer::Illustrative => self.list(&tokens[list..at], lead_in.as_ref())?,
+                    Introducer::Illustrative => self.list(&tokens[list..at], lead_in.as_deref())?,
                     Introducer::Restrictive => category = list..at,
                     Introducer::Purpose => {
                         at += words;
@@ -131,11 +136,14 @@ impl<'t> Reader<'t> {
                 }
                 at += words;
                 list = at;
-                lead_in = tokens.first().map(|first| first.start..tokens[at - 1].end);
+                lead_in = self.lead_in(&tokens[..at]);
             } else if let Some(kind) = self.remark_at(&tokens, at) {
-                let said = trim(self.text, &tokens[at..]);
+                let end = self.end_of_remark(&tokens, at);
+                let said = trim(self.text, &tokens[at..end]);
                 self.remark(kind, tokens[at].start..said.last().map_or(tokens[at].end, |last| last.end))?;
-                tokens.truncate(at);
+                let resumed = end + usize::from(phrases::is_contrast(self.text, &tokens[end..]));
+                tokens[at..resumed].iter_mut().for_each(|token| token.kind = Kind::Remark);
+                at = resumed;
             } else {
                 if let Some(kind) = self.remark_in(&tokens[at]) {
                     self.remark(kind, tokens[at].start..tokens[at].end)?;
@@ -144,11 +152,17 @@ impl<'t> Reader<'t> {
                 at += 1;
             }
         }
-        self.list(&tokens[list..], lead_in.as_ref())?;
+        self.list(&tokens[list..], lead_in.as_deref())?;
         if self.items.len() == first {
             self.list(&tokens[category], None)?;
         }
         Ok(())
+    }
+
+    /// The words of a clause up to and with the introducing one, unless they are too long.
+    fn lead_in(&self, tokens: &[Token]) -> Option<String> {
+        let span = tokens.first()?.start..tokens.last()?.end;
+        (span.len() <= MAX_CONTEXT_BYTES).then(|| self.wording(tokens))
     }
 
     /// What the words of a clause from `at` on say, if they name no goods.
@@ -156,10 +170,17 @@ impl<'t> Reader<'t> {
         if phrases::is_exclusion(self.text, &tokens[at..]) {
             return Some(RemarkKind::Exclusion);
         }
+        if phrases::residual(self.text, &tokens[at..]).is_some() {
+            return Some(RemarkKind::Limitation);
+        }
+        if phrases::is_filing(self.text, &tokens[at..]) {
+            return Some(RemarkKind::Filing);
+        }
         if !phrases::is_limitation(self.text, &tokens[at..]) || !begins_member(self.text, &tokens[..at]) {
             return None;
         }
-        let excludes = (at..tokens.len()).any(|at| phrases::is_exclusion(self.text, &tokens[at..]));
+        let mut said = at..self.end_of_remark(tokens, at);
+        let excludes = said.any(|at| phrases::is_exclusion(self.text, &tokens[at..]));
         Some(if excludes { RemarkKind::Exclusion } else { RemarkKind::Limitation })
     }
 
@@ -168,25 +189,37 @@ impl<'t> Reader<'t> {
         matches!(token.kind, Kind::Parenthesis | Kind::Bracket).then(|| self.remark_at(&token.inner(self.text), 0))?
     }
 
-    fn list(&mut self, tokens: &[Token], lead_in: Option<&Range<usize>>) -> Result<(), StatementError> {
+    /// Where the remark that begins at `at` ends: before "but including", or before the goods that are named behind
+    /// "not included in other classes", or else with the clause.
+    fn end_of_remark(&self, tokens: &[Token], at: usize) -> usize {
+        let is_residual = phrases::residual(self.text, &tokens[at..]).is_some();
+        let resumes = |at: &usize| {
+            let rest = &tokens[*at..];
+            let introduces = || introducer(self.text, rest).is_some_and(|(kind, _)| kind != Introducer::Purpose);
+            phrases::is_contrast(self.text, rest) || is_residual && introduces()
+        };
+        (at + 1..tokens.len()).find(resumes).unwrap_or(tokens.len())
+    }
+
+    fn list(&mut self, tokens: &[Token], lead_in: Option<&str>) -> Result<(), StatementError> {
         for member in members(self.text, tokens) {
             self.item(member, lead_in)?;
         }
         Ok(())
     }
 
-    fn item(&mut self, member: &[Token], lead_in: Option<&Range<usize>>) -> Result<(), StatementError> {
+    fn item(&mut self, member: &[Token], lead_in: Option<&str>) -> Result<(), StatementError> {
         let (Some(first), Some(last)) = (member.first(), member.last()) else { return Ok(()) };
         let span = first.start..last.end;
         if !self.text[span.clone()].contains(char::is_alphabetic) || phrases::is_filler(self.text, member) {
             return Ok(());
         }
-        let context = |span: &Range<usize>| span.len() <= MAX_CONTEXT_BYTES;
         let mut wording = self.wording(member);
-        if let Some(lead_in) = lead_in.filter(|span| context(span)) {
-            wording = format!("{} {wording}", &self.text[lead_in.clone()]);
+        if let Some(lead_in) = lead_in {
+            wording = format!("{lead_in} {wording}");
         } else if phrases::points_back(self.text, member)
-            && let Some(before) = self.items[self.unclassed..].last().filter(|before| context(&before.span))
+            && let Some(before) = self.items[self.unclassed..].last()
+            && before.span.len() <= MAX_CONTEXT_BYTES
         {
             wording = format!("{}, {wording}", &self.text[before.span.clone()]);
         }
@@ -195,10 +228,17 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// The words of an item without those that are no part of it.
-    fn wording(&self, member: &[Token]) -> String {
-        let parts = member.split(Token::is_hidden).filter_map(|part| Some(part.first()?.start..part.last()?.end));
-        parts.map(|part| &self.text[part]).collect::<Vec<_>>().join(" ")
+    /// The words of `tokens` without those that name no goods.
+    fn wording(&self, tokens: &[Token]) -> String {
+        let mut wording = String::new();
+        for part in tokens.split(Token::is_hidden) {
+            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            if !wording.is_empty() && !matches!(first.kind, Kind::Comma | Kind::Colon) {
+                wording.push(' ');
+            }
+            wording += &self.text[first.start..last.end];
+        }
+        wording
     }
 
     fn remark(&mut self, kind: RemarkKind, span: Range<usize>) -> Result<(), StatementError> {

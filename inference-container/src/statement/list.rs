@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::phrases::{
-    Introducer, MAX_PHRASE_TOKENS, conjunction, introducer, is_about, is_link, is_modifier, is_pair,
+    Introducer, MAX_PHRASE_TOKENS, conjunction, introducer, is_about, is_action, is_link, is_modifier, is_pair,
     trailing_conjunction,
 };
 use super::token::{Kind, Token};
@@ -80,14 +80,18 @@ fn close(text: &str, tokens: &[Token], members: &mut Vec<Range<usize>>) -> bool 
 }
 
 /// Whether members lack a word that stands in another: "cleaning, polishing and abrasive preparations", "machines for
-/// washing, drying and ironing". Where all are of that kind they are complete: "advertising, marketing and printing".
+/// washing, drying and ironing", "repair and installation of lifts". Where all are of that kind they are complete:
+/// "advertising, marketing and printing".
 fn share_a_word(text: &str, tokens: &[Token], members: &[Range<usize>]) -> bool {
-    let lacks = |member: &[Token]| {
-        let governed = member.len() < 2 || is_link(text, &member[member.len() - 2]);
-        governed && member.last().is_some_and(|last| is_modifier(text, last))
-    };
     let members: Vec<&[Token]> = members.iter().map(|member| trim(text, &tokens[member.clone()])).collect();
-    let [others @ .., _] = &members[..] else { return false };
+    let [others @ .., last] = &members[..] else { return false };
+    let is_done_to = matches!(last, [action, _, ..] if is_action(text, action));
+    let lacks = |member: &[Token]| match member {
+        [word] if is_action(text, word) => is_done_to,
+        [word] => is_modifier(text, word),
+        [.., link, word] => is_link(text, link) && is_modifier(text, word),
+        [] => false,
+    };
     others.iter().any(|member| lacks(member)) && !members.iter().all(|member| member.len() == 1 && lacks(member))
 }
 

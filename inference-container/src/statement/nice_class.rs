@@ -1,6 +1,6 @@
 //! Where a statement names a class of the Nice Classification.
 
-use super::phrases::longest;
+use super::phrases::{conjunction, longest, residual};
 use super::token::{Kind, Reach, Token};
 
 /// The Nice Classification has this many classes, <https://www.wipo.int/classifications/nice/en/>.
@@ -15,6 +15,9 @@ const INTERNATIONAL: &str = "international|intl|int|nice";
 /// Words that come before the number.
 const CLASS: &str = "class|classes|cl|ic";
 
+/// Those of them that begin other phrases, too: "class 2 lasers".
+const AMBIGUOUS: &str = "class|classes|ic";
+
 /// What leads to a class behind the goods that stand under it.
 const INCLUDED: &str = "\
     in|included in|as included in|being included in|being goods included in|falling in|classified in|all in|\
@@ -27,6 +30,13 @@ pub(super) fn mark(text: &str, tokens: &[Token]) -> Vec<Token> {
     let mut at = 0;
     while at < tokens.len() {
         let begins = marked.last().is_none_or(|before| begins_clause(before.kind));
+        if let Some(words) = residual(text, &tokens[at..]) {
+            // What follows is a class in which the goods are not.
+            let length = words + numbered(text, &tokens[at + words..]).map_or(0, |(_, length)| length);
+            marked.extend(&tokens[at..at + length]);
+            at += length;
+            continue;
+        }
         match class(text, &tokens[at..], begins) {
             Some((kind, length)) => {
                 let (start, end) = (tokens[at].start, tokens[at + length - 1].end);
@@ -64,44 +74,68 @@ fn group(text: &str, token: &Token, begins: bool) -> Option<Kind> {
     }
     let inner = token.inner(text);
     let whole = |length: usize| length == inner.len();
-    if let Some((kind, _)) = mention(text, &inner).filter(|(_, length)| whole(*length)) {
-        return Some(kind);
-    }
-    let (number, _) = numbered(text, &inner).filter(|(_, length)| whole(*length))?;
-    Some(Kind::Class(number, if begins { Reach::Following } else { Reach::Clause }))
+    let Some((number, _)) = numbered(text, &inner).filter(|(_, length)| whole(*length)) else {
+        return mention(text, &inner).filter(|(_, length)| whole(*length)).map(|(kind, _)| kind);
+    };
+    Some(Kind::Class(Some(of_nice(number)?), if begins { Reach::Following } else { Reach::Clause }))
 }
 
 /// `Class 30:`, `IC 030. US 046. G & S:` and `30 -`, with what separates them from the goods. In the middle of a clause
-/// only the word and a colon or dash make a heading.
+/// only the word and a colon or dash make a heading. What stands under several classes, or under a number that is none,
+/// has no class.
 fn heading(text: &str, tokens: &[Token], begins: bool) -> Option<(Kind, usize)> {
-    let (number, mut length, named) = match numbered(text, tokens) {
-        Some((number, length)) => (number, length, true),
-        None => (number(text, tokens.first().filter(|_| begins)?)?, 1, false),
+    let (class, mut length, named) = match numbered(text, tokens) {
+        Some((number, length)) => (of_nice(number), length, true),
+        None => (Some(of_nice(number(text, tokens.first().filter(|_| begins)?)?)?), 1, false),
     };
+    let others = if named { other_numbers(text, &tokens[length..]) } else { 0 };
+    length += others;
     let next = tokens.get(length);
     let marked = next.is_some_and(|next| next.kind == Kind::Colon || is_dash(text, next));
-    let set_off = next.is_none_or(|next| next.kind != Kind::Word || next.is_capitalised(text));
-    let stands_alone = named && begins && set_off;
+    let capitalised = class.is_some() && next.is_some_and(|next| next.is_capitalised(text));
+    let ends = next.is_none_or(|next| next.kind != Kind::Word);
+    let certain = class.is_some() && is_certain(text, tokens);
+    let stands_alone = named && begins && (ends || capitalised || certain);
     if !marked && !stands_alone {
         return None;
     }
     length += separators(text, &tokens[length..]);
     length += us_classes(text, &tokens[length..]);
     length += longest(text, &tokens[length..], "g & s :|g & s|g&s :").unwrap_or(0);
-    Some((Kind::Class(number, Reach::Following), length))
+    Some((Kind::Class(class.filter(|_| others == 0), Reach::Following), length))
 }
 
-/// `all included in class 5`, `in Class 7`: not where the number goes on, as in "class 2 lasers".
+/// Whether words in front of a number can only be those before a class: "Cl. 3", "Int. Class 3".
+fn is_certain(text: &str, tokens: &[Token]) -> bool {
+    longest(text, tokens, AMBIGUOUS).is_none()
+}
+
+/// How many tokens name further classes of one heading: `, 16 and 25`.
+fn other_numbers(text: &str, tokens: &[Token]) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = &tokens[length..];
+        let comma = usize::from(rest.first().is_some_and(|token| token.kind == Kind::Comma));
+        let joined = comma + conjunction(text, &rest[comma..]).unwrap_or(0);
+        let is_number = rest.get(joined).is_some_and(|token| number(text, token).is_some());
+        if joined == 0 || !is_number {
+            return length;
+        }
+        length += joined + 1;
+    }
+}
+
+/// `all included in class 5`, `in Class 7`, `Cl. 7`: not where the number goes on, as in "class 2 lasers".
 fn mention(text: &str, tokens: &[Token]) -> Option<(Kind, usize)> {
-    let words = longest(text, tokens, INCLUDED)?;
+    let words = longest(text, tokens, INCLUDED).or_else(|| is_certain(text, tokens).then_some(0))?;
     let (number, length) = numbered(text, &tokens[words..])?;
     let ends = tokens.get(words + length).is_none_or(|next| next.kind != Kind::Word);
     let reach = if tokens[0].is(text, "all") { Reach::Preceding } else { Reach::Clause };
-    ends.then_some((Kind::Class(number, reach), words + length))
+    ends.then_some((Kind::Class(Some(of_nice(number)?), reach), words + length))
 }
 
 /// "Class 30", "Int. Cl. 30", "IC 030": the number and how many tokens it takes.
-fn numbered(text: &str, tokens: &[Token]) -> Option<(u8, usize)> {
+fn numbered(text: &str, tokens: &[Token]) -> Option<(u16, usize)> {
     let stop = |at: usize| usize::from(tokens.get(at).is_some_and(|token| token.kind == Kind::Stop));
     let mut at = longest(text, tokens, INTERNATIONAL).unwrap_or(0);
     at += stop(at);
@@ -110,11 +144,16 @@ fn numbered(text: &str, tokens: &[Token]) -> Option<(u8, usize)> {
     Some((number(text, tokens.get(at)?)?, at + 1))
 }
 
-/// A number from 1 to 45, with leading zeros or without.
-fn number(text: &str, token: &Token) -> Option<u8> {
+/// A number of at most three digits, with leading zeros or without.
+fn number(text: &str, token: &Token) -> Option<u16> {
     let word = token.of(text);
     let digits = word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| word.parse().ok())?.filter(|number| (1..=CLASSES).contains(number))
+    digits.then(|| word.parse().ok())?
+}
+
+/// The class of the Nice Classification with this number.
+fn of_nice(number: u16) -> Option<u8> {
+    u8::try_from(number).ok().filter(|number| (1..=CLASSES).contains(number))
 }
 
 fn is_dash(text: &str, token: &Token) -> bool {
@@ -143,7 +182,7 @@ mod tests {
     use super::super::token::tokens;
     use super::*;
 
-    fn classes(text: &str) -> Vec<(u8, Reach)> {
+    fn classes(text: &str) -> Vec<(Option<u8>, Reach)> {
         let marked = mark(text, &tokens(text, 0, text.len()));
         let class =
             |token: &Token| if let Kind::Class(number, reach) = token.kind { Some((number, reach)) } else { None };
@@ -165,24 +204,38 @@ mod tests {
             "030 – coffee",
             "(Class 30) coffee",
             "[Cl. 30] coffee",
+            "Cl. 30 coffee",
+            "Int. Class 30 coffee",
         ] {
-            assert_eq!(classes(text), [(30, Reach::Following)], "{text}");
+            assert_eq!(classes(text), [(Some(30), Reach::Following)], "{text}");
         }
-        for text in ["coffee (Class 30)", "coffee in Class 30; tea", "coffee [included in Int. Cl. 30]"] {
-            assert_eq!(classes(text), [(30, Reach::Clause)], "{text}");
+        for text in
+            ["coffee (Class 30)", "coffee in Class 30; tea", "coffee [included in Int. Cl. 30]", "coffee, Cl. 30"]
+        {
+            assert_eq!(classes(text), [(Some(30), Reach::Clause)], "{text}");
         }
         for text in ["coffee; all included in class 30.", "coffee (all in class 30)"] {
-            assert_eq!(classes(text), [(30, Reach::Preceding)], "{text}");
+            assert_eq!(classes(text), [(Some(30), Reach::Preceding)], "{text}");
         }
-        assert_eq!(classes("coffee Class 32: beer, (Class 33) wine"), [(32, Reach::Following), (33, Reach::Clause)]);
+        let both = [(Some(32), Reach::Following), (Some(33), Reach::Clause)];
+        assert_eq!(classes("coffee Class 32: beer, (Class 33) wine"), both);
+    }
+
+    #[test]
+    fn a_heading_of_several_classes_or_of_none_leaves_its_goods_without() {
+        for text in ["Class 46: a", "Class 0: a", "Class 99\na", "Classes 9, 16 and 25: a", "Class 9 & 16 - a"] {
+            assert_eq!(classes(text), [(None, Reach::Following)], "{text}");
+        }
     }
 
     #[test]
     fn other_numbers_are_no_classes() {
         for text in [
-            "Class 46: a",
-            "Class 0: a",
             "class 2 lasers",
+            "Class 150 Flanges",
+            "a (Class 99)",
+            "a in class 99",
+            "a not included in class 9",
             "lasers in class 2 housings",
             "30 inch screens",
             "9.5 mm hoses",

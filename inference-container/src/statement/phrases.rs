@@ -13,13 +13,13 @@ const RESTRICTIVE: &str = "namely|viz|i.e|that is to say|to wit|limited to";
 
 /// What follows are examples of the goods before.
 const ILLUSTRATIVE: &str = "\
-    including|including but not limited to|including , but not limited to|including without limitation|\
+    including|incl|including but not limited to|including , but not limited to|including without limitation|\
     including , without limitation|in particular|particularly|more particularly|especially|notably|such as|\
     for example|for instance|e.g|inter alia";
 
 /// From here to the end of the clause, the statement says what is not meant.
 const EXCLUSION: &str = "\
-    excluding|exclusive of|except|excepting|with the exception of|other than|save for|but not|not including|\
+    excluding|excl|exclusive of|except|excepting|with the exception of|other than|save for|but not|not including|\
     not being|not of|not for use|not for medical|not for human|not for veterinary|none of|none being|\
     all excluding|all except|all other than|all not|all the aforesaid excluding";
 
@@ -27,8 +27,17 @@ const EXCLUSION: &str = "\
 const LIMITATION: &str = "\
     all of|all the|all being|all for|all in|all relating|all related|all made|all sold|all such|all these|\
     all said|all aforesaid|all aforementioned|all goods|all services|the aforesaid|the aforementioned|\
-    the foregoing|the above|said goods|said services|these goods|these services|not included in|\
-    not otherwise included";
+    the foregoing|the above|said goods|said services|these goods|these services";
+
+/// Wherever it stands: that the goods before are meant as far as they are in no other class.
+const RESIDUAL: &str = "not included in|not otherwise included in|not elsewhere included";
+
+/// What the USPTO's records print beside the goods: the basis of the application, as in `(Based on 44(e))`, and the
+/// dates of first use (TMEP 806.01 and 903).
+const FILING: &str = "\
+    based on use|based on intent|based on intent-to-use|based on 1 (a)|based on 1 (b)|based on 44 (d)|\
+    based on 44 (e)|based on 66 (a)|based on section|first use :|first use anywhere :|first use in commerce :|\
+    use in commerce :";
 
 /// The commas behind these words list what one good or service is made of or is about.
 const ABOUT: &str = "\
@@ -43,7 +52,7 @@ const CONJUNCTIONS: &str = "and|or|and/or|&|&amp;|as well as|and also";
 
 /// Words that tie what follows to what stands before: a member that begins so goes on with the one before it.
 const LINKS: &str = "\
-    for|of|from|with|without|by|on|in|to|as|at|into|using|via|being|having|used|made|adapted|sold|intended|\
+    for|of|against|from|with|without|by|on|in|to|as|at|into|using|via|being|having|used|made|adapted|sold|intended|\
     designed|incorporating|featuring|containing|consisting|comprising|that|which|both|whether";
 
 /// Two words with "and" between them that name one thing.
@@ -51,6 +60,12 @@ const PAIRS: &str = "\
     apparatus instruments|apparatus installations|arts crafts|bed breakfast|black white|bread butter|\
     food beverage|food drink|fruit vegetable|health safety|hook loop|import export|macaroni cheese|nuts bolts|\
     oil gas|parts accessories|parts fittings|r d|repair maintenance|research development|salt pepper";
+
+/// Services that are done to something. In a list of them only the last says to what: "repair and installation of
+/// lifts".
+const ACTIONS: &str = "\
+    assembly|conversion|demolition|disassembly|dismantling|inspection|installation|maintenance|overhaul|\
+    reconstruction|refurbishment|renovation|repair|replacement|restoration|servicing|upgrading|upkeep";
 
 /// Words that point at the item before.
 const BACK: &str = "therefor|therefore|thereof|thereto|aforesaid|aforementioned|foregoing|above-mentioned";
@@ -128,6 +143,28 @@ pub(super) fn is_exclusion(text: &str, tokens: &[Token]) -> bool {
 /// Whether a member that begins so says something about the goods before it.
 pub(super) fn is_limitation(text: &str, tokens: &[Token]) -> bool {
     longest(text, tokens, LIMITATION).is_some()
+}
+
+/// How many tokens say at the beginning of `tokens` that the goods before are meant as far as they are not in the
+/// classes that follow.
+pub(super) fn residual(text: &str, tokens: &[Token]) -> Option<usize> {
+    longest(text, tokens, RESIDUAL)
+}
+
+/// Whether what follows is of the register's record and names no goods.
+pub(super) fn is_filing(text: &str, tokens: &[Token]) -> bool {
+    longest(text, tokens, FILING).is_some()
+}
+
+/// Whether goods are named again behind what was excluded: "but including port".
+pub(super) fn is_contrast(text: &str, tokens: &[Token]) -> bool {
+    let [first, rest @ ..] = tokens else { return false };
+    first.is(text, "but") && introducer(text, rest).is_some_and(|(kind, _)| kind == Introducer::Illustrative)
+}
+
+/// Whether `token` is a service that is done to something.
+pub(super) fn is_action(text: &str, token: &Token) -> bool {
+    is_any(text, token, ACTIONS)
 }
 
 /// Whether all commas from here on belong to one item.

@@ -16,7 +16,8 @@ const FRAGMENTS: &str = "\
     café|茶|9.5|1,000|etc|.|,|;|:|\n|\n\n|\r\n| - |•|&|/|and|or|as well as|for|of|made of|namely,|including|\
     in particular|such as|e.g.|including,|but not limited to|excluding|other than|none of the aforesaid|\
     all the aforesaid|not of metal|consisting of|relating to|Class 30:|(Class 9)|all included in class 5|\
-    IC 030. US 046.|in class|30|(|)|[|]|((|))";
+    IC 030. US 046.|in class|30|(|)|[|]|((|))|incl.|but including|not included in|(Based on 44(e))|FIRST USE: 2019|\
+    Cl. 3|Class 99:|installation|repair of lifts|against rust";
 
 fn split(text: &str) -> Result<Statement, StatementError> {
     Statement::parse(text.to_owned())
@@ -42,7 +43,7 @@ fn written(statement: &Statement) -> (Value, Value) {
 #[test]
 fn statements_are_split_as_offices_punctuate() {
     let cases: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
-    assert!(cases.len() >= 40);
+    assert!(cases.len() >= 75);
     let mut wrong = String::new();
     for case in &cases {
         let (items, remarks) = written(&split(case["statement"].as_str().unwrap()).unwrap());
@@ -113,11 +114,14 @@ fn a_megabyte_of_nonsense_is_read_at_once() {
     let parts = "\
         (|)|[a];|((a))|(Class 9)|(excluding a) |a,|a;|a |a\n|a. A|&amp;|&amp|a and |namely, |a, including b |\
         all included in class 5; |all the |other than |for |consisting of |Class 30: |IC 030. US 046 |café |,|\
-        drying, |therefor; ";
+        drying, |therefor; |(Based on 44(e))|excluding a, but including b, |not included in c, namely d, |not included in |\
+        but |Cl. 9, 9|first use :|repair, |\
+        all the a but including b, ";
     for part in parts.split('|') {
         holds(&part.repeat(MAX_STATEMENT_BYTES / part.len()));
     }
     let pairs = [("drying ", ", electric"), (", - ", ", of"), ("- ", "[a]"), ("a ", " (Class 9)"), (", ", "all the ")];
+    let pairs = pairs.into_iter().chain([("excluding ", "but including "), ("not included in ", "a but ")]);
     for (first, then) in pairs {
         holds(&(first.repeat(half / first.len()) + &then.repeat(half / then.len())));
     }

@@ -34,8 +34,8 @@ pub(super) enum Kind {
     Parenthesis,
     /// `[…]` with all that stands in it.
     Bracket,
-    /// A Nice class, from [`super::nice_class`].
-    Class(u8, Reach),
+    /// A Nice class, from [`super::nice_class`]; none for a heading that names no single one.
+    Class(Option<u8>, Reach),
     /// Words that name no goods, from [`super::clause`].
     Remark,
 }
@@ -79,7 +79,9 @@ impl Token {
 }
 
 /// The tokens of `text[from..to]`. Brackets without a partner are white space, and so are asterisks and double
-/// parentheses, by which the USPTO marks wording that was added or that is not incontestable (TMEP 1402.12).
+/// parentheses: in the USPTO's records asterisks stand around wording that was added, and double parentheses around goods
+/// that an affidavit of incontestability does not claim, which the registration covers nevertheless (TMEP 1402.12 and the
+/// legend in <https://tsdr.uspto.gov>).
 pub(super) fn tokens(text: &str, from: usize, to: usize) -> Vec<Token> {
     Tokenizer { text: &text[..to], partners: partners(text, from, to), at: from, tokens: Vec::new() }.run()
 }
