@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 
 /// Most connections at a time; further ones wait in the system's queue until one is closed. Many times what a platform
 /// opens to one container, and with [`MAX_HEAD_BYTES`] at most 128 MiB of heads that never end.
@@ -24,6 +25,9 @@ const OTHER_FILES: usize = 64;
 /// connections that nobody uses, so it is nginx's 75 seconds (`keepalive_timeout`): longer than callers keep theirs,
 /// who would lose a request on a connection that is closed at that moment.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long a client may take nothing of an answer: as long as SageMaker waits for us.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest head of a request, of which SageMaker's own headers are about 2 KB; also what is read of a body at a time.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -41,7 +45,9 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
             accepted = accept(&listener, &slots) => accepted,
             () = &mut stop => break,
         };
-        let connection = serve_connection(stream, app.clone(), HEAD_TIMEOUT, draining.clone());
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let connection = serve_connection(Box::pin(stream), app.clone(), HEAD_TIMEOUT, draining.clone());
         tokio::spawn(async move {
             connection.await;
             drop(slot);
@@ -120,6 +126,18 @@ mod tests {
             drop(drain);
         });
         client
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+        let (mut client, server) = duplex(64);
+        let app = Router::new().route("/", get(async || "x".repeat(1 << 10)));
+        let (_drain, draining) = watch::channel(());
+        let mut stream = TimeoutStream::new(server);
+        stream.set_write_timeout(Some(Duration::from_millis(50)));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        // Ends although the client neither reads nor leaves.
+        serve_connection(Box::pin(stream), app, HEAD_TIMEOUT, draining).await;
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
 use crate::api_error::ApiError;
+use crate::held::{Bodies, Held};
 
 /// A body that is read in chunks. Compression was undone before, so that the limit is on what a body expands to.
 pub(crate) struct Incoming {
@@ -17,11 +18,14 @@ pub(crate) struct Incoming {
     /// Chunks that were read before anybody asked for them.
     ahead: VecDeque<Bytes>,
     ended: bool,
+    /// What is in memory of it until its request is answered.
+    held: Held,
 }
 
 impl Incoming {
-    /// Refuses a body at once that is declared longer than `limit` bytes, or in an encoding that is unknown.
-    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize) -> Result<Self, ApiError> {
+    /// Refuses a body at once that is declared longer than `limit` bytes, or in an encoding that is unknown. What is held
+    /// of it counts among `bodies`.
+    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize, bodies: &Bodies) -> Result<Self, ApiError> {
         if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
             let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
             return Err(ApiError::UnsupportedEncoding(encoding));
@@ -30,13 +34,16 @@ impl Incoming {
         if declared.is_some_and(|length| length > limit as u64) {
             return Err(ApiError::TooLarge(limit));
         }
-        Ok(Self { body, limit, read: 0, ahead: VecDeque::new(), ended: false })
+        Ok(Self { body, limit, read: 0, ahead: VecDeque::new(), ended: false, held: bodies.begin() })
     }
 
     /// The next bytes; none at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ApiError> {
         match self.ahead.pop_front() {
-            Some(chunk) => Ok(Some(chunk)),
+            Some(chunk) => {
+                self.held.give_back(chunk.len());
+                Ok(Some(chunk))
+            }
             None => self.receive().await,
         }
     }
@@ -45,15 +52,17 @@ impl Incoming {
     /// again.
     pub(crate) async fn read_ahead(&mut self) -> Result<(), ApiError> {
         while let Some(chunk) = self.receive().await? {
+            self.held.take(chunk.len())?;
             self.ahead.push_back(chunk);
         }
         Ok(())
     }
 
-    /// All of it.
-    pub(crate) async fn whole(mut self) -> Result<Vec<u8>, ApiError> {
+    /// All of it, which is held until this is dropped.
+    pub(crate) async fn whole(&mut self) -> Result<Vec<u8>, ApiError> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.receive().await? {
+            self.held.take(chunk.len())?;
             whole.extend_from_slice(&chunk);
         }
         Ok(whole)
@@ -81,23 +90,45 @@ impl Incoming {
 mod tests {
     use axum::http::HeaderValue;
 
+    use crate::held::MOST;
+
     use super::*;
 
     #[tokio::test]
     async fn what_was_read_ahead_comes_first_and_the_limit_is_on_all_of_it() {
-        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abc"), 3).unwrap();
+        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abc"), 3, &Bodies::default()).unwrap();
         incoming.read_ahead().await.unwrap();
         incoming.read_ahead().await.unwrap();
         assert_eq!(incoming.chunk().await, Ok(Some(Bytes::from("abc"))));
         assert_eq!(incoming.chunk().await, Ok(None));
-        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abcd"), 3).unwrap();
+        let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abcd"), 3, &Bodies::default()).unwrap();
         assert_eq!(incoming.read_ahead().await, Err(ApiError::TooLarge(3)));
+    }
+
+    #[tokio::test]
+    async fn what_is_held_of_a_body_counts_until_its_request_is_answered() {
+        let bodies = Bodies::default();
+        let mut others = bodies.begin();
+        others.take(MOST - 4).unwrap();
+        let body = |text: &'static str| Incoming::new(&HeaderMap::new(), Body::from(text), 9, &bodies).unwrap();
+        let mut first = body("abc");
+        assert_eq!(first.whole().await, Ok(b"abc".to_vec()));
+        let refused = Err(ApiError::Overloaded { retry_after: 5 });
+        assert_eq!(body("de").whole().await.map(drop), refused);
+        assert_eq!(body("de").read_ahead().await, refused);
+        // What is passed on is not held.
+        assert_eq!(body("de").chunk().await, Ok(Some(Bytes::from("de"))));
+        drop(first);
+        let mut second = body("defg");
+        second.read_ahead().await.unwrap();
+        second.chunk().await.unwrap();
+        assert_eq!(body("hijk").whole().await, Ok(b"hijk".to_vec()));
     }
 
     #[test]
     fn what_is_declared_too_long_or_unknown_is_refused_unread() {
         let headers = |name, value| [(name, HeaderValue::from_static(value))].into_iter().collect::<HeaderMap>();
-        let refusal = |headers: &HeaderMap| Incoming::new(headers, Body::empty(), 9).err();
+        let refusal = |headers: &HeaderMap| Incoming::new(headers, Body::empty(), 9, &Bodies::default()).err();
         assert_eq!(refusal(&headers(header::CONTENT_LENGTH, "10")), Some(ApiError::TooLarge(9)));
         assert_eq!(refusal(&headers(header::CONTENT_LENGTH, "9")), None);
         assert_eq!(refusal(&headers(header::CONTENT_ENCODING, "identity")), None);

@@ -27,7 +27,7 @@ pub(crate) async fn invoke(service: Service, limits: RequestLimits, request: Req
     if media == Media::Csv && (options.logits == Some(true) || options.embeddings) {
         return Err(ApiError::NotForCsv("a vector"));
     }
-    let incoming = Incoming::new(&parts.headers, body, limits.max_body_bytes)?;
+    let incoming = Incoming::new(&parts.headers, body, limits.max_body_bytes, service.bodies())?;
     match Records::of(kind, options, limits) {
         Some(records) => Streaming::new(service, incoming, records, media, deadline).respond().await,
         None => whole(&service, deadline, incoming, options, limits, media).await,
@@ -38,7 +38,7 @@ pub(crate) async fn invoke(service: Service, limits: RequestLimits, request: Req
 async fn whole(
     service: &Service,
     deadline: Deadline,
-    incoming: Incoming,
+    mut incoming: Incoming,
     options: AnswerOptions,
     limits: RequestLimits,
     media: Media,

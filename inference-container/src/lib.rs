@@ -13,6 +13,7 @@ mod encoding;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod health;
+mod held;
 mod inbox;
 mod incoming;
 mod invocations;

@@ -12,6 +12,7 @@ use crate::api_error::ApiError;
 use crate::classifier::Classifier;
 use crate::deadline::Deadline;
 use crate::health::Health;
+use crate::held::Bodies;
 use crate::inbox::{Answer, Inbox, Job};
 use crate::metrics::Metrics;
 use crate::queue::QueueLimits;
@@ -38,6 +39,7 @@ struct Shared {
     /// No further requests are wanted.
     stopping: AtomicBool,
     deadline: Duration,
+    bodies: Bodies,
 }
 
 /// What the model's thread tells the handlers.
@@ -60,8 +62,8 @@ impl Service {
     pub(crate) fn new(limits: ServiceLimits, metrics: Arc<Metrics>) -> (Self, Arc<Inbox>, Arc<ModelState>) {
         let inbox = Arc::new(Inbox::new(limits.queue, Arc::clone(&metrics)));
         let model = Arc::new(ModelState { classifier: OnceLock::new(), health: Health::new(), metrics });
-        let (stopping, deadline) = (AtomicBool::new(false), limits.deadline);
-        let shared = Shared { inbox: Arc::clone(&inbox), model: Arc::clone(&model), stopping, deadline };
+        let (stopping, deadline, bodies) = (AtomicBool::new(false), limits.deadline, Bodies::default());
+        let shared = Shared { inbox: Arc::clone(&inbox), model: Arc::clone(&model), stopping, deadline, bodies };
         (Self(Arc::new(shared)), inbox, model)
     }
 
@@ -102,6 +104,11 @@ impl Service {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.model.metrics
+    }
+
+    /// What is held of the bodies of all requests.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.0.bodies
     }
 
     /// By when a request that begins now is answered.
