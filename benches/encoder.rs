@@ -1,4 +1,4 @@
-//! Times of batches through the engine: `encoder MODEL_DIR PRECISION THREADS`, a contender of `scripts/bench-engine`.
+//! Times of batches through the engine: `encoder MODEL_DIR PRECISION POOLING THREADS`, a contender of `scripts/bench-engine`.
 //!
 //! Reads `TEXTS TOKENS SECONDS` a line and answers with the times of so many batches in milliseconds, as a JSON list.
 
@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use unspsc_artifact::{Metadata, ModelConfig, TokenIds, Weights};
-use unspsc_contract::files;
+use unspsc_contract::{Pooling, files};
 use unspsc_engine::{Engine, Precision};
 
 const USAGE: &str =
-    "usage: encoder MODEL_DIR float32|int16|int8 THREADS, and a line `TEXTS TOKENS SECONDS` for each answer";
+    "usage: encoder MODEL_DIR float32|int16|int8 cls|mean THREADS, and a line `TEXTS TOKENS SECONDS` for each answer";
 
 /// Token ids from here on are words.
 const FIRST_WORD: u32 = 1000;
@@ -22,12 +22,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let mut argument = || arguments.next().ok_or(USAGE);
     let directory = PathBuf::from(argument()?);
-    let precision: Precision = argument()?.parse()?;
+    let (precision, pooling): (Precision, Pooling) = (argument()?.parse()?, argument()?.parse()?);
     let threads = argument()?.parse()?;
     let config = ModelConfig::read(&directory.join(files::CONFIG))?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let started = Instant::now();
-    let mut engine = Engine::load(&config, &Metadata::foreign(&config), &weights, precision, threads)?;
+    let metadata = Metadata { pooling, ..Metadata::foreign(&config) };
+    let mut engine = Engine::load(&config, &metadata, &weights, precision, threads)?;
     println!("{}, {}, loaded in {:.0?}", engine.instruction_set(), engine.precision(), started.elapsed());
     drop(weights);
     for line in std::io::stdin().lock().lines() {

@@ -1,7 +1,8 @@
-"""One contender of scripts/bench-engine: `peer.py onnxruntime|openvino MODEL_DIR THREADS`, on the model in int8.
+"""One contender of scripts/bench-engine: `peer.py onnxruntime|openvino MODEL_DIR THREADS STREAMS`, on the model in int8.
 
 Reads `TEXTS TOKENS SECONDS` a line and answers with the times of so many batches in milliseconds, as a JSON list, as the
-engine's benchmark `encoder` does.
+engine's benchmark `encoder` does. With several streams so many batches run at a time, each on its part of the threads, and
+the time of one is that of all over their number.
 """
 
 import json
@@ -22,19 +23,26 @@ def onnxruntime_session(model, threads):
     return lambda inputs: session.run(None, inputs)
 
 
-def openvino_request(model, threads):
+def openvino_requests(model, threads, streams):
     import openvino
 
-    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
     compiled = openvino.Core().compile_model(model / "int8.xml", "CPU", settings)
-    request = compiled.create_infer_request()
-    return lambda inputs: request.infer(inputs, share_inputs=True)
+    requests = [compiled.create_infer_request() for _ in range(streams)]
+
+    def classify(inputs):
+        for request in requests:
+            request.start_async(inputs, share_inputs=True)
+        for request in requests:
+            request.wait()
+
+    return classify
 
 
 def main():
-    contender, model, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    print(f"{contender} {version(contender)} int8", flush=True)
-    classify = {"onnxruntime": onnxruntime_session, "openvino": openvino_request}[contender](model, threads)
+    contender, model, threads, streams = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    print(f"{contender} {version(contender)} int8" + f", {streams} streams" * (streams > 1), flush=True)
+    classify = onnxruntime_session(model, threads) if contender == "onnxruntime" else openvino_requests(model, threads, streams)
     for line in sys.stdin:
         texts, tokens, seconds = line.split()
         shape = (int(texts), int(tokens))
@@ -45,7 +53,7 @@ def main():
         while len(times) < 5 or time.perf_counter() - started < float(seconds):
             one = time.perf_counter()
             classify(inputs)
-            times.append((time.perf_counter() - one) * 1e3)
+            times.append((time.perf_counter() - one) * 1e3 / streams)
         print(json.dumps(times), flush=True)
 
 

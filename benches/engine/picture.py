@@ -9,7 +9,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
 TITLE, BASE = "distilbert, 2 threads", "onnxruntime"
-COLOURS = ("#0b6e4f", "#3aa17e", "#a9d6c3", "#8a8f98", "#c7cad0")
+COLOURS = ("#0b6e4f", "#23875f", "#3aa17e", "#a9d6c3", "#767b84", "#a4a9b1", "#c7cad0")
 
 
 def times(text, title):
@@ -20,8 +20,7 @@ def times(text, title):
     for name, *cells in rows[2:]:
         if name.startswith("the best peer"):
             break
-        engine, loaded, _ = name.partition(", loaded")
-        contenders[f"serve, {engine}" if loaded else name] = [float(cell) for cell in cells]
+        contenders[name] = [float(cell) for cell in cells]
     return shapes, contenders
 
 

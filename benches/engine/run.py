@@ -14,8 +14,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(os.path.relpath(Path(__file__).parent))
-# The engine's precisions; int8 is what the peers compute in.
-PRECISIONS = ("int8", "int16", "float32")
+# The engine's precisions and poolings; int8 and the first token is what the peers compute. With the mean of all tokens nothing
+# is left out of the last layer.
+ENGINES = (("int8", "cls"), ("int8", "mean"), ("int16", "cls"), ("float32", "cls"))
+# Of these the ratio to the best peer is told.
+RATED = (0, 1, 2)
 SHAPES = [(texts, tokens) for texts in (1, 8, 32) for tokens in (8, 16, 32, 128)]
 # Batches of up to so many texts and tokens have to be so many times as fast as those of the best peer.
 SHORT_TEXTS, SHORT_TOKENS, SHORT_RATIO = 1, 16, 1.3
@@ -48,9 +51,10 @@ class Contender:
 
 
 def measure(encoder, model, threads, rounds, seconds):
-    """Names, and by shape the least of each contender's medians: the engine's by PRECISIONS, and then the peers'."""
-    commands = [[encoder, "--bench", model, precision, str(threads)] for precision in PRECISIONS]
-    commands += [[sys.executable, HERE / "peer.py", peer, model, str(threads)] for peer in ("onnxruntime", "openvino")]
+    """Names, and by shape the least of each contender's medians: the engine's by ENGINES, and then the peers'."""
+    commands = [[encoder, "--bench", model, *engine, str(threads)] for engine in ENGINES]
+    peers = [("onnxruntime", 1), *(("openvino", streams) for streams in range(1, threads + 1))]
+    commands += [[sys.executable, HERE / "peer.py", peer, model, str(threads), str(streams)] for peer, streams in peers]
     contenders = [Contender(command, threads) for command in commands]
     best = {shape: [float("inf")] * len(contenders) for shape in SHAPES}
     for number in range(rounds):
@@ -60,7 +64,8 @@ def measure(encoder, model, threads, rounds, seconds):
         print(f"{model.name}, {threads} threads: round {number + 1}/{rounds}", file=sys.stderr)
     for contender in contenders:
         contender.end()
-    return [contender.name for contender in contenders], best
+    names = [f"serve {precision}" + ", mean of tokens" * (pooling == "mean") for precision, pooling in ENGINES]
+    return names + [contender.name for contender in contenders[len(ENGINES):]], best
 
 
 def report(title, names, best):
@@ -68,12 +73,12 @@ def report(title, names, best):
     print("|---" + "|---:" * len(SHAPES) + "|")
     for index, name in enumerate(names):
         print(f"| {name} | " + " | ".join(f"{best[shape][index]:.2f}" for shape in SHAPES) + " |")
-    for index, precision in enumerate(PRECISIONS[:2]):
-        ratios = {shape: min(times[len(PRECISIONS):]) / times[index] for shape, times in best.items()}
-        print(f"| the best peer's time over {precision}'s | " + " | ".join(f"{ratio:.2f}" for ratio in ratios.values()) + " |")
+    for index in RATED:
+        ratios = [min(times[len(ENGINES):]) / times[index] for times in best.values()]
+        print(f"| the best peer's time over that of {names[index]} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
     print()
     for shape, times in best.items():
-        ratio = min(times[len(PRECISIONS):]) / times[0]
+        ratio = min(times[len(ENGINES):]) / times[0]
         wanted = SHORT_RATIO if shape[0] <= SHORT_TEXTS and shape[1] <= SHORT_TOKENS else 1.0
         if ratio < wanted:
             print(f"- int8 MISSED {wanted} at {shape[0]}×{shape[1]}: {ratio:.2f}")
