@@ -1,16 +1,21 @@
-//! What is read from the network, for a fuzzer, and what must hold of it whatever is sent. `scripts/fuzz` looks for
+//! What is read from the network and of a model, for a fuzzer, and what must hold of it whatever is sent. `scripts/fuzz` looks for
 //! inputs, guided by coverage; those that it kept are tried again as a test.
 
 // A fuzzer's complaint is a panic.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use unspsc_artifact::{Artifact, TextEncoder};
+use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, TokenIds, Weights};
+use unspsc_contract::files;
 use unspsc_contract::invocation::Outcome;
+use unspsc_engine::{Engine, Precision};
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
@@ -25,8 +30,14 @@ use crate::testing::LIMITS;
 pub type Target = fn(&[u8]);
 
 /// Every parser by its name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("document", document), ("records", records), ("media", media), ("statement", statement), ("tokens", tokens)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("document", document),
+    ("records", records),
+    ("media", media),
+    ("statement", statement),
+    ("tokens", tokens),
+    ("model", model),
+];
 
 /// A JSON body, or a line of JSON Lines.
 fn document(json: &[u8]) {
@@ -122,7 +133,7 @@ fn statement(bytes: &[u8]) {
 /// The golden model's tokenizer, without cleaning and with it.
 static CLASSIFIERS: LazyLock<[Classifier; 2]> = LazyLock::new(|| {
     [false, true].map(|cleans| {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert");
+        let directory = golden();
         let mut artifact = Artifact::load(&directory).unwrap();
         artifact.metadata.cleaning_version = cleans.then_some(1);
         artifact.text = TextEncoder::load(&directory, &artifact.config, MAX_TOKENS, cleans).unwrap();
@@ -145,6 +156,49 @@ fn tokens(bytes: &[u8]) {
     }
 }
 
+/// A file of a model: the first byte says which, and the others are the golden model's. What loads, answers.
+fn model(bytes: &[u8]) {
+    let [which, content @ ..] = bytes else { return };
+    let name = [files::CONFIG, files::UNSPSC, files::WEIGHTS][usize::from(*which) % 3];
+    let folder = Folder::new();
+    for other in [files::CONFIG, files::WEIGHTS].into_iter().filter(|other| *other != name) {
+        symlink(golden().join(other), folder.0.join(other)).unwrap();
+    }
+    fs::write(folder.0.join(name), content).unwrap();
+    let Ok(config) = ModelConfig::read(&folder.0.join(files::CONFIG)) else { return };
+    let Ok(metadata) = Metadata::read(&folder.0.join(files::UNSPSC), &config) else { return };
+    let Ok(weights) = Weights::read(&folder.0.join(files::WEIGHTS)) else { return };
+    for precision in [Precision::Float32, Precision::Int8] {
+        let Ok(mut engine) = Engine::load(&config, &metadata, &weights, precision, 1) else { continue };
+        // Numbers out of a file need not be finite, which is an error and no panic.
+        drop(engine.classify(&[TokenIds { ids: vec![2, 7, 3], truncated: false }]));
+    }
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert")
+}
+
+/// A folder of its own, which is gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("unspsc-fuzz-{}-{number}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Where it cannot be removed, the system's folder for what is temporary keeps it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Nothing that is sent is a fault of ours.
 fn is_the_callers(error: &ApiError) {
     assert!(!matches!(error, ApiError::Internal(_) | ApiError::ModelFailure), "{error:?}");
@@ -152,8 +206,6 @@ fn is_the_callers(error: &ApiError) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

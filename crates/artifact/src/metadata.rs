@@ -150,8 +150,12 @@ impl Metadata {
                 metadata.temperature
             ));
         }
-        let (summed, outputs) = (metadata.labels.values().sum::<usize>(), config.outputs.len());
-        if !metadata.labels.is_empty() && (summed != outputs || metadata.labels.values().any(|outputs| *outputs == 0)) {
+        // Wider than each, so that no file's numbers wrap around to the right sum.
+        let summed: u128 = metadata.labels.values().map(|outputs| *outputs as u128).sum();
+        let outputs = config.outputs.len();
+        if !metadata.labels.is_empty()
+            && (summed != outputs as u128 || metadata.labels.values().any(|outputs| *outputs == 0))
+        {
             return unsupported(format!(
                 "has labels that are sums of {summed} outputs in all, at least one each, where config.json has {outputs}"
             ));
@@ -223,7 +227,11 @@ mod tests {
         let one_each = ["10000000", "44000000", "80000000"].map(|label| (label.to_owned(), 1)).into();
         let metadata = Metadata::trained(&config(), one_each, Level::Segment, Pooling::Mean, 40);
         assert_eq!(metadata.label_names(&config()), ["10000000", "44000000", "80000000"], "outputs have finer names");
-        for labels in [json!({"10000000": 2}), json!({"10000000": 3, "44000000": 0})] {
+        for labels in [
+            json!({"10000000": 2}),
+            json!({"10000000": 3, "44000000": 0}),
+            json!({"10000000": u64::MAX, "44000000": 4}),
+        ] {
             let mut bad: Value = read_json(&path).unwrap();
             bad["labels"] = labels;
             write_json(&path, &bad).unwrap();
