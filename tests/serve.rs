@@ -65,6 +65,8 @@ fn message(line: &str) -> String {
 /// A running `serve`, killed when dropped.
 struct Server {
     process: Child,
+    /// What was logged until it listened.
+    begun: String,
     log: BufReader<std::process::ChildStderr>,
     address: String,
 }
@@ -85,13 +87,14 @@ impl Server {
     fn start_with(command: &mut Command) -> Self {
         let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
+        let (mut begun, mut line) = (String::new(), String::new());
         while !line.contains("listening on http://") {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "serve ended before it listened");
+            begun.push_str(&line);
         }
         let address = message(&line).split("listening on ").nth(1).unwrap().to_owned();
-        Self { process, log, address }
+        Self { process, begun, log, address }
     }
 
     async fn ready(&self) {
@@ -135,9 +138,8 @@ impl Server {
         kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
         let status = self.process.wait().unwrap();
         assert!(started.elapsed() < PATIENCE, "SageMaker would have killed it");
-        let mut log = String::new();
-        self.log.read_to_string(&mut log).unwrap();
-        (status.code(), log)
+        self.log.read_to_string(&mut self.begun).unwrap();
+        (status.code(), std::mem::take(&mut self.begun))
     }
 }
 

@@ -121,8 +121,8 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
     let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("other");
     let (request_id, started) = (Uuid::new_v4().to_string(), Instant::now());
     let span = tracing::error_span!("request", request_id);
-    let begin = |headers| traces::begin(route, &request_id, headers);
-    let trace = if route == INVOCATIONS { begin(request.headers()) } else { Context::new() };
+    let begin = |request: &Request| traces::begin(request.method(), route, &request_id, request.headers());
+    let trace = if route == INVOCATIONS { begin(&request) } else { Context::new() };
     let mut response = next.run(request).instrument(span.clone()).with_context(trace.clone()).await;
     let error = response.extensions_mut().remove::<ApiError>();
     let (status, code) = (response.status().as_u16(), error.as_ref().map_or("ok", ApiError::code));

@@ -26,17 +26,15 @@ const OTHER_FILES: usize = 64;
 /// who would lose a request on a connection that is closed at that moment.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a client may take nothing of an answer: as long as SageMaker waits for us.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Longest head of a request, of which SageMaker's own headers are about 2 KB; also what is read of a body at a time.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// How long no connection is taken after the system refused one, for lack of files or memory.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `app` on `listener` until `stop`; then takes no further connections and ends when all answers are sent.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) {
+/// Serves `app` on `listener` until `stop`; then takes no further connections and ends when all answers are sent. A client
+/// that takes nothing of its answer for as long as `write_timeout` is given up.
+pub(crate) async fn serve(listener: TcpListener, app: Router, write_timeout: Duration, stop: impl Future<Output = ()>) {
     let slots = Arc::new(Semaphore::new(most_connections()));
     let (drain, draining) = watch::channel(());
     let mut stop = pin!(stop);
@@ -46,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
             () = &mut stop => break,
         };
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        stream.set_write_timeout(Some(write_timeout));
         let connection = serve_connection(Box::pin(stream), app.clone(), HEAD_TIMEOUT, draining.clone());
         tokio::spawn(async move {
             connection.await;

@@ -4,19 +4,23 @@ use std::collections::VecDeque;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 
 use crate::api_error::ApiError;
 use crate::held::{Bodies, Held};
+
+/// Bytes that are allocated at a time for what is read ahead.
+const BLOCK: usize = 64 << 10;
 
 /// A body that is read in chunks. Compression was undone before, so that the limit is on what a body expands to.
 pub(crate) struct Incoming {
     body: Body,
     limit: usize,
     read: usize,
-    /// Chunks that were read before anybody asked for them.
-    ahead: VecDeque<Bytes>,
+    /// What was read before anybody asked for it, in blocks of [`BLOCK`] bytes: chunks may be of one byte each, and would
+    /// take up many times as much.
+    ahead: VecDeque<BytesMut>,
     ended: bool,
     /// What is in memory of it until its request is answered.
     held: Held,
@@ -42,7 +46,7 @@ impl Incoming {
         match self.ahead.pop_front() {
             Some(chunk) => {
                 self.held.give_back(chunk.len());
-                Ok(Some(chunk))
+                Ok(Some(chunk.freeze()))
             }
             None => self.receive().await,
         }
@@ -53,7 +57,14 @@ impl Incoming {
     pub(crate) async fn read_ahead(&mut self) -> Result<(), ApiError> {
         while let Some(chunk) = self.receive().await? {
             self.held.take(chunk.len())?;
-            self.ahead.push_back(chunk);
+            match self.ahead.back_mut() {
+                Some(block) if block.len() + chunk.len() <= block.capacity() => block.extend_from_slice(&chunk),
+                _ => {
+                    let mut block = BytesMut::with_capacity(BLOCK.max(chunk.len()));
+                    block.extend_from_slice(&chunk);
+                    self.ahead.push_back(block);
+                }
+            }
         }
         Ok(())
     }
@@ -94,6 +105,17 @@ mod tests {
 
     use super::*;
 
+    /// A body of so many chunks of a byte.
+    fn chunks_of_one_byte(count: usize) -> Body {
+        let (mut sender, body) = http_body_util::channel::Channel::<Bytes, std::convert::Infallible>::new(1);
+        tokio::spawn(async move {
+            for _ in 0..count {
+                sender.send_data(Bytes::from_static(b"x")).await.unwrap();
+            }
+        });
+        Body::new(body)
+    }
+
     #[tokio::test]
     async fn what_was_read_ahead_comes_first_and_the_limit_is_on_all_of_it() {
         let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abc"), 3, &Bodies::default()).unwrap();
@@ -101,6 +123,10 @@ mod tests {
         incoming.read_ahead().await.unwrap();
         assert_eq!(incoming.chunk().await, Ok(Some(Bytes::from("abc"))));
         assert_eq!(incoming.chunk().await, Ok(None));
+        let many = chunks_of_one_byte(3 * BLOCK);
+        let mut incoming = Incoming::new(&HeaderMap::new(), many, 3 * BLOCK, &Bodies::default()).unwrap();
+        incoming.read_ahead().await.unwrap();
+        assert_eq!(incoming.ahead.iter().map(BytesMut::capacity).collect::<Vec<_>>(), [BLOCK; 3]);
         let mut incoming = Incoming::new(&HeaderMap::new(), Body::from("abcd"), 3, &Bodies::default()).unwrap();
         assert_eq!(incoming.read_ahead().await, Err(ApiError::TooLarge(3)));
     }

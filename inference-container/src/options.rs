@@ -5,7 +5,6 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::Uri;
 use clap::builder::FalseyValueParser;
 use unspsc_contract::OptMl;
 use unspsc_contract::invocation::{BatchStrategy, DEFAULT_REVIEW_THRESHOLD, ExecutionParameters};
@@ -123,9 +122,10 @@ pub struct Options {
     pub safe_port_range: Option<String>,
 
     /// OpenTelemetry collector that takes traces by OTLP over plain HTTP, such as `http://collector:4318`; the standard's
-    /// OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and OTEL_TRACES_SAMPLER count too [default: no traces]
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = collector)]
-    pub collector: Option<Uri>,
+    /// OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES and OTEL_TRACES_SAMPLER count too. One that cannot be used is warned of
+    /// and not used [default: no traces]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub collector: Option<String>,
 
     /// What to log, such as `info` or `warn,inference_container=debug`
     #[arg(long, env = "RUST_LOG", default_value = "info")]
@@ -199,12 +199,6 @@ fn payload(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("use a whole number from 0 to {BATCH_PAYLOAD_MB}"))
 }
 
-/// An address that traces can be sent to.
-fn collector(text: &str) -> Result<Uri, String> {
-    let uri = text.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.query().is_none());
-    uri.ok_or_else(|| "use an address such as http://collector:4318".to_owned())
-}
-
 /// As the platform writes it in requests (`MultiRecord`) and in variables (`MULTI_RECORD`).
 fn strategy(text: &str) -> Result<BatchStrategy, String> {
     match text.replace('_', "").to_ascii_lowercase().as_str() {
@@ -233,8 +227,6 @@ mod tests {
             ("--max-payload-in-mb", "101"),
             ("--batch-strategy", "ALL"),
             ("--precision", "int4"),
-            ("--collector", "collector:4318"),
-            ("--collector", "https://collector"),
         ] {
             assert!(Options::try_parse_from(["serve", option, value]).is_err(), "{option} {value}");
         }

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::Uri;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -19,6 +18,7 @@ use crate::app::app;
 use crate::classifier::Classifier;
 use crate::connections;
 use crate::metrics::{Metrics, ModelLabels};
+use crate::stream::UNREAD;
 use crate::traces::Traces;
 use crate::worker;
 
@@ -48,14 +48,6 @@ pub enum ServeError {
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-    /// Traces cannot be sent.
-    #[error("cannot send traces to {collector}: {reason}")]
-    Traces {
-        /// Whereto.
-        collector: Uri,
-        /// Why not.
-        reason: String,
-    },
     /// The system refuses what a server needs.
     #[error("cannot run the server: {0}")]
     Server(std::io::Error),
@@ -73,11 +65,7 @@ impl From<ApiError> for ServeError {
 /// # Errors
 /// If the model cannot be loaded or the port not be listened on.
 pub fn run(options: &Options) -> Result<(), ServeError> {
-    let start = |collector: &Uri| {
-        let traces = Traces::start(collector);
-        traces.map_err(|error| ServeError::Traces { collector: collector.clone(), reason: error.to_string() })
-    };
-    let traces = options.collector.as_ref().map(start).transpose()?;
+    let traces = options.collector.as_deref().and_then(Traces::start);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Thread)?;
     let outcome = runtime.block_on(serve(options));
     // A request that is still being tokenised after the time to drain must not hold up the exit.
@@ -105,7 +93,9 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     tracing::info!("listening on http://{address}");
 
     let (drain, draining) = oneshot::channel::<()>();
-    let mut server = pin!(connections::serve(listener, app, async { drop(draining.await) }));
+    // A client may send all of its body, for as long as a request may take, before it reads anything.
+    let write_timeout = options.service_limits().deadline + UNREAD;
+    let mut server = pin!(connections::serve(listener, app, write_timeout, async { drop(draining.await) }));
     let failure = async { if let Ok(error) = failure.await { error } else { std::future::pending().await } };
     tokio::select! {
         () = &mut server => return Ok(()),

@@ -35,7 +35,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 const NO_ROOM: Duration = Duration::from_millis(100);
 
 /// How long an answer waits for a caller who has sent all and reads nothing: as long as SageMaker waits for us.
-const UNREAD: Duration = Duration::from_secs(60);
+pub(crate) const UNREAD: Duration = Duration::from_secs(60);
 
 /// Why a stream ends before its body does; what is left of the answer is cut off, so that the caller sees the failure.
 type Cut = Box<dyn std::error::Error + Send + Sync>;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, Request, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
@@ -34,12 +34,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Sends spans to the collector at `address`, in the background.
-    ///
-    /// # Errors
-    /// What prevents it from ever being done.
-    pub(crate) fn start(address: &Uri) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let endpoint = format!("{}{PATH}", address.to_string().trim_end_matches('/'));
+    /// Sends spans to the collector at `address`, in the background; unless that is empty or the standard's variables say no.
+    /// Where it cannot be done that is logged: nobody should be without answers for want of traces.
+    pub(crate) fn start(address: &str) -> Option<Self> {
+        let says = |name, no: &str| std::env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case(no));
+        if address.is_empty() || says("OTEL_SDK_DISABLED", "true") || says("OTEL_TRACES_EXPORTER", "none") {
+            return None;
+        }
+        match Self::to(address) {
+            Ok(traces) => Some(traces),
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::warn!(address, reason, "no traces are sent");
+                None
+            }
+        }
+    }
+
+    fn to(address: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let uri = address.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.query().is_none());
+        uri.ok_or("use an address such as http://collector:4318")?;
+        let endpoint = format!("{}{PATH}", address.trim_end_matches('/'));
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Collector::new(&endpoint)?)
@@ -105,16 +120,16 @@ impl HttpClient for Collector {
     }
 }
 
-/// Begins the span of a request to `route`, in the trace of its caller where `headers` name one
+/// Begins the span of a request by `method` to `route`, in the trace of its caller where `headers` name one
 /// (<https://www.w3.org/TR/trace-context/>).
-pub(crate) fn begin(route: &'static str, request_id: &str, headers: &HeaderMap) -> Context {
+pub(crate) fn begin(method: &Method, route: &'static str, request_id: &str, headers: &HeaderMap) -> Context {
     let caller = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
     let attributes = vec![
-        KeyValue::new("http.request.method", "POST"),
+        KeyValue::new("http.request.method", method.to_string()),
         KeyValue::new("http.route", route),
         KeyValue::new("request_id", request_id.to_owned()),
     ];
-    let name = SpanBuilder::from_name(format!("POST {route}"));
+    let name = SpanBuilder::from_name(format!("{method} {route}"));
     let span = name.with_kind(SpanKind::Server).with_attributes(attributes);
     let span = global::tracer(SCOPE).build_with_context(span, &caller);
     caller.with_span(span)

@@ -111,6 +111,26 @@ async fn every_record_of_a_stream_is_in_the_trace_of_its_request() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_traces_never_costs_an_answer() {
+    let (address, received) = collector(Status::OK).await;
+    for (variables, warns) in [
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")][..], false),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")], true),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")], true),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address), ("OTEL_SDK_DISABLED", "true")], false),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address), ("OTEL_TRACES_EXPORTER", "none")], false),
+    ] {
+        let base = base("bert");
+        let server = Server::start_with(serve(base.path()).envs(variables.iter().copied()));
+        server.ready().await;
+        assert_eq!(server.invoke(json!({"description": "toner"})).await.0, 200);
+        let log = stopped(server).await;
+        assert_eq!(log.contains("no traces are sent"), warns, "{variables:?}: {log}");
+    }
+    assert!(received.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_collector_that_takes_nothing_costs_nothing_but_one_line() {
     let (address, received) = collector(Status::INTERNAL_SERVER_ERROR).await;
     let base = base("bert");
