@@ -4,7 +4,8 @@ use std::mem::take;
 use std::ops::Range;
 
 use super::list::{begins_member, members, trim};
-use super::phrases::{self, Introducer, introducer};
+use super::nice_class::{is_class, residual};
+use super::phrases::{self, Introducer, contrast, introducer};
 use super::token::{Kind, Reach, Token};
 use super::{Item, MAX_CONTEXT_BYTES, MAX_PARTS, Remark, RemarkKind, StatementError};
 
@@ -134,16 +135,18 @@ impl<'t> Reader<'t> {
                         continue;
                     }
                 }
+                lead_in = self.lead_in(&tokens[..at + words], at);
                 at += words;
                 list = at;
-                lead_in = self.lead_in(&tokens[..at]);
             } else if let Some(kind) = self.remark_at(&tokens, at) {
                 let end = self.end_of_remark(&tokens, at);
                 let said = trim(self.text, &tokens[at..end]);
                 self.remark(kind, tokens[at].start..said.last().map_or(tokens[at].end, |last| last.end))?;
-                let resumed = end + usize::from(phrases::is_contrast(self.text, &tokens[end..]));
-                tokens[at..resumed].iter_mut().for_each(|token| token.kind = Kind::Remark);
-                at = resumed;
+                tokens[at..end].iter_mut().for_each(|token| token.kind = Kind::Remark);
+                at = end;
+            } else if let Some(words) = contrast(self.text, &tokens, at) {
+                tokens[at..at + words].iter_mut().for_each(|token| token.kind = Kind::Remark);
+                at += words;
             } else {
                 if let Some(kind) = self.remark_in(&tokens[at]) {
                     self.remark(kind, tokens[at].start..tokens[at].end)?;
@@ -159,8 +162,10 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// The words of a clause up to and with the introducing one, unless they are too long.
-    fn lead_in(&self, tokens: &[Token]) -> Option<String> {
+    /// The words of a clause up to and with the introducing one, which stands at `at`, unless they are too long or
+    /// nothing is before it.
+    fn lead_in(&self, tokens: &[Token], at: usize) -> Option<String> {
+        trim(self.text, &tokens[..at]).first()?;
         let span = tokens.first()?.start..tokens.last()?.end;
         (span.len() <= MAX_CONTEXT_BYTES).then(|| self.wording(tokens))
     }
@@ -170,14 +175,16 @@ impl<'t> Reader<'t> {
         if phrases::is_exclusion(self.text, &tokens[at..]) {
             return Some(RemarkKind::Exclusion);
         }
-        if phrases::residual(self.text, &tokens[at..]).is_some() {
+        if residual(self.text, &tokens[at..]).is_some() {
             return Some(RemarkKind::Limitation);
         }
-        if phrases::is_filing(self.text, &tokens[at..]) {
-            return Some(RemarkKind::Filing);
-        }
-        if !phrases::is_limitation(self.text, &tokens[at..]) || !begins_member(self.text, &tokens[..at]) {
+        let is_filing = phrases::is_filing(self.text, &tokens[at..]);
+        let is_said = is_filing || phrases::is_limitation(self.text, &tokens[at..]);
+        if !is_said || !begins_member(self.text, &tokens[..at]) {
             return None;
+        }
+        if is_filing {
+            return Some(RemarkKind::Filing);
         }
         let mut said = at..self.end_of_remark(tokens, at);
         let excludes = said.any(|at| phrases::is_exclusion(self.text, &tokens[at..]));
@@ -189,16 +196,17 @@ impl<'t> Reader<'t> {
         matches!(token.kind, Kind::Parenthesis | Kind::Bracket).then(|| self.remark_at(&token.inner(self.text), 0))?
     }
 
-    /// Where the remark that begins at `at` ends: before "but including", or before the goods that are named behind
-    /// "not included in other classes", or else with the clause.
+    /// Where the remark that begins at `at` ends: before "but including", behind "not included in other classes"
+    /// before a comma or an introducing word, or else with the clause.
     fn end_of_remark(&self, tokens: &[Token], at: usize) -> usize {
-        let is_residual = phrases::residual(self.text, &tokens[at..]).is_some();
+        let residual = residual(self.text, &tokens[at..]);
         let resumes = |at: &usize| {
             let rest = &tokens[*at..];
             let introduces = || introducer(self.text, rest).is_some_and(|(kind, _)| kind != Introducer::Purpose);
-            phrases::is_contrast(self.text, rest) || is_residual && introduces()
+            let goes_on = || rest[0].kind == Kind::Comma || introduces();
+            contrast(self.text, tokens, *at).is_some() || residual.is_some() && goes_on()
         };
-        (at + 1..tokens.len()).find(resumes).unwrap_or(tokens.len())
+        (at + residual.unwrap_or(1)..tokens.len()).find(resumes).unwrap_or(tokens.len())
     }
 
     fn list(&mut self, tokens: &[Token], lead_in: Option<&str>) -> Result<(), StatementError> {
@@ -211,7 +219,8 @@ impl<'t> Reader<'t> {
     fn item(&mut self, member: &[Token], lead_in: Option<&str>) -> Result<(), StatementError> {
         let (Some(first), Some(last)) = (member.first(), member.last()) else { return Ok(()) };
         let span = first.start..last.end;
-        if !self.text[span.clone()].contains(char::is_alphabetic) || phrases::is_filler(self.text, member) {
+        let is_nothing = phrases::is_filler(self.text, member) || is_class(self.text, member);
+        if is_nothing || !self.text[span.clone()].contains(char::is_alphabetic) {
             return Ok(());
         }
         let mut wording = self.wording(member);
@@ -232,7 +241,10 @@ impl<'t> Reader<'t> {
     fn wording(&self, tokens: &[Token]) -> String {
         let mut wording = String::new();
         for part in tokens.split(Token::is_hidden) {
-            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            // Of two commas around a remark one is left.
+            let doubled = wording.is_empty() || wording.ends_with(',');
+            let commas = part.iter().take_while(|token| doubled && token.kind == Kind::Comma).count();
+            let (Some(first), Some(last)) = (part.get(commas), part.last()) else { continue };
             if !wording.is_empty() && !matches!(first.kind, Kind::Comma | Kind::Colon) {
                 wording.push(' ');
             }

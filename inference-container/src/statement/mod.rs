@@ -3,9 +3,9 @@
 //! Rules, in the order in which they apply:
 //!
 //! 1. **Class headings** (`Class 30:`, `IC 030. US 046. G & S:`, `30 -`, `(Class 9)` before goods) give the items
-//!    behind them their Nice class. `(Class 9)` or `in Class 9` behind goods is that of the items before it in the
-//!    clause, `all included in class 9` that of all items before it that stand under no other class. Goods under a
-//!    heading of several classes, or of a number that is none, have no class.
+//!    behind them their Nice class. `(Class 9)`, `, Class 9,` or `in Class 9` behind goods is that of the items
+//!    before it in the clause, `all included in class 9` that of all items before it that stand under no other class.
+//!    Goods under a heading of several classes, or of a number that is none, have no class.
 //! 2. **Semicolons**, bullets, empty lines and full stops before a capital letter end a clause. Under a heading without
 //!    any semicolon each line is a clause, unless the line before it ends in a comma; elsewhere line breaks are blanks.
 //! 3. **Brackets**: `[…]` is a deletion where it holds the separator or stands at an item's beginning, as the USPTO
@@ -13,21 +13,22 @@
 //!    them. Double parentheses and asterisks are blanks: by TMEP 1402.12 and the legend of TSDR they stand around goods
 //!    that are registered all the same.
 //! 4. **Remarks** name no goods: exclusions ("excluding …", "other than …", "none of the aforesaid …"), limitations
-//!    ("not included in other classes", at the beginning of a member "all the aforesaid for …"), and what the USPTO's
-//!    records add of the filing ("FIRST USE: 20190101"). They reach to the end of their clause or parentheses, but not
-//!    past "but including", nor "not included in …" past an introducing word: there goods are named again. The basis
+//!    ("not included in other classes", "not included in class 5", at the beginning of a member "all the aforesaid for
+//!    …"), and at the beginning of a member what the USPTO's records add of the filing ("FIRST USE: 20190101"). They
+//!    reach to the end of their clause or parentheses, but not past "but including", "but also including" or "and
+//!    including", nor "not included in …" past a comma or an introducing word: there goods are named again. The basis
 //!    of the filing in parentheses, "(Based on 44(e))", ends a clause.
 //! 5. **Introducing words**: "namely", "i.e." and a colon leave what stands before them out, since the goods behind are
 //!    all that is meant; "including", "in particular", "such as" and the like keep it, since these are examples (so the
 //!    EUIPO and WIPO; the USPTO takes "in particular" for "namely"). The items behind are classified with the clause's
 //!    words up to and with the introducing one but without remarks, "Clothing, namely, hats", where these are at most
 //!    [`MAX_CONTEXT_BYTES`] long.
-//! 6. **Commas** separate, but not behind "consisting of", "relating to" and their like, and not before "for", "of",
-//!    "made" or an adjective alone, which describe the member before them.
+//! 6. **Commas** separate, but not behind "consisting of", "relating to", "by land, air" and their like, and not before
+//!    "for", "of", "made" or an adjective alone, which describe the member before them.
 //! 7. **"and"**, "or" and "&" separate only where they close a list with a comma: the first that no "for" or "of"
 //!    governs and that is in no pair such as "parts and fittings". If members of such a list lack a word of another
-//!    ("cleaning, polishing and abrasive preparations", "repair, maintenance and installation of lifts") the list is one
-//!    item.
+//!    ("cleaning, polishing and abrasive preparations", "repair, maintenance and installation of lifts") the list is
+//!    one item.
 //! 8. An item with "therefor", "thereof" or "the aforesaid" is classified together with the one before it.
 //!
 //! Where the grammar leaves it open, as in "jackets of leather, plastic and textile", commas separate. Reading takes

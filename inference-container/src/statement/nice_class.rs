@@ -1,6 +1,6 @@
 //! Where a statement names a class of the Nice Classification.
 
-use super::phrases::{conjunction, longest, residual};
+use super::phrases::{conjunction, longest};
 use super::token::{Kind, Reach, Token};
 
 /// The Nice Classification has this many classes, <https://www.wipo.int/classifications/nice/en/>.
@@ -24,20 +24,26 @@ const INCLUDED: &str = "\
     all included in|all being included in|all goods included in|all services included in|\
     all being goods included in|all being services included in";
 
+/// That the goods before are meant as far as they are in no other class.
+const RESIDUAL: &str = "\
+    not elsewhere included|not included in other classes|not included in other class|not included in another class|\
+    not included in any other class|not otherwise included in other classes|not elsewhere included in other classes";
+
+/// The same before a class.
+const NOT_INCLUDED: &str = "not included in|not otherwise included in|not elsewhere included in";
+
 /// Replaces the words that name a class by one token each.
 pub(super) fn mark(text: &str, tokens: &[Token]) -> Vec<Token> {
     let mut marked: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
-        let begins = marked.last().is_none_or(|before| begins_clause(before.kind));
-        if let Some(words) = residual(text, &tokens[at..]) {
-            // What follows is a class in which the goods are not.
-            let length = words + numbered(text, &tokens[at + words..]).map_or(0, |(_, length)| length);
+        if let Some(length) = residual(text, &tokens[at..]) {
+            // The goods are not in the class that it names.
             marked.extend(&tokens[at..at + length]);
             at += length;
             continue;
         }
-        match class(text, &tokens[at..], begins) {
+        match class(text, &tokens[at..], marked.last()) {
             Some((kind, length)) => {
                 let (start, end) = (tokens[at].start, tokens[at + length - 1].end);
                 marked.push(Token { kind, start, end });
@@ -58,13 +64,40 @@ fn begins_clause(before: Kind) -> bool {
     matches!(before, Semicolon | Stop | Line | Paragraph | Class(_, Reach::Following))
 }
 
-/// The class that `tokens` begin with, and how many of them say so.
-fn class(text: &str, tokens: &[Token], begins: bool) -> Option<(Kind, usize)> {
+/// How many tokens say at the beginning of `tokens` that the goods before are meant as far as they are in no other
+/// class, or not in those that are numbered.
+pub(super) fn residual(text: &str, tokens: &[Token]) -> Option<usize> {
+    let classes = |words: usize| {
+        let (_, length) = numbered(text, &tokens[words..])?;
+        Some(words + length + other_numbers(text, &tokens[words + length..]))
+    };
+    longest(text, tokens, NOT_INCLUDED).and_then(classes).or_else(|| longest(text, tokens, RESIDUAL))
+}
+
+/// Whether `tokens` are a class and nothing else.
+pub(super) fn is_class(text: &str, tokens: &[Token]) -> bool {
+    numbered(text, tokens).is_some_and(|(_, length)| length == tokens.len())
+}
+
+/// The class that `tokens` begin with, behind the token `before`, and how many of them say so.
+fn class(text: &str, tokens: &[Token], before: Option<&Token>) -> Option<(Kind, usize)> {
+    let begins = before.is_none_or(|before| begins_clause(before.kind));
     match tokens.first()?.kind {
         Kind::Parenthesis | Kind::Bracket => group(text, &tokens[0], begins).map(|kind| (kind, 1)),
-        Kind::Word => heading(text, tokens, begins).or_else(|| mention(text, tokens)),
+        Kind::Word => {
+            heading(text, tokens, begins).or_else(|| mention(text, tokens)).or_else(|| member(text, tokens, before))
+        }
         _ => None,
     }
+}
+
+/// `Class 25` between commas.
+fn member(text: &str, tokens: &[Token], before: Option<&Token>) -> Option<(Kind, usize)> {
+    before.filter(|before| before.kind == Kind::Comma)?;
+    let (number, length) = numbered(text, tokens)?;
+    let goes_on = |next: &Token| matches!(next.kind, Kind::Word | Kind::Parenthesis | Kind::Bracket);
+    let ends = !tokens.get(length).is_some_and(goes_on);
+    ends.then_some((Kind::Class(Some(of_nice(number)?), Reach::Clause), length))
 }
 
 /// `(Class 9)` before or behind goods, and `(all included in class 9)`.
@@ -209,9 +242,13 @@ mod tests {
         ] {
             assert_eq!(classes(text), [(Some(30), Reach::Following)], "{text}");
         }
-        for text in
-            ["coffee (Class 30)", "coffee in Class 30; tea", "coffee [included in Int. Cl. 30]", "coffee, Cl. 30"]
-        {
+        for text in [
+            "coffee (Class 30)",
+            "coffee in Class 30; tea",
+            "coffee [included in Int. Cl. 30]",
+            "coffee, Cl. 30",
+            "coffee, Class 30, tea",
+        ] {
             assert_eq!(classes(text), [(Some(30), Reach::Clause)], "{text}");
         }
         for text in ["coffee; all included in class 30.", "coffee (all in class 30)"] {
@@ -236,6 +273,8 @@ mod tests {
             "a (Class 99)",
             "a in class 99",
             "a not included in class 9",
+            "a not included in classes 9, 16 and 25",
+            "lasers, class 2 lasers",
             "lasers in class 2 housings",
             "30 inch screens",
             "9.5 mm hoses",

@@ -29,15 +29,19 @@ const LIMITATION: &str = "\
     all said|all aforesaid|all aforementioned|all goods|all services|the aforesaid|the aforementioned|\
     the foregoing|the above|said goods|said services|these goods|these services";
 
-/// Wherever it stands: that the goods before are meant as far as they are in no other class.
-const RESIDUAL: &str = "not included in|not otherwise included in|not elsewhere included";
-
-/// What the USPTO's records print beside the goods: the basis of the application, as in `(Based on 44(e))`, and the
-/// dates of first use (TMEP 806.01 and 903).
-const FILING: &str = "\
+/// What the USPTO's records print beside the goods of the basis of the application, as in `(Based on 44(e))` (TMEP
+/// 806.01).
+const BASIS: &str = "\
     based on use|based on intent|based on intent-to-use|based on 1 (a)|based on 1 (b)|based on 44 (d)|\
-    based on 44 (e)|based on 66 (a)|based on section|first use :|first use anywhere :|first use in commerce :|\
-    use in commerce :";
+    based on 44 (e)|based on 66 (a)|based on section";
+
+/// What the USPTO's records print before a colon or a date (TMEP 903).
+const FIRST_USE: &str = "\
+    first use|first use anywhere|first use in commerce|first used|first used anywhere|first used in commerce|\
+    use in commerce|used in commerce";
+
+/// Words before "including" by which goods are named again.
+const CONTRAST: &str = "but|but also|but specifically|but expressly|and|and also|and specifically";
 
 /// The commas behind these words list what one good or service is made of or is about.
 const ABOUT: &str = "\
@@ -45,7 +49,8 @@ const ABOUT: &str = "\
     related to|in relation to|in the field of|in the fields of|in the nature of|connected with|\
     in connection with|for use in|for use with|for the treatment of|for treatment of|for treating|\
     for the prevention of|sale of|retailing of|distribution of|rental of|hire of|leasing of|repair of|\
-    maintenance of|installation of|transport of|manufacture of|provision of";
+    maintenance of|installation of|transport of|manufacture of|provision of|by land , air|by land , sea|\
+    by land , water|by air , land|by air , sea|by air , water";
 
 /// What the last member of a list is joined by.
 const CONJUNCTIONS: &str = "and|or|and/or|&|&amp;|as well as|and also";
@@ -145,21 +150,23 @@ pub(super) fn is_limitation(text: &str, tokens: &[Token]) -> bool {
     longest(text, tokens, LIMITATION).is_some()
 }
 
-/// How many tokens say at the beginning of `tokens` that the goods before are meant as far as they are not in the
-/// classes that follow.
-pub(super) fn residual(text: &str, tokens: &[Token]) -> Option<usize> {
-    longest(text, tokens, RESIDUAL)
-}
-
 /// Whether what follows is of the register's record and names no goods.
 pub(super) fn is_filing(text: &str, tokens: &[Token]) -> bool {
-    longest(text, tokens, FILING).is_some()
+    let is_value =
+        |next: &Token| next.kind == Kind::Colon || next.of(text).starts_with(|first: char| first.is_ascii_digit());
+    let dated = |words: usize| tokens.get(words).is_some_and(is_value);
+    longest(text, tokens, BASIS).is_some() || longest(text, tokens, FIRST_USE).is_some_and(dated)
 }
 
-/// Whether goods are named again behind what was excluded: "but including port".
-pub(super) fn is_contrast(text: &str, tokens: &[Token]) -> bool {
-    let [first, rest @ ..] = tokens else { return false };
-    first.is(text, "but") && introducer(text, rest).is_some_and(|(kind, _)| kind == Introducer::Illustrative)
+/// How many tokens before the introducing word say at `at` that goods are named again behind what was excluded: "but"
+/// in "but including port". Nothing is named by "up to and including 10%", nor again by "and in particular".
+pub(super) fn contrast(text: &str, tokens: &[Token], at: usize) -> Option<usize> {
+    let words = longest(text, &tokens[at..], CONTRAST)?;
+    let after = &tokens[at + words..];
+    let includes = tokens[at].is(text, "but") || after.first().is_some_and(|next| next.is(text, "including"));
+    let is_limit = at.checked_sub(1).is_some_and(|before| tokens[before].is(text, "to"));
+    let introduces = || introducer(text, after).is_some_and(|(kind, _)| kind == Introducer::Illustrative);
+    (includes && !is_limit && introduces()).then_some(words)
 }
 
 /// Whether `token` is a service that is done to something.
