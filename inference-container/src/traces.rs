@@ -1,7 +1,6 @@
 //! Traces for OpenTelemetry: a span for each request of `/invocations`, and in it one for each stage that it went
 //! through. Without a collector to send them to, nothing is recorded. No span holds a text.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -45,15 +44,17 @@ impl Traces {
             Ok(traces) => Some(traces),
             Err(error) => {
                 let reason = error.to_string();
-                tracing::warn!(address, reason, "no traces are sent");
+                // The address stays out, as it may hold a password.
+                tracing::warn!(reason, "no traces are sent");
                 None
             }
         }
     }
 
     fn to(address: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let uri = address.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.query().is_none());
-        uri.ok_or("use an address such as http://collector:4318")?;
+        let is_plain = |uri: &Uri| uri.scheme_str() == Some("http") && uri.query().is_none() && !address.contains('@');
+        let uri = address.parse::<Uri>().ok().filter(is_plain);
+        uri.ok_or("use an address such as http://collector:4318, without a password or a query")?;
         let endpoint = format!("{}{PATH}", address.trim_end_matches('/'));
         let exporter = SpanExporter::builder()
             .with_http()
@@ -87,14 +88,14 @@ struct Collector {
     client: HyperClient,
     runtime: tokio::runtime::Runtime,
     /// Whether it took the last spans, so that only a change is logged.
-    is_well: Arc<AtomicBool>,
+    is_well: AtomicBool,
 }
 
 impl Collector {
     fn new(address: &str) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = HyperClient::with_default_connector(PATIENCE, None);
-        Ok(Self { address: address.to_owned(), client, runtime, is_well: Arc::new(AtomicBool::new(true)) })
+        Ok(Self { address: address.to_owned(), client, runtime, is_well: AtomicBool::new(true) })
     }
 }
 

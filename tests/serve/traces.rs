@@ -117,6 +117,7 @@ async fn what_is_said_of_traces_never_costs_an_answer() {
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")][..], false),
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")], true),
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")], true),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:secret@collector:4318")], true),
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address), ("OTEL_SDK_DISABLED", "true")], false),
         (&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address), ("OTEL_TRACES_EXPORTER", "none")], false),
     ] {
@@ -126,6 +127,7 @@ async fn what_is_said_of_traces_never_costs_an_answer() {
         assert_eq!(server.invoke(json!({"description": "toner"})).await.0, 200);
         let log = stopped(server).await;
         assert_eq!(log.contains("no traces are sent"), warns, "{variables:?}: {log}");
+        assert!(!log.contains("secret"), "a password is in the log: {log}");
     }
     assert!(received.lock().unwrap().is_empty());
 }
