@@ -1,0 +1,292 @@
+//! From logits and neighbours to the shares of a code's children.
+
+use std::ops::Range;
+
+use unspsc_taxonomy::{Code, Level};
+
+use crate::probabilities::{Node, Probabilities};
+use crate::{LevelWeights, Weights};
+
+/// What the search found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    /// The entry's code.
+    pub code: Code,
+    /// Whether the entry is a text that was trained on, and no title.
+    pub text: bool,
+    /// Cosine of the text's vector and the entry's.
+    pub cosine: f32,
+}
+
+/// The least share that head or search give to a child that the other knows: what one does not know, the other may find.
+const FLOOR: f64 = 1e-4;
+
+/// Codes that are less probable are not looked into: none of their children would be worth a line.
+const IMPROBABLE: f64 = 1e-3;
+
+/// Joins what head and search say.
+#[derive(Debug, Clone)]
+pub struct Hierarchy {
+    weights: Weights,
+    /// By level, coarse to fine: the codes that the head has outputs at or below.
+    head: Vec<HeadLevel>,
+}
+
+/// The codes of one level that outputs belong to.
+#[derive(Debug, Clone)]
+struct HeadLevel {
+    /// Ascending.
+    codes: Vec<Code>,
+    /// Place of each output's ancestor in `codes`; none for an output above this level.
+    of_output: Vec<Option<usize>>,
+}
+
+impl Hierarchy {
+    /// For a head whose `outputs` are named by their codes; none where one is no code.
+    #[must_use]
+    pub fn new(outputs: &[String], weights: Weights) -> Option<Self> {
+        let outputs: Vec<Code> = outputs.iter().map(|output| output.parse().ok()).collect::<Option<_>>()?;
+        let level = |level: Level| {
+            let own = |code: &Code| code.reaches(level).then(|| code.at(level));
+            let mut codes: Vec<Code> = outputs.iter().filter_map(own).collect();
+            codes.sort_unstable();
+            codes.dedup();
+            let place = |code: &Code| own(code).and_then(|code| codes.binary_search(&code).ok());
+            HeadLevel { of_output: outputs.iter().map(place).collect(), codes }
+        };
+        Some(Self { weights, head: Level::ALL.into_iter().map(level).collect() })
+    }
+
+    /// How head and search are weighed.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The same with other weights.
+    #[must_use]
+    pub fn with(self, weights: Weights) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// See [`Weights::threshold`].
+    #[must_use]
+    pub fn threshold(&self, level: Level, precision: f64) -> Option<f64> {
+        self.weights.threshold(level, precision)
+    }
+
+    /// What is to be expected of a text, of whose head outputs the `logits` are, `[outputs]`, and which is `near` these.
+    #[must_use]
+    pub fn probabilities(&self, logits: &[f32], near: &[Near]) -> Probabilities {
+        let evidence = self.evidence(logits, near);
+        let mut levels: Vec<Vec<Node>> = Vec::with_capacity(Level::ALL.len());
+        for (level, weights) in &self.weights.levels {
+            let parents = levels.last().map_or_else(|| vec![None], |parents| parents.iter().map(Some).collect());
+            let mut nodes = Vec::new();
+            for parent in parents.into_iter().filter(|parent| parent.is_none_or(|parent| parent.1 >= IMPROBABLE)) {
+                let children = evidence.children(*level, parent.map(|parent| parent.0));
+                let of_parent = parent.map_or(1.0, |parent| parent.1);
+                nodes.extend(children.shares(weights).map(|(code, share)| (code, of_parent * share)));
+            }
+            levels.push(nodes);
+        }
+        Probabilities::new(levels)
+    }
+
+    /// What head and search say of a text, level by level.
+    pub(crate) fn evidence(&self, logits: &[f32], near: &[Near]) -> Evidence<'_> {
+        let exponentials = softmax(logits);
+        let head = |level: &HeadLevel| {
+            let mut shares = vec![0.0; level.codes.len()];
+            for (place, exponential) in level.of_output.iter().zip(&exponentials) {
+                if let Some(share) = place.and_then(|place| shares.get_mut(place)) {
+                    *share += exponential;
+                }
+            }
+            shares
+        };
+        let search = Search::new(near, &self.weights);
+        Evidence { hierarchy: self, head: self.head.iter().map(head).collect(), search }
+    }
+}
+
+/// Probabilities of logits; none where they are no numbers.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f64> = logits.iter().map(|logit| f64::from(*logit - highest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.into_iter().map(|exponential| exponential / sum).collect()
+}
+
+/// What the search says.
+#[derive(Debug)]
+struct Search {
+    /// Code, share and cosine of each neighbour, ascending by code.
+    near: Vec<(Code, f64, f64)>,
+}
+
+impl Search {
+    fn new(near: &[Near], weights: &Weights) -> Self {
+        let corrected = |near: &Near| f64::from(near.cosine) - if near.text { weights.text_penalty } else { 0.0 };
+        let highest = near.iter().map(corrected).fold(f64::NEG_INFINITY, f64::max);
+        let share = |near: &Near| ((corrected(near) - highest) / weights.temperature).exp();
+        let mut near: Vec<_> = near.iter().map(|near| (near.code, share(near), f64::from(near.cosine))).collect();
+        near.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.2.total_cmp(&a.2)));
+        Self { near }
+    }
+
+    /// Those that lie below `parent`.
+    fn below(&self, parent: Option<Code>) -> &[(Code, f64, f64)] {
+        let range = parent.map_or(0..self.near.len(), |parent| span(&self.near, parent, |near| near.0));
+        &self.near[range]
+    }
+}
+
+/// The entries of `sorted` whose code is `parent` or lies below it.
+fn span<T>(sorted: &[T], parent: Code, code: impl Fn(&T) -> Code) -> Range<usize> {
+    let level = parent.level();
+    let start = sorted.partition_point(|entry| code(entry).at(level) < parent);
+    start..sorted.partition_point(|entry| code(entry).at(level) <= parent)
+}
+
+/// What is known of a text.
+#[derive(Debug)]
+pub(crate) struct Evidence<'h> {
+    hierarchy: &'h Hierarchy,
+    /// By level, the head's share of each of its codes.
+    head: Vec<Vec<f64>>,
+    search: Search,
+}
+
+impl Evidence<'_> {
+    /// The children of `parent`, which are codes of `level`, as far as head or search know any; without one, the segments.
+    pub(crate) fn children(&self, level: Level, parent: Option<Code>) -> Children {
+        let mut children: Vec<Child> = Vec::new();
+        let of_level = Level::ALL.iter().position(|other| *other == level);
+        let of_level = of_level.and_then(|at| Some((self.hierarchy.head.get(at)?, self.head.get(at)?)));
+        if let Some((HeadLevel { codes, .. }, shares)) = of_level {
+            let own = parent.map_or(0..codes.len(), |parent| span(codes, parent, |code| *code));
+            let known = codes[own.clone()].iter().zip(&shares[own]);
+            children.extend(known.map(|(code, share)| Child { code: *code, head: *share, search: 0.0 }));
+        }
+        let mut nearest: f64 = 0.0;
+        for (code, share, cosine) in self.search.below(parent) {
+            nearest = nearest.max(*cosine);
+            if !code.reaches(level) {
+                continue;
+            }
+            let code = code.at(level);
+            match children.binary_search_by(|child| child.code.cmp(&code)) {
+                Ok(place) => children[place].search += share,
+                Err(place) => children.insert(place, Child { code, head: 0.0, search: *share }),
+            }
+        }
+        let sum = |of: fn(&Child) -> f64| children.iter().map(of).sum::<f64>();
+        let (head, search) = (sum(|child| child.head), sum(|child| child.search));
+        for child in &mut children {
+            child.head = log_share(child.head, head);
+            child.search = log_share(child.search, search);
+        }
+        Children { children, distance: 1.0 - nearest }
+    }
+}
+
+/// The logarithm of a share, floored; where nobody has any, all are alike.
+fn log_share(share: f64, sum: f64) -> f64 {
+    if sum > 0.0 { (share / sum + FLOOR).ln() } else { 0.0 }
+}
+
+/// A code with the logarithms of what head and search say of it among its siblings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Child {
+    pub(crate) code: Code,
+    pub(crate) head: f64,
+    pub(crate) search: f64,
+}
+
+/// The children of one code, ascending.
+#[derive(Debug, Clone)]
+pub(crate) struct Children {
+    pub(crate) children: Vec<Child>,
+    /// Of the nearest entry, 1 less its cosine.
+    pub(crate) distance: f64,
+}
+
+impl Children {
+    /// The share of each child in what its parent has, without that of none of them.
+    fn shares(&self, weights: &LevelWeights) -> impl Iterator<Item = (Code, f64)> {
+        let score = |child: &Child| weights.head * child.head + weights.search * child.search;
+        let other = weights.other + weights.other_by_distance * self.distance;
+        let scores: Vec<f64> = self.children.iter().map(score).collect();
+        let highest = scores.iter().copied().fold(other, f64::max);
+        let sum: f64 = scores.iter().chain([&other]).map(|score| (score - highest).exp()).sum();
+        self.children.iter().zip(scores).map(move |(child, score)| (child.code, (score - highest).exp() / sum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn code(text: &str) -> Code {
+        text.parse().unwrap()
+    }
+
+    fn near(text: &str, cosine: f32) -> Near {
+        Near { code: code(text), text: false, cosine }
+    }
+
+    fn hierarchy(outputs: &[&str]) -> Hierarchy {
+        let names: Vec<String> = outputs.iter().map(|output| (*output).to_owned()).collect();
+        Hierarchy::new(&names, Weights::even()).unwrap()
+    }
+
+    #[test]
+    fn children_share_what_their_parent_has() {
+        let hierarchy = hierarchy(&["43211500", "43211600", "43230000", "44100000", "50000000"]);
+        let found = [near("43211503", 0.9), near("43211507", 0.9), near("44103103", 0.6), near("43212100", 0.5)];
+        let probabilities = hierarchy.probabilities(&[2.0, 1.0, 1.0, 0.0, -1.0], &found);
+        let sums: f64 = probabilities.at(Level::Segment).iter().map(|(_, p)| p).sum();
+        assert!(sums <= 1.0 && sums > 0.95, "{sums}");
+        for (finer, coarser) in
+            [(Level::Family, Level::Segment), (Level::Class, Level::Family), (Level::Commodity, Level::Class)]
+        {
+            for (parent, probability) in probabilities.at(coarser) {
+                let children = probabilities.at(finer).iter().filter(|(child, _)| child.at(coarser) == *parent);
+                let sum: f64 = children.map(|(_, p)| p).sum();
+                assert!(sum <= probability + 1e-12, "{parent}: {sum} of {probability}");
+            }
+        }
+        let path: Vec<String> = probabilities.path().into_iter().map(|(_, code, _)| code.to_string()).collect();
+        assert_eq!(path, ["43000000", "43210000", "43211500", "43211503"], "of equal commodities the lower code");
+    }
+
+    #[test]
+    fn the_search_finds_what_the_head_does_not_know_and_the_head_what_is_not_near() {
+        let hierarchy = hierarchy(&["10100000", "20100000"]);
+        let segments = |logits: [f32; 2], found: &[Near]| {
+            let probabilities = hierarchy.probabilities(&logits, found);
+            probabilities.at(Level::Segment).iter().map(|(code, _)| code.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(segments([0.0, 0.0], &[near("30101500", 0.9)])[0], "30000000");
+        assert_eq!(segments([0.0, 3.0], &[]), ["20000000", "10000000"]);
+        assert_eq!(segments([0.0, 9.0], &[near("30101500", 0.1), near("20101500", 0.1)])[0], "20000000");
+    }
+
+    #[test]
+    fn a_text_counts_less_than_a_title_where_that_was_fitted() {
+        let best = |text_penalty| {
+            let hierarchy = hierarchy(&["10100000", "20100000"]).with(Weights { text_penalty, ..Weights::even() });
+            let found = [near("10101500", 0.8), Near { text: true, ..near("20101500", 0.85) }];
+            hierarchy.probabilities(&[0.0, 0.0], &found).path()[0].1.to_string()
+        };
+        assert_eq!([best(0.0), best(0.1)], ["20000000", "10000000"]);
+    }
+
+    #[test]
+    fn without_evidence_there_is_no_path_and_names_are_no_codes() {
+        let probabilities = hierarchy(&["10000000", "20000000"]).probabilities(&[0.0, 0.0], &[]);
+        assert_eq!(probabilities.path().len(), 1, "nothing is known below the segment");
+        assert!(Hierarchy::new(&["good".into()], Weights::even()).is_none());
+    }
+}
