@@ -119,19 +119,22 @@ fn encoder_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths.into())
 }
 
-/// Uploads the three sides, and the encoder where one is given; returns the channels.
+/// Uploads the three sides, the titles where there are any, and the encoder where one is given; returns the channels.
 async fn upload(
     session: &Session,
     place: &S3Uri,
     paths: &[PathBuf],
     encoder: Option<&[PathBuf]>,
 ) -> anyhow::Result<Vec<Channel>> {
-    let [train, validation, test, manifest] = paths else { bail!("the prepared data is incomplete") };
+    let [train, validation, test, manifest, titles @ ..] = paths else { bail!("the prepared data is incomplete") };
     let mut channels = vec![
         ("train", vec![train.clone(), manifest.clone()]),
         ("validation", vec![validation.clone()]),
         ("test", vec![test.clone()]),
     ];
+    if !titles.is_empty() {
+        channels.push(("titles", titles.to_vec()));
+    }
     channels.extend(encoder.map(|files| ("model", files.to_vec())));
     let files: Vec<PathBuf> = channels.iter().flat_map(|(_, files)| files.clone()).collect();
     storage::ensure_bucket(session).await?;

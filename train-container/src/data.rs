@@ -1,11 +1,11 @@
 //! Channels to splits: loading, labelling, and cutting off what is held out where no channel brings it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use unspsc_contract::{DataSummary, ModelKind};
 use unspsc_dataset::{AUGMENTED, Example, Label, Labelled, Labelling, Splits, fingerprint, label, load_channel, split};
-use unspsc_taxonomy::{Code, Level, clean};
+use unspsc_taxonomy::{Code, Level, Titles, clean};
 
 use crate::TrainError;
 use crate::environment::Environment;
@@ -22,6 +22,8 @@ pub(crate) struct Data {
     pub(crate) unseen: Vec<Label>,
     /// What the head tells apart within the labels.
     pub(crate) leaves: Leaves,
+    /// Titles of codes: those of the channel `titles`, and of segments and families that it lacks.
+    pub(crate) titles: BTreeMap<Code, String>,
     /// Size and identity.
     pub(crate) summary: DataSummary,
 }
@@ -55,7 +57,11 @@ impl Data {
         }
         // The baseline is the reference project's, which knows nothing finer than its labels.
         let head = (settings.model == ModelKind::Encoder).then_some(settings.head_level);
-        Self::checked(splits, rejected_rows + leaks, head)
+        let mut data = Self::checked(splits, rejected_rows + leaks, head)?;
+        if settings.model == ModelKind::Encoder {
+            data.titles = titles(environment.titles.as_deref())?;
+        }
+        Ok(data)
     }
 
     /// Sums up `splits`, where they suffice.
@@ -82,8 +88,22 @@ impl Data {
             classes: labels.len(),
         };
         let leaves = Leaves::of(&splits.train, head);
-        Ok(Self { splits, labels: labels.into_iter().collect(), unseen, leaves, summary })
+        Ok(Self { splits, labels: labels.into_iter().collect(), unseen, leaves, titles: BTreeMap::new(), summary })
     }
+}
+
+/// The titles of the channel in `folder`, and those of segments and families that it lacks.
+fn titles(folder: Option<&Path>) -> Result<BTreeMap<Code, String>, TrainError> {
+    let mut titles = BTreeMap::new();
+    if let Some(folder) = folder {
+        let loaded = load_channel(folder).map_err(|source| TrainError::Channel { channel: "titles", source })?;
+        loaded.rows.into_iter().for_each(|row| drop(titles.entry(row.code).or_insert(row.description)));
+        tracing::info!("channel titles: {} titles", titles.len());
+    }
+    for (code, title) in Titles::embedded().unwrap_or_default().iter() {
+        titles.entry(code).or_insert_with(|| title.to_owned());
+    }
+    Ok(titles)
 }
 
 /// The labelled rows of one channel, and how many of its rows cannot be used.

@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) validation: Option<PathBuf>,
     /// Rows to judge by; cut from training where absent.
     pub(crate) test: Option<PathBuf>,
+    /// Titles of the code list, to be searched; segments and families are known without.
+    pub(crate) titles: Option<PathBuf>,
     /// The pretrained encoder; the RNN baseline needs none.
     pub(crate) encoder: Option<PathBuf>,
     /// Where the model directory is written.
@@ -56,6 +58,7 @@ impl Environment {
             training: training(&channels)?,
             validation: channels.find("validation")?,
             test: channels.find("test")?,
+            titles: channels.find("titles")?,
             encoder,
             model_dir: folder("SM_MODEL_DIR", channels.files.model()),
             output_data_dir: folder("SM_OUTPUT_DATA_DIR", channels.files.output_data()),

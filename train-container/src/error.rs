@@ -6,6 +6,7 @@ use tch::TchError;
 use unspsc_artifact::ArtifactError;
 use unspsc_contract::HyperparameterError;
 use unspsc_dataset::DatasetError;
+use unspsc_engine::EngineError;
 
 use crate::failure;
 
@@ -57,6 +58,9 @@ pub enum TrainError {
     /// A file of the model directory cannot be written.
     #[error("the trained model cannot be written: {0}")]
     Artifact(ArtifactError),
+    /// The engine that will serve the model cannot compute with it.
+    #[error("the trained model cannot be served: {0}")]
+    Engine(EngineError),
     /// The tensor library refused an operation.
     #[error("the tensor library failed: {0}")]
     Torch(TchError),
@@ -83,7 +87,7 @@ impl TrainError {
             Self::Hyperparameter(_) | Self::Setting(_) => 3,
             Self::Channel { .. } | Self::Data(_) => 4,
             Self::NoEncoder(_) | Self::Model(_) => 5,
-            Self::Diverged { .. } => 6,
+            Self::Diverged { .. } | Self::Engine(_) => 6,
             Self::Write { .. } | Self::Artifact(_) => 7,
             Self::OutOfMemory(_) => 8,
             Self::Panic(_) => 9,

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod evaluation;
 mod failure;
+mod index;
 mod leaves;
 mod network;
 mod options;
@@ -134,9 +135,13 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
         trained: &trained,
         test: test.as_ref(),
         observed: observer.finish(),
-        seconds: started.elapsed().as_secs_f64(),
     };
-    results.write(classifier)?;
+    results.write_model(classifier)?;
+    let levels = match settings.model {
+        ModelKind::Encoder => index::complete(&environment.model_dir, &data, settings.seed, stop)?,
+        ModelKind::Rnn => None,
+    };
+    results.write_reports(levels.unwrap_or_default(), started.elapsed().as_secs_f64())?;
     tracing::info!("model in {}, {:.0} s in all", environment.model_dir.display(), started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -14,6 +14,7 @@ use unspsc_taxonomy::Titles;
 use crate::classifier::{Classifier, Provenance};
 use crate::environment::Environment;
 use crate::evaluation::Evaluated;
+use crate::index::Levels;
 use crate::report::{self, Circumstances};
 use crate::training::Trained;
 use crate::{TRAINED_BY, TrainError, precision};
@@ -51,14 +52,12 @@ pub(crate) struct Results<'a> {
     pub(crate) test: Option<&'a Evaluated>,
     /// What was seen while training.
     pub(crate) observed: (Vec<RuleVerdict>, Profile),
-    pub(crate) seconds: f64,
 }
 
 impl Results<'_> {
-    /// Writes the model, then the reports: what cannot be written of these costs no model.
-    pub(crate) fn write(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
-        self.write_model(classifier)?;
-        let report = self.report();
+    /// Writes the reports, with what head and search do together, after so many `seconds`.
+    pub(crate) fn write_reports(&self, levels: Levels, seconds: f64) -> Result<(), TrainError> {
+        let report = self.report(levels, seconds);
         let folder = &self.environment.output_data_dir;
         create(folder)?;
         let json = serde_json::to_string_pretty(&report)
@@ -75,7 +74,7 @@ impl Results<'_> {
     }
 
     /// Writes the model directory, the weights last: where they are, all is there.
-    fn write_model(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
+    pub(crate) fn write_model(&self, classifier: &dyn Classifier) -> Result<(), TrainError> {
         create(&self.environment.model_dir)?;
         if let Some(bytes) = self.origin() {
             write(&self.environment.model_dir.join(files::DATASET), &bytes)?;
@@ -103,7 +102,7 @@ impl Results<'_> {
         read.inspect_err(warn).ok()
     }
 
-    fn report(&self) -> TrainingReport {
+    fn report(&self, levels: Levels, seconds: f64) -> TrainingReport {
         let titles = Titles::embedded().unwrap_or_default();
         let evaluation = |evaluated: &Evaluated| evaluated.report(self.labels, &titles);
         let settings = &self.environment.hyperparameters;
@@ -118,7 +117,8 @@ impl Results<'_> {
             profile: self.observed.1.clone(),
             validation: self.trained.best.as_ref().map_or_else(Evaluation::default, |b| evaluation(&b.validation)),
             test: self.test.map_or_else(Evaluation::default, evaluation),
-            seconds: self.seconds,
+            levels,
+            seconds,
         }
     }
 }

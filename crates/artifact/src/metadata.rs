@@ -5,14 +5,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use unspsc_contract::{DataSummary, Pooling};
+use unspsc_hierarchy::Weights;
 use unspsc_taxonomy::{CLEANING_VERSION, Code, Level, Titles};
 
 use crate::{ArtifactError, ModelConfig, read_json, write_json};
 
-/// Version of the layout of `unspsc.json` and of what it stands for; since 2, BERT's mean vectors are given [`FEATURE_LENGTH`].
-const FORMAT_VERSION: u32 = 2;
+/// Version of the layout of `unspsc.json` and of what it stands for; since 3, DistilBERT's mean vectors are given
+/// [`FEATURE_LENGTH`] as BERT's are.
+const FORMAT_VERSION: u32 = 3;
 
-/// The L2 norm that a BERT classifier with mean pooling gives each text's vector before the classifier, as sentence encoders
+/// The L2 norm that a classifier with mean pooling gives each text's vector before the classifier, as sentence encoders
 /// compare directions alone; √20, so that weights of the same length make logits of 20 times the cosine.
 pub const FEATURE_LENGTH: f64 = 4.472_135_954_999_579;
 
@@ -42,6 +44,9 @@ pub struct Metadata {
     pub labels: BTreeMap<String, usize>,
     /// Titles by label.
     pub titles: BTreeMap<String, String>,
+    /// How head and search are weighed; none where there is no index to search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hierarchy: Option<Weights>,
     /// What the model was trained on; unknown for models from elsewhere.
     pub data: Option<DataSummary>,
     /// How well it did on held-out rows; unknown for models from elsewhere.
@@ -92,6 +97,7 @@ impl Metadata {
             temperature: unscaled(),
             labels: BTreeMap::new(),
             titles: embedded_titles(config.outputs.iter()),
+            hierarchy: None,
             data: None,
             test: None,
             trained_by: None,
@@ -149,6 +155,9 @@ impl Metadata {
                 "has temperature {}; it must be a finite number above 0",
                 metadata.temperature
             ));
+        }
+        if let Some(reason) = metadata.hierarchy.as_ref().and_then(|weights| weights.check().err()) {
+            return unsupported(format!("has weights that cannot be used: {reason}; train again"));
         }
         // Wider than each, so that no file's numbers wrap around to the right sum.
         let summed: u128 = metadata.labels.values().map(|outputs| *outputs as u128).sum();

@@ -1,9 +1,11 @@
 //! The training report that `train` writes and the orchestrator shows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
 
-use crate::{Profile, RuleVerdict};
+use crate::{LevelScores, Profile, RuleVerdict};
 
 /// `metrics.json`: what was trained, on what, and how well it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +17,7 @@ pub struct TrainingReport {
     /// The level of the labels.
     pub level: Level,
     /// The hyperparameters in their string form, all of them.
-    pub hyperparameters: std::collections::BTreeMap<String, String>,
+    pub hyperparameters: BTreeMap<String, String>,
     /// What was trained on.
     pub data: DataSummary,
     /// One entry an epoch.
@@ -32,6 +34,10 @@ pub struct TrainingReport {
     /// On the test split, with the weights that were kept; asked once; absent in JSON where the job was stopped first.
     #[serde(default, skip_serializing_if = "Evaluation::is_missing")]
     pub test: Evaluation,
+    /// On the test split, head and search together, as the model answers when it is served; nothing where its labels are no codes
+    /// or the job was stopped first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<Level, LevelScores>,
     /// Wall-clock seconds from start to the last evaluation.
     pub seconds: f64,
 }

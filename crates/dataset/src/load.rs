@@ -14,7 +14,7 @@ use unspsc_taxonomy::{Code, Level, Titles};
 
 use crate::digest::{self, Key};
 use crate::layout::{Item, Layout, Unusable};
-use crate::prepare::{GROUPS, REJECTS};
+use crate::prepare::{GROUPS, REJECTS, TITLES};
 use crate::read::{Content, Limited, MAX_LINE_BYTES, MAX_RECORD_LINES};
 use crate::{AUGMENTED, Columns, DatasetError, Label, Reject, RejectReason, TitleForm};
 
@@ -125,7 +125,7 @@ pub struct Loaded {
 /// Reads a file, or every data file under a folder, sorted by path; the layout is recognised by the header.
 ///
 /// Endings are `.csv`, `.tsv`, `.txt` and `.csv.gz`. Folders below `path` that are named `validation` or hold a prepared set
-/// are not entered, and of a prepared set at `path` itself, rejects and groups are passed over.
+/// are not entered, and of a prepared set at `path` itself, rejects, groups and titles are passed over.
 ///
 /// # Errors
 /// Names the file that is missing, empty, binary, without rows or without a needed column.
@@ -438,7 +438,7 @@ impl Found {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = entries.map_err(|source| read_error(folder, source))?;
         entries.sort_by_key(fs::DirEntry::file_name);
-        let passed_over: &[&str] = if crate::is_prepared(folder) { &[REJECTS, GROUPS] } else { &[] };
+        let passed_over: &[&str] = if crate::is_prepared(folder) { &[REJECTS, GROUPS, TITLES] } else { &[] };
         for entry in entries {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_lowercase());
             let kind = entry.file_type().map_err(|source| read_error(&path, source))?;

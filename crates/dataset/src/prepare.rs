@@ -31,8 +31,13 @@ pub(crate) const REJECTS: &str = "rejects.csv";
 /// Which code belongs to which group, where the labels are groups.
 pub(crate) const GROUPS: &str = "groups.csv";
 
+/// The titles of the code list, all of them: what a classifier can search, whatever it is trained on.
+pub(crate) const TITLES: &str = "titles.csv";
+
 /// All files of a set.
-const NAMES: [&str; 6] = [TRAIN, VALIDATION, TEST, REJECTS, GROUPS, MANIFEST];
+const NAMES: [&str; 7] = [TRAIN, VALIDATION, TEST, REJECTS, GROUPS, TITLES, MANIFEST];
+/// Those that a set need not have.
+const OPTIONAL: [&str; 3] = [REJECTS, GROUPS, TITLES];
 
 /// What a training set is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +148,8 @@ pub struct Prepared {
     pub rejects: Rejects,
     /// The groups, where the labels are that.
     pub groups: Option<Groups>,
+    /// The titles of the code lists that were read, by code.
+    pub titles: BTreeMap<Code, String>,
     /// Where they came from.
     pub manifest: Manifest,
 }
@@ -165,6 +172,7 @@ pub enum Rejects {
 pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Prepared, DatasetError> {
     let Loaded { rows, mut rejects, sources, skipped } = loaded.without_augmented();
     let (usable, all) = (rows.len(), rows.len() + rejects.len());
+    let titles = titles(&rows, options.titles);
     let labelling = options.labelling(&rows);
     let Labelled { examples, rejects: unlabelled, counts: labelled, joined } = label(rows, &labelling);
     rejects.extend(unlabelled);
@@ -214,7 +222,16 @@ pub fn prepare(loaded: Loaded, options: Options, prepared_by: &str) -> Result<Pr
         Labelling::Level(_) => None,
         Labelling::Groups(groups) => Some(groups),
     };
-    Ok(Prepared { splits, rejects: Rejects::Rows(rejects), groups, manifest })
+    Ok(Prepared { splits, rejects: Rejects::Rows(rejects), groups, titles, manifest })
+}
+
+/// The titles among `rows`, by code: of several the first. Where parents were written into them, there are none.
+fn titles(rows: &[Row], form: TitleForm) -> BTreeMap<Code, String> {
+    let mut titles = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.title && form == TitleForm::Alone) {
+        titles.entry(row.code).or_insert_with(|| row.description.clone());
+    }
+    titles
 }
 
 impl Prepared {
@@ -258,16 +275,22 @@ impl Prepared {
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Rejects::Lost,
             Err(reason) => return Err(DatasetError::Read { path, reason }),
         };
-        Ok(Self { splits, rejects, groups, manifest })
+        let titles = match folder.join(TITLES) {
+            path if path.exists() => {
+                load(&path, &Reading::default())?.rows.into_iter().map(|row| (row.code, row.description)).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        Ok(Self { splits, rejects, groups, titles, manifest })
     }
 
-    /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, and
-    /// `dataset.json` into `folder`, which is made if needed.
+    /// Writes `train.csv`, `validation.csv`, `test.csv`, `rejects.csv`, `groups.csv` where the labels are groups, `titles.csv`
+    /// where a code list was read, and `dataset.json` into `folder`, which is made if needed.
     ///
     /// Each file is written under another name first, and when all are whole they get their names, `dataset.json` last:
     /// a set that was there stays whole until then, and what is left where the renaming is broken off is no set. Files
     /// of these names that this function has not written are somebody's data and never replaced. Returns the paths of
-    /// the three sides and of `dataset.json`.
+    /// the three sides, of `dataset.json`, and of `titles.csv` where there is one.
     ///
     /// # Errors
     /// Names the file that cannot be written, or must not be.
@@ -293,13 +316,16 @@ impl Prepared {
     pub fn names(&self) -> Vec<&'static str> {
         let rejects = (self.rejects != Rejects::Lost).then_some(REJECTS);
         let groups = self.groups.is_some().then_some(GROUPS);
-        [TRAIN, VALIDATION, TEST].into_iter().chain(rejects).chain(groups).chain([MANIFEST]).collect()
+        let titles = (!self.titles.is_empty()).then_some(TITLES);
+        let optional = [rejects, groups, titles].into_iter().flatten();
+        [TRAIN, VALIDATION, TEST].into_iter().chain(optional).chain([MANIFEST]).collect()
     }
 
-    /// Where [`Prepared::write`] puts the three sides and `dataset.json`.
+    /// Where [`Prepared::write`] puts the three sides, `dataset.json`, and `titles.csv` where there is one.
     #[must_use]
     pub fn paths(&self, folder: &Path) -> Vec<PathBuf> {
-        [TRAIN, VALIDATION, TEST, MANIFEST].map(|name| folder.join(name)).into()
+        let titles = (!self.titles.is_empty()).then_some(TITLES);
+        [TRAIN, VALIDATION, TEST, MANIFEST].into_iter().chain(titles).map(|name| folder.join(name)).collect()
     }
 
     fn write_parts(&self, names: &[&str], part: impl Fn(&str) -> PathBuf) -> Result<(), DatasetError> {
@@ -332,7 +358,7 @@ impl Prepared {
             _ => Ok(()),
         };
         gone(MANIFEST)?;
-        [REJECTS, GROUPS].into_iter().filter(|name| !names.contains(name)).try_for_each(gone)?;
+        OPTIONAL.into_iter().filter(|name| !names.contains(name)).try_for_each(gone)?;
         for name in names {
             let to = folder.join(name);
             fs::rename(part(name), &to).map_err(|source| DatasetError::Write { path: to.clone(), reason: source })?;
@@ -352,6 +378,7 @@ impl Prepared {
             TEST => write_csv(&self.splits.test, &mut out)?,
             REJECTS => self.write_rejects(&mut out)?,
             GROUPS => self.write_groups(&mut out)?,
+            TITLES => self.write_titles(&mut out)?,
             _ => {
                 serde_json::to_writer_pretty(&mut out, &self.manifest)?;
                 out.write_all(b"\n")?;
@@ -382,6 +409,15 @@ impl Prepared {
         writer.write_record(["code", "group"])?;
         for (code, group) in self.groups.iter().flat_map(Groups::entries) {
             writer.write_record([code.to_string().as_str(), group.as_str()])?;
+        }
+        writer.flush()
+    }
+
+    fn write_titles(&self, out: &mut BufWriter<File>) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(["description", "unspsc"])?;
+        for (code, title) in &self.titles {
+            writer.write_record([title, code.to_string().as_str()])?;
         }
         writer.flush()
     }

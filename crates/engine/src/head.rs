@@ -11,9 +11,9 @@ use crate::loader::Loader;
 enum Hidden {
     /// BERT's pooler, which belongs to pooling by the first token.
     Tanh(Linear),
-    /// DistilBERT's `pre_classifier`.
+    /// DistilBERT's `pre_classifier`, which belongs to pooling by the first token.
     Relu(Linear),
-    /// BERT with mean pooling: the mean is given a fixed length.
+    /// Mean pooling: the mean is given a fixed length.
     Length,
 }
 
@@ -31,8 +31,8 @@ impl Head {
         let square = |name: String| loader.linear(&[name], size, size);
         let hidden = match (config.architecture, metadata.pooling) {
             (Architecture::Bert, Pooling::Cls) => Hidden::Tanh(square(loader.encoder("pooler.dense"))?),
-            (Architecture::Bert, Pooling::Mean) => Hidden::Length,
-            (Architecture::DistilBert, _) => Hidden::Relu(square("pre_classifier".into())?),
+            (Architecture::DistilBert, Pooling::Cls) => Hidden::Relu(square("pre_classifier".into())?),
+            (_, Pooling::Mean) => Hidden::Length,
         };
         let classifier = loader.linear(&["classifier".into()], size, config.outputs.len())?;
         Ok(Self { hidden, classifier, sums: metadata.labels.values().copied().collect() })

@@ -64,6 +64,11 @@ impl Titles {
         self.0.get(&code).map(String::as_str)
     }
 
+    /// All of them, ascending by code.
+    pub fn iter(&self) -> impl Iterator<Item = (Code, &str)> {
+        self.0.iter().map(|(code, title)| (*code, title.as_str()))
+    }
+
     /// The title of this code or of its closest ancestor that has one.
     #[must_use]
     pub fn nearest(&self, code: Code) -> Option<&str> {

@@ -23,7 +23,7 @@ enum Inner {
     Tanh(Linear),
     /// DistilBERT's layer.
     Relu(Linear),
-    /// BERT with mean pooling has the mean's direction alone.
+    /// Of a mean there is its direction alone, by which the index is searched as well.
     Length,
 }
 
@@ -40,8 +40,10 @@ impl Head {
             (Architecture::Bert, Pooling::Cls) => {
                 Inner::Tanh(parameters.fresh_linear("bert.pooler.dense", hidden, hidden)?)
             }
-            (Architecture::Bert, Pooling::Mean) => Inner::Length,
-            (Architecture::DistilBert, _) => Inner::Relu(parameters.fresh_linear("pre_classifier", hidden, hidden)?),
+            (Architecture::DistilBert, Pooling::Cls) => {
+                Inner::Relu(parameters.fresh_linear("pre_classifier", hidden, hidden)?)
+            }
+            (_, Pooling::Mean) => Inner::Length,
         };
         let classifier = parameters.fresh_linear("classifier", hidden, outputs as i64)?;
         Ok(Self { pooling, inner, classifier, dropout: config.dropout })

@@ -185,3 +185,27 @@ fn a_write_that_was_broken_off_can_be_repeated_and_is_no_set() {
     lock.lock().unwrap();
     assert!(matches!(Prepared::read(folder.path()), Err(DatasetError::Busy { .. })));
 }
+
+#[test]
+fn the_titles_of_a_code_list_are_all_kept_whatever_is_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.csv");
+    let row = |c: u32| format!("10000000,Animals,10100000,Live animals,10101500,Livestock,101015{c:02},Cats {c}\n");
+    let second = "20000000,Machinery,20100000,Mining,20101500,Cutters,20101501,Coal cutters\n\
+                  20000000,Machinery,20100000,Mining,20101500,Cutters,20101502,Rock cutters\n";
+    let rows: String = (1..=20).map(row).chain([second.to_owned()]).collect();
+    let header = "Segment,Segment Name,Family,Family Name,Class,Class Name,Commodity,Commodity Name\n";
+    fs::write(&list, format!("{header}{rows}")).unwrap();
+    let options = Options { max_per_class: Some(3), ..options() };
+    let prepared = prepare(load(&list, &Reading::default()).unwrap(), options.clone(), "test 1").unwrap();
+    assert_eq!(prepared.titles.len(), 28, "22 commodities, and two each of classes, families and segments");
+    let set = folder.path().join("set");
+    let paths = prepared.write(&set).unwrap();
+    assert!(paths.ends_with(&[set.join(TITLES)]) && prepared.names().contains(&TITLES));
+    assert_eq!(Prepared::read(&set).unwrap().titles, prepared.titles);
+    assert_eq!(load(&set, &Reading::default()).unwrap().sources.len(), 3, "titles are no rows of the set");
+    // Where parents were written into the texts, these are no titles.
+    let reading = Reading { titles: TitleForm::Parents, ..Reading::default() };
+    let options = Options { titles: TitleForm::Parents, ..options };
+    assert!(prepare(load(&list, &reading).unwrap(), options, "test 1").unwrap().titles.is_empty());
+}
