@@ -97,7 +97,9 @@ fn titles(folder: Option<&Path>) -> Result<BTreeMap<Code, String>, TrainError> {
     let mut titles = BTreeMap::new();
     if let Some(folder) = folder {
         let loaded = load_channel(folder).map_err(|source| TrainError::Channel { channel: "titles", source })?;
-        loaded.rows.into_iter().for_each(|row| drop(titles.entry(row.code).or_insert(row.description)));
+        for row in loaded.rows {
+            titles.entry(row.code).or_insert(row.description);
+        }
         tracing::info!("channel titles: {} titles", titles.len());
     }
     for (code, title) in Titles::embedded().unwrap_or_default().iter() {
