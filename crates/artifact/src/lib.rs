@@ -2,10 +2,12 @@
 //!
 //! `config.json` (architecture and labels), `model.safetensors` (weights under the Hugging Face names),
 //! `tokenizer.json`, and `unspsc.json` ([`Metadata`]), which a classifier made by `transformers` lacks and which has
-//! defaults for that case.
+//! defaults for that case. `index.safetensors` ([`TitleIndex`]) holds vectors that the vector of a text is compared with.
 
 mod config;
 mod error;
+mod index;
+mod mapped;
 mod metadata;
 mod text;
 mod weights;
@@ -14,6 +16,7 @@ use std::path::Path;
 
 pub use config::{Architecture, ModelConfig, RNN_MODEL_TYPE};
 pub use error::ArtifactError;
+pub use index::{EntryKind, TitleIndex};
 pub use metadata::{FEATURE_LENGTH, Metadata, Scores};
 pub use text::{TextEncoder, TokenIds};
 use unspsc_contract::files;

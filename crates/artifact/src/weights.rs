@@ -2,22 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use memmap2::Mmap;
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
+use crate::mapped::{self, Mapped};
 
-/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that no copy
-/// of them is made or kept.
+/// A model's weights, mapped into memory.
 #[derive(Debug)]
-pub struct Weights {
-    path: PathBuf,
-    bytes: Mmap,
-}
+pub struct Weights(Mapped);
 
 impl Weights {
     /// Opens the file at `path`, which nobody may shorten while it is in use: a model directory's files are replaced by
@@ -26,25 +21,13 @@ impl Weights {
     /// # Errors
     /// If the file is missing, truncated or no safetensors file.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
-        let failed = |source| ArtifactError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        // SAFETY: whatever the bytes are, they are read as bytes and checked; that they stay is said above.
-        #[allow(unsafe_code)]
-        let bytes = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        let weights = Self { path: path.to_owned(), bytes };
-        weights.tensors()?;
-        Ok(weights)
-    }
-
-    fn tensors(&self) -> Result<SafeTensors<'_>, ArtifactError> {
-        SafeTensors::deserialize(&self.bytes)
-            .map_err(|source| ArtifactError::Weights { path: self.path.clone(), source })
+        Mapped::open(path).map(Self)
     }
 
     /// Whether there is a tensor of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors().is_ok_and(|tensors| tensors.tensor(name).is_ok())
+        self.0.tensors().is_ok_and(|tensors| tensors.tensor(name).is_ok())
     }
 
     /// The values of the float32 tensor `name`, row by row, if it has exactly this `shape`.
@@ -52,8 +35,8 @@ impl Weights {
     /// # Errors
     /// Names the tensor that is missing, has another shape or type, or holds a value that is not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
-        let wrong = |reason: String| ArtifactError::Tensor { path: self.path.clone(), tensor: name.to_owned(), reason };
-        let tensors = self.tensors()?;
+        let wrong = |reason: String| self.0.wrong_tensor(name, reason);
+        let tensors = self.0.tensors()?;
         let tensor = tensors.tensor(name).map_err(|_| wrong("is missing".into()))?;
         if tensor.dtype() != Dtype::F32 {
             return Err(wrong(format!("is {:?}; save the model in float32", tensor.dtype())));
@@ -74,19 +57,13 @@ impl Weights {
     /// # Errors
     /// If a shape and its values disagree, or the file cannot be written.
     pub fn write(path: &Path, tensors: &BTreeMap<&str, (Vec<usize>, Vec<u8>)>) -> Result<(), ArtifactError> {
-        let failed = |error| match error {
-            SafeTensorError::IoError(source) => ArtifactError::Io { path: path.to_owned(), source },
-            source => ArtifactError::Weights { path: path.to_owned(), source },
-        };
         let mut views = Vec::with_capacity(tensors.len());
         for (name, (shape, bytes)) in tensors {
-            views.push((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            views.push((*name, view.map_err(|error| mapped::failed(path, error))?));
         }
         // `transformers` refuses a file that does not say which library's layout it has.
-        let layout = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let partial = path.with_extension("partial");
-        safetensors::serialize_to_file(views, Some(layout), &partial).map_err(failed)?;
-        std::fs::rename(&partial, path).map_err(|source| ArtifactError::Io { path: path.to_owned(), source })
+        mapped::write(path, views, HashMap::from([("format".to_owned(), "pt".to_owned())]))
     }
 }
 
@@ -100,6 +77,8 @@ fn values(bytes: &[u8]) -> Cow<'_, [f32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

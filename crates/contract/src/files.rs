@@ -9,6 +9,9 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// What the Hugging Face files have no place for: level, pooling, cleaning, titles, provenance.
 pub const UNSPSC: &str = "unspsc.json";
 
+/// Vectors of titles and training texts, which the vector of a text is compared with.
+pub const INDEX: &str = "index.safetensors";
+
 /// Where the training set came from and what became of its rows: `unspsc data prepare` writes it, training copies it
 /// into the model directory.
 pub const DATASET: &str = "dataset.json";

@@ -9,7 +9,7 @@ use crate::encoder::{Buffers, Encoder};
 use crate::head::{Head, mean_pool};
 use crate::kernels::integer::{Format, IntegerKernel};
 use crate::loader::Loader;
-use crate::{EngineError, InstructionSet, Precision};
+use crate::{EngineError, InstructionSet, Neighbour, Precision, Search};
 
 /// The logits of a batch, and the vectors that they were computed from.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +126,12 @@ impl Engine {
         let batch = self.pack(batch)?;
         let Self { encoder, buffers, pool, .. } = self;
         Ok(pool.install(|| encoder.all_tokens(&batch, buffers).to_vec()))
+    }
+
+    /// As [`Search::nearest`], on this engine's threads.
+    #[must_use]
+    pub fn nearest(&self, search: &Search, queries: &[f32], count: usize) -> Vec<Vec<Neighbour>> {
+        self.pool.install(|| search.nearest(queries, count))
     }
 
     /// The instructions that are used on this processor.

@@ -21,9 +21,11 @@ mod loader;
 mod panels;
 mod precision;
 mod quantised;
+mod search;
 mod table;
 
 pub use engine::{Engine, Logits};
 pub use error::EngineError;
 pub use kernels::InstructionSet;
 pub use precision::{Precision, UnknownPrecision};
+pub use search::{Neighbour, Search};

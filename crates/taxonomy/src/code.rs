@@ -98,6 +98,22 @@ pub enum ParseCodeError {
 }
 
 impl Code {
+    /// The code that is written with the digits of `number`, such as 43,211,503; none where they are not eight, or skip a
+    /// level.
+    #[must_use]
+    pub fn of_number(number: u32) -> Option<Code> {
+        let pairs = [number / 1_000_000, number / 10_000 % 100, number / 100 % 100, number % 100];
+        let depth = pairs.iter().take_while(|pair| **pair != 0).count();
+        let is_code = number < 100_000_000 && depth > 0 && pairs[depth..].iter().all(|pair| *pair == 0);
+        is_code.then_some(Code(number))
+    }
+
+    /// The number that the code's digits write.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
     /// This code's ancestor at `level`; the code itself where it ends at or above that level.
     #[must_use]
     pub fn at(self, level: Level) -> Code {
@@ -162,12 +178,7 @@ impl FromStr for Code {
             return Err(ParseCodeError::Length(trimmed.to_owned(), digits.len()));
         }
         let number: u32 = format!("{digits:0<8}").parse().map_err(|_| ParseCodeError::NotDigits(trimmed.to_owned()))?;
-        let pairs = [number / 1_000_000, number / 10_000 % 100, number / 100 % 100, number % 100];
-        let depth = pairs.iter().take_while(|pair| **pair != 0).count();
-        if depth == 0 || pairs[depth..].iter().any(|pair| *pair != 0) {
-            return Err(ParseCodeError::Gap(trimmed.to_owned()));
-        }
-        Ok(Code(number))
+        Code::of_number(number).ok_or_else(|| ParseCodeError::Gap(trimmed.to_owned()))
     }
 }
 
@@ -223,6 +234,16 @@ mod tests {
         ] {
             let error = text.parse::<Code>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_a_code_where_its_digits_are_one() {
+        assert_eq!(Code::of_number(43_211_503), Some(code("43211503")));
+        assert_eq!(code("43211503").number(), 43_211_503);
+        assert_eq!(Code::of_number(43_000_000), Some(code("43")));
+        for number in [0, 4321, 43_001_500, 100_000_000, u32::MAX] {
+            assert_eq!(Code::of_number(number), None, "{number}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod integer;
 mod matrix;
+pub(crate) mod nibbles;
 mod rows;
 
 use std::fmt;
