@@ -20,15 +20,16 @@ use nix::unistd::Pid;
 use regex::Regex;
 use serde_json::{Value, json};
 use train_container::TrainedClassifier;
-use unspsc_artifact::{Architecture, Artifact, ModelConfig, Weights};
+use unspsc_artifact::{Architecture, Artifact, EntryKind, ModelConfig, TitleIndex, Weights};
 use unspsc_contract::{RuleStatus, metrics};
+use unspsc_taxonomy::Level;
 
 #[test]
 fn trains_evaluates_and_leaves_a_complete_artifact() {
     for (architecture, pooling) in [(Architecture::Bert, "mean"), (Architecture::DistilBert, "cls")] {
         let job = Job::with_rows(architecture, &with(&json!({ "pooling": pooling })));
         let log = job.succeed();
-        assert_eq!(names(&job.model()), ["config.json", "model.safetensors", "tokenizer.json", "unspsc.json"]);
+        assert_eq!(names(&job.model()), ["config.json", "index.safetensors", "model.safetensors", "tokenizer.json", "unspsc.json"]);
         assert_eq!(names(&job.path("ml/output/data")), ["metrics.json", "report.html"]);
 
         let report = job.report();
@@ -72,6 +73,30 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
         let best = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
         assert_eq!([best(&logits[0]), best(&logits[1])], [2, 1], "{logits:?}");
     }
+}
+
+#[test]
+fn a_model_brings_its_index_and_how_far_to_trust_it() {
+    let job = Job::with_rows(Architecture::Bert, &settings());
+    let titles = "description,unspsc\nNotebook computers,43211503\nHexagonal bolts,31161605\n";
+    job.write("ml/input/data/titles/titles.csv", titles);
+    let log = job.succeed();
+    let index = TitleIndex::read(&job.model().join("index.safetensors"), 32).unwrap();
+    let title = |code: &str| index.title(code.parse().unwrap());
+    assert_eq!(title("43211503"), Some("Notebook computers"));
+    assert_eq!(title("50000000"), Some("Food Beverage and Tobacco Products"), "known without a channel");
+    let texts = (0..index.entries()).filter(|entry| index.kind(*entry) == EntryKind::Text).count();
+    assert_eq!(texts, 128, "every row that was trained on and none that was held out");
+    assert_eq!(index.entries() - texts, 57 + 546 + 2);
+
+    let weights = Artifact::load(&job.model()).unwrap().metadata.hierarchy.unwrap();
+    assert!(weights.has_thresholds(), "{weights:?}");
+    let report = job.report();
+    assert_eq!(report.levels.keys().copied().collect::<Vec<_>>(), Level::ALL);
+    let segment = &report.levels[&Level::Segment];
+    assert!(segment.rows == 16 && segment.accuracy > 0.9, "{segment:?}");
+    assert_eq!(report.levels[&Level::Commodity].rows, 4, "one row in four has a commodity");
+    assert!(log.contains("test, head and search, segment, 16 rows: accuracy"), "{log}");
 }
 
 #[test]
