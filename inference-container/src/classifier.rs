@@ -79,6 +79,8 @@ impl Classifier {
             truncated,
             needs_review: probability < options.threshold,
             top_k,
+            path: Vec::new(),
+            by_level: None,
             pred_class: logits.as_deref().and_then(place_of_largest),
             logits,
             embedding: row.embedding,

@@ -177,6 +177,8 @@ mod tests {
             truncated: false,
             needs_review: true,
             top_k: vec![Candidate { label: "50000000".into(), title, probability: 0.25 }],
+            path: Vec::new(),
+            by_level: None,
             pred_class: None,
             logits: None,
             embedding: None,

@@ -29,7 +29,8 @@ pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<
 
 /// Asks the endpoint about `texts`, all at once; the answer has one outcome for each.
 pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> anyhow::Result<BatchResponse> {
-    let body = serde_json::to_vec(&BatchRequest { instances: texts.to_vec(), top_k: None })?;
+    let body =
+        serde_json::to_vec(&BatchRequest { instances: texts.to_vec(), top_k: None, depth: None, by_level: false })?;
     let request = session.clients.runtime.invoke_endpoint().endpoint_name(endpoint);
     let request = request.content_type("application/json").accept("application/json").body(Blob::new(body));
     let answer = request.send().await.map_err(|error| {
@@ -94,6 +95,8 @@ mod tests {
             truncated: false,
             needs_review: false,
             top_k: Vec::new(),
+            path: Vec::new(),
+            by_level: None,
             pred_class: None,
             logits: None,
             embedding: None,

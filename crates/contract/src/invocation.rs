@@ -1,5 +1,7 @@
 //! The JSON bodies of `/invocations` and `/execution-parameters`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
 
@@ -17,6 +19,23 @@ pub struct BatchRequest {
     /// How many candidates to list for each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
+    /// How deep to answer; as deep as the model's labels go where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
+    /// Whether to list the candidates of every level.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_level: bool,
+}
+
+/// How deep an answer goes: the word `auto`, or that of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// To the deepest level whose answer can be trusted; to the segment where not even that can.
+    Auto,
+    /// To this level.
+    #[serde(untagged)]
+    At(Level),
 }
 
 /// The answer to a [`BatchRequest`], in its order.
@@ -39,20 +58,28 @@ pub enum Outcome {
 /// One classified description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// The most probable label: an eight-digit code for models trained here.
+    /// The answer: an eight-digit code for models trained here. With `depth` `auto` it is that of the deepest level of
+    /// `path` that can be trusted.
     pub label: String,
     /// The label's title, where the model directory or the taxonomy knows it.
     pub title: Option<String>,
-    /// The level of the labels: the one asked for, or the model's own where it is known.
+    /// The level of `label`: the one asked for or, where it is known, the model's own.
     pub level: Option<Level>,
     /// Probability of `label`, 0 to 1.
     pub probability: f64,
     /// Whether the description was longer than the model reads, so that its end was not seen.
     pub truncated: bool,
-    /// Whether `probability` is under the threshold, so that a person should look.
+    /// Whether `probability` is under the threshold, so that a person should look; with `depth` `auto`, whether not even
+    /// the segment can be trusted.
     pub needs_review: bool,
     /// The most probable labels, descending.
     pub top_k: Vec<Candidate>,
+    /// The way to the answer, segment first, each step a child of the one before; absent in JSON where labels are no codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<Step>,
+    /// The most probable codes of every level, descending; present with `by_level`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_level: Option<BTreeMap<Level, Vec<Candidate>>>,
     /// The place of the largest logit; present with `logits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pred_class: Option<usize>,
@@ -62,6 +89,19 @@ pub struct Prediction {
     /// The pooled vector of the text, `[hidden]`, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
+}
+
+/// One level of the way from the segment to the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The level.
+    pub level: Level,
+    /// The code at this level, eight digits.
+    pub label: String,
+    /// Its title, where known.
+    pub title: Option<String>,
+    /// Its probability, 0 to 1.
+    pub probability: f64,
 }
 
 /// A label among the most probable ones.
@@ -249,4 +289,36 @@ pub struct ErrorDetail {
     /// The request this belongs to, to be found in the log; absent on batch items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_one_word() {
+        for (depth, word) in [(Depth::Auto, "\"auto\""), (Depth::At(Level::Class), "\"class\"")] {
+            assert_eq!(serde_json::to_string(&depth).unwrap(), word);
+            assert_eq!(serde_json::from_str::<Depth>(word).unwrap(), depth);
+        }
+        assert!(serde_json::from_str::<Depth>("\"leaf\"").is_err());
+        let request = BatchRequest { instances: vec!["bread".into()], top_k: None, depth: None, by_level: false };
+        assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"instances":["bread"]}"#);
+    }
+
+    #[test]
+    fn an_answer_keeps_its_levels_and_an_older_one_has_none() {
+        let old = r#"{"predictions":[{"label":"50000000","title":null,"level":"segment","probability":0.9,
+            "truncated":false,"needs_review":false,"top_k":[]}]}"#;
+        let mut answer: BatchResponse = serde_json::from_str(old).unwrap();
+        let Outcome::Prediction(prediction) = &mut answer.predictions[0] else { panic!("{answer:?}") };
+        assert!(prediction.path.is_empty() && prediction.by_level.is_none());
+        let (label, title) = ("50180000".to_owned(), Some("Bread".to_owned()));
+        let candidate = Candidate { label: label.clone(), title: title.clone(), probability: 0.8 };
+        prediction.path.push(Step { level: Level::Family, label, title, probability: 0.8 });
+        prediction.by_level = Some(BTreeMap::from([(Level::Family, vec![candidate])]));
+        let json = serde_json::to_string(&answer).unwrap();
+        assert!(json.contains(r#""by_level":{"family":[{"label":"50180000""#), "{json}");
+        assert_eq!(serde_json::from_str::<BatchResponse>(&json).unwrap(), answer);
+    }
 }

@@ -117,6 +117,8 @@ pub(super) mod tests {
             truncated: false,
             needs_review: !sure,
             top_k: Vec::new(),
+            path: Vec::new(),
+            by_level: None,
             pred_class: None,
             logits: None,
             embedding: None,
