@@ -29,7 +29,10 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
     for (architecture, pooling) in [(Architecture::Bert, "mean"), (Architecture::DistilBert, "cls")] {
         let job = Job::with_rows(architecture, &with(&json!({ "pooling": pooling })));
         let log = job.succeed();
-        assert_eq!(names(&job.model()), ["config.json", "index.safetensors", "model.safetensors", "tokenizer.json", "unspsc.json"]);
+        assert_eq!(
+            names(&job.model()),
+            ["config.json", "index.safetensors", "model.safetensors", "tokenizer.json", "unspsc.json"]
+        );
         assert_eq!(names(&job.path("ml/output/data")), ["metrics.json", "report.html"]);
 
         let report = job.report();

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
-use unspsc_contract::invocation::{BatchRequest, BatchResponse, ErrorBody, Outcome};
+use unspsc_contract::invocation::{BatchRequest, BatchResponse, ErrorBody, ErrorDetail, Outcome};
 use unspsc_taxonomy::Titles;
 
 use crate::aws::failed;
@@ -14,7 +14,7 @@ use crate::tables::{align_numbers, table};
 
 /// Asks an endpoint and prints its answer.
 pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<()> {
-    let answer = ask(session, &args.endpoint, &args.texts).await?;
+    let answer = ask(session, &args.endpoint, &plain(&args.texts)).await?;
     if args.json {
         print(&serde_json::to_string_pretty(&answer)?)?;
     } else {
@@ -27,10 +27,15 @@ pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<
     Ok(())
 }
 
-/// Asks the endpoint about `texts`, all at once; the answer has one outcome for each.
-pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> anyhow::Result<BatchResponse> {
-    let body =
-        serde_json::to_vec(&BatchRequest { instances: texts.to_vec(), top_k: None, depth: None, by_level: false })?;
+/// A request about `texts` that leaves all options to the server.
+pub(crate) fn plain(texts: &[String]) -> BatchRequest {
+    BatchRequest { instances: texts.to_vec(), top_k: None, depth: None, by_level: false }
+}
+
+/// Asks the endpoint about all descriptions of `request`; the answer has one outcome for each. A container that refuses
+/// is a [`Refusal`].
+pub(crate) async fn ask(session: &Session, endpoint: &str, request: &BatchRequest) -> anyhow::Result<BatchResponse> {
+    let (body, texts) = (serde_json::to_vec(request)?, request.instances.len());
     let request = session.clients.runtime.invoke_endpoint().endpoint_name(endpoint);
     let request = request.content_type("application/json").accept("application/json").body(Blob::new(body));
     let answer = request.send().await.map_err(|error| {
@@ -43,19 +48,22 @@ pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> 
     let body = answer.body().map(Blob::as_ref).unwrap_or_default();
     let answer: BatchResponse = serde_json::from_slice(body)
         .with_context(|| format!("endpoint {endpoint} answered something else than predictions"))?;
-    if answer.predictions.len() != texts.len() {
-        bail!("endpoint {endpoint} answered {} of {} descriptions", answer.predictions.len(), texts.len());
+    if answer.predictions.len() != texts {
+        bail!("endpoint {endpoint} answered {} of {texts} descriptions", answer.predictions.len());
     }
     Ok(answer)
 }
 
+/// A container's own words on a request that it does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was refused: {} ({})", .0.message, .0.code)]
+pub(crate) struct Refusal(pub(crate) ErrorDetail);
+
 /// The container's own words, which SageMaker passes on within its error.
-fn refusal(message: &str) -> anyhow::Error {
+pub(crate) fn refusal(message: &str) -> anyhow::Error {
     match serde_json::from_str::<ErrorBody>(message) {
-        Ok(ErrorBody { error }) => {
-            anyhow::anyhow!("the endpoint refused the request: {} ({})", error.message, error.code)
-        }
-        Err(_) => anyhow::anyhow!("the endpoint's container failed: {message}"),
+        Ok(ErrorBody { error }) => Refusal(error).into(),
+        Err(_) => anyhow::anyhow!("the container failed: {message}"),
     }
 }
 
@@ -81,7 +89,7 @@ pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
-    use unspsc_contract::invocation::{ErrorDetail, Prediction};
+    use unspsc_contract::invocation::Prediction;
 
     use super::*;
 
@@ -118,7 +126,7 @@ mod tests {
     fn the_containers_own_words_are_shown() {
         let body = r#"{"error":{"code":"invalid_request","message":"field `description` is missing"}}"#;
         let shown = refusal(body).to_string();
-        assert_eq!(shown, "the endpoint refused the request: field `description` is missing (invalid_request)");
+        assert_eq!(shown, "the request was refused: field `description` is missing (invalid_request)");
         assert!(refusal("oops").to_string().ends_with("failed: oops"));
     }
 }

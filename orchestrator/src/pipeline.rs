@@ -27,7 +27,7 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let trained = train::train(session, &args.train).await?;
     let endpoint = trained.job;
     deploy::deploy(session, &endpoint, &trained.artifact, &args.serve).await?;
-    let answer = invoke::ask(session, &endpoint, &texts).await?;
+    let answer = invoke::ask(session, &endpoint, &invoke::plain(&texts)).await?;
     print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));

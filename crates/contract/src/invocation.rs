@@ -74,7 +74,8 @@ pub struct Prediction {
     pub needs_review: bool,
     /// The most probable labels, descending.
     pub top_k: Vec<Candidate>,
-    /// The way to the answer, segment first, each step a child of the one before; absent in JSON where labels are no codes.
+    /// The way to the answer, segment first, each step a child of the one before; absent in JSON where labels are no
+    /// codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<Step>,
     /// The most probable codes of every level, descending; present with `by_level`.

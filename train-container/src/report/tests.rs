@@ -1,8 +1,10 @@
 //! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
 
+use std::collections::BTreeMap;
+
 use unspsc_contract::{
-    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, Profile, ReliabilityBin,
-    RuleStatus, RuleVerdict, SourceScores, TrainingReport,
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, LevelScores, Profile,
+    ReliabilityBin, RuleStatus, RuleVerdict, SourceScores, TrainingReport,
 };
 use unspsc_dataset::Manifest;
 use unspsc_taxonomy::Level;
@@ -22,6 +24,22 @@ fn calibration() -> Calibration {
         calibrated_ece: 0.026,
         bins: bins(0.99, 0.9),
         calibrated_bins: bins(0.95, 0.9),
+    }
+}
+
+fn level_scores() -> LevelScores {
+    LevelScores {
+        rows: 16,
+        classes: 5,
+        accuracy: 0.625,
+        balanced_accuracy: 0.5,
+        macro_f1: 0.4,
+        top5_accuracy: 0.9375,
+        ece: 0.0421,
+        bins: calibration().bins,
+        coverage: 0.3125,
+        coverage_threshold: Some(0.8),
+        worst: Vec::new(),
     }
 }
 
@@ -46,6 +64,7 @@ fn report() -> TrainingReport {
         validation_top3_accuracy: 0.3 * epoch as f64,
         validation_top5_accuracy: 0.32 * epoch as f64,
         validation_ece: 0.1,
+        levels: BTreeMap::from([(Level::Family, level_scores())]),
         seconds: 1.0,
     };
     TrainingReport {
@@ -155,4 +174,16 @@ fn a_job_that_was_stopped_says_so_and_shows_validation() {
     let shown = page(&report, &Circumstances { best_epoch: None, ..circumstances });
     assert!(shown.contains("No epoch was finished") && shown.contains("little is to be expected"));
     assert!(shown.contains("was not measured") && !shown.contains("Of 0") && !shown.contains("Probabilities"));
+}
+
+#[test]
+fn what_head_and_search_do_together_stands_by_level() {
+    let html = page(&report(), &Circumstances::default());
+    let section = html.split("<h2>Head and search, by level</h2>").nth(1).unwrap();
+    for cell in ["family", "62.5 %", "50.0 %", "93.8 %", "4.2 %", "31.2 %"] {
+        assert!(section.contains(cell), "{cell}");
+    }
+    assert!(section.contains("Right, family"));
+    let without = TrainingReport { levels: BTreeMap::new(), ..report() };
+    assert!(!page(&without, &Circumstances::default()).contains("Head and search"));
 }
