@@ -58,7 +58,8 @@ impl TitleIndex {
     /// shorten the file while it is in use: it is replaced by renaming.
     ///
     /// # Errors
-    /// If the file is missing, damaged, of another version or for another model; names the tensor that is not as it should be.
+    /// If the file is missing, damaged, of another version or for another model; names the tensor that is not as it
+    /// should be.
     pub fn read(path: &Path, hidden: usize) -> Result<Self, ArtifactError> {
         let file = Mapped::open(path)?;
         let reader = Reader::new(&file)?;
@@ -101,8 +102,8 @@ impl TitleIndex {
         if self.file.bytes()[self.kinds.clone()][entry] == 0 { EntryKind::Title } else { EntryKind::Text }
     }
 
-    /// All vectors, `[entries, 32 ⌈hidden / 64⌉]`, two values a byte: byte i of a row's block of 32 holds value i of 64 in its
-    /// low half and value i + 32 in its high half. A half h stands for `scale * (h - 8)`.
+    /// All vectors, `[entries, 32 ⌈hidden / 64⌉]`, two values a byte: byte i of a row's block of 32 holds value i of 64
+    /// in its low half and value i + 32 in its high half. A half h stands for `scale * (h - 8)`.
     #[must_use]
     pub fn packed_vectors(&self) -> &[u8] {
         &self.file.bytes()[self.vectors.clone()]
