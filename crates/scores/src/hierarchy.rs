@@ -22,7 +22,8 @@ impl Hierarchical {
         self.truth += levels(truth).count();
         if let Some(predicted) = predicted {
             self.predicted += levels(predicted).count();
-            let is_shared = |level: &Level| truth.reaches(*level) && truth.at(*level) == predicted.at(*level);
+            // A code that ends above a level has zeros there, and an answer that reaches the level has none.
+            let is_shared = |level: &Level| truth.at(*level) == predicted.at(*level);
             self.shared += levels(predicted).filter(is_shared).count();
         }
     }
