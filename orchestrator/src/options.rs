@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
+use unspsc_contract::invocation::Depth;
 use unspsc_dataset::{AugmentMode, TitleForm};
 use unspsc_taxonomy::Level;
 use url::Url;
@@ -368,7 +369,10 @@ pub(crate) struct InvokeArgs {
     /// Name of the endpoint
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: String,
-    /// Print the endpoint's answer as JSON, with the next best candidates
+    /// How deep to answer: `auto`, as deep as can be trusted, or `segment`, `family`, `class` or `commodity`
+    #[arg(long, value_name = "DEPTH", default_value = "auto")]
+    pub(crate) depth: Depth,
+    /// Print the endpoint's answer as JSON, with the path to each answer and the next best candidates
     #[arg(long)]
     pub(crate) json: bool,
     /// Descriptions, one an argument
