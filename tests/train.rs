@@ -309,7 +309,11 @@ fn an_encoder_that_cannot_be_used_is_named() {
     // A channel goes before the variable.
     tiny_encoder::write(&job.path("ml/input/data/model"), Architecture::DistilBert, 1);
     job.succeed();
-    assert!(Weights::read(&job.model().join("model.safetensors")).unwrap().contains("pre_classifier.weight"));
+    assert!(
+        Weights::read(&job.model().join("model.safetensors"))
+            .unwrap()
+            .contains("distilbert.embeddings.LayerNorm.weight")
+    );
 }
 
 #[test]
