@@ -1,11 +1,11 @@
-//! Times of searching a title index beside times of the encoder that makes its vectors, and what four bits a value cost.
+//! Times of searching a title index beside those of the encoder that makes its vectors, and what four bits a value cost.
 //!
-//!     search times MODEL_DIR ROUNDS     milliseconds a batch, medians of rounds in which the contenders take turns
-//!     search exactness [VECTORS HIDDEN] cosines and neighbours against float32, of random vectors or of a file of float32
+//! `search times MODEL_DIR ROUNDS`: milliseconds a batch, medians of rounds in which the contenders take turns.
+//! `search exactness [VECTORS HIDDEN]`: cosines and neighbours against float32, of random vectors or of a file of float32.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
@@ -73,10 +73,10 @@ fn times(model: &Path, rounds: usize) -> Outcome {
             let batches = [8, 16].map(|tokens| batch(texts as u32, tokens, config.vocab_size as u32));
             let mut all = vec![Vec::new(); 5];
             for _ in 0..rounds {
-                all[0].push(milliseconds(|| Ok(drop(engines[0].nearest(&search, &queries, COUNT))))?);
+                all[0].push(milliseconds(|| Ok(engines[0].nearest(&search, &queries, COUNT)))?);
                 for (at, engine) in engines.iter_mut().enumerate() {
                     for (tokens, batch) in batches.iter().enumerate() {
-                        all[1 + 2 * at + tokens].push(milliseconds(|| Ok(drop(engine.classify(batch)?)))?);
+                        all[1 + 2 * at + tokens].push(milliseconds(|| Ok(engine.classify(batch)?))?);
                     }
                 }
             }
@@ -92,7 +92,7 @@ fn times(model: &Path, rounds: usize) -> Outcome {
 }
 
 fn load(model: &Path, config: &ModelConfig, precision: Precision, threads: usize) -> Result<Engine, Box<dyn Error>> {
-    let weights = Weights::read(&PathBuf::from(model).join(files::WEIGHTS))?;
+    let weights = Weights::read(&model.join(files::WEIGHTS))?;
     let metadata = Metadata { pooling: Pooling::Mean, ..Metadata::foreign(config) };
     Ok(Engine::load(config, &metadata, &weights, precision, threads)?)
 }
@@ -104,9 +104,9 @@ fn batch(texts: u32, tokens: u32, vocabulary: u32) -> Vec<TokenIds> {
     (0..texts).map(|text| TokenIds { ids: ids(text), truncated: false }).collect()
 }
 
-fn milliseconds(run: impl FnOnce() -> Outcome) -> Result<f64, Box<dyn Error>> {
+fn milliseconds<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let started = Instant::now();
-    run()?;
+    std::hint::black_box(run()?);
     Ok(started.elapsed().as_secs_f64() * 1e3)
 }
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
+from sklearn.preprocessing import MultiLabelBinarizer
 
 PATH = Path("tests/golden/metrics.json")
 BINS = 15
@@ -74,6 +82,50 @@ def scores(random, classes, rows, true_classes, skill, sharpness):
     }
 
 
+def coverage(random, rows, values, precision, skill):
+    """Answers with one of `values` confidences, and the largest share of them with at least this precision."""
+    confidence = np.round(random.integers(1, values + 1, rows) / values, 6)
+    hits = random.random(rows) < skill * confidence
+    # Sorted by threshold; each precision is that of all rows whose confidence is no less.
+    precisions, _, thresholds = precision_recall_curve(hits, confidence)
+    enough = thresholds[precisions[:-1] >= precision]
+    return {
+        "confidence": confidence.tolist(),
+        "hits": hits.tolist(),
+        "precision": precision,
+        "coverage": (confidence >= enough.min()).mean() if enough.size else 0.0,
+        "threshold": enough.min() if enough.size else None,
+    }
+
+
+def hierarchy(random, rows, digits, answered):
+    """Codes and answers of any level; precision and recall over the sets of all codes on the paths."""
+
+    def codes():
+        # Few digits, so that paths have much in common.
+        pairs = [random.integers(10, 10 + digits, rows)] + [random.integers(1, 1 + digits, rows) for _ in range(3)]
+        depths = random.integers(1, 5, rows)
+        return ["".join(f"{pair[row]:02}" for pair in pairs[:depth]) for row, depth in enumerate(depths)]
+
+    truth, predicted = codes(), codes()
+    predicted = [code if keep else None for code, keep in zip(predicted, random.random(rows) < answered, strict=True)]
+
+    def paths(codes):
+        return [[code[:end] for end in range(2, len(code) + 1, 2)] if code else [] for code in codes]
+
+    sets = MultiLabelBinarizer().fit(paths(truth) + paths(predicted))
+    figures = precision_recall_fscore_support(
+        sets.transform(paths(truth)), sets.transform(paths(predicted)), average="micro", zero_division=0
+    )
+    return {
+        "truth": [f"{code:0<8}" for code in truth],
+        "predicted": [f"{code:0<8}" if code else None for code in predicted],
+        "precision": figures[0],
+        "recall": figures[1],
+        "f1": figures[2],
+    }
+
+
 def main():
     # Classes that are predicted but never true, and the reverse, are what is tested here, and no news.
     warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
@@ -102,8 +154,22 @@ def main():
             # Worse than chance: the temperature ends at its upper bound.
             scores(random, 7, 50, range(7), -2.0, 2.0),
         ],
+        "coverage": [
+            coverage(random, 60, 1000, 0.9, 1.2),
+            # Many rows of equal confidence.
+            coverage(random, 60, 7, 0.8, 1.1),
+            coverage(random, 40, 20, 0.5, 0.7),
+            # No threshold is good enough; any is.
+            coverage(random, 30, 10, 0.9, 0.3),
+            coverage(random, 30, 10, 0.0, 0.3),
+        ],
+        "hierarchy": [
+            hierarchy(random, 40, 2, 1.0),
+            hierarchy(random, 40, 1, 0.8),
+            hierarchy(random, 10, 3, 0.0),
+        ],
     }
-    for case in golden["predictions"] + golden["scores"]:
+    for case in [case for cases in golden.values() for case in cases]:
         for name, value in case.items():
             case[name] = float(value) if isinstance(value, np.floating) else value
     lists = (f'"{name}": [\n' + ",\n".join(json.dumps(case) for case in cases) + "\n]" for name, cases in golden.items())

@@ -40,7 +40,7 @@ def good_requests():
     lines = [json.dumps({"description": text, "top_k": 2}) for text in TEXTS]
     statement = "Class 30: Edible sandwiches, coffee, tea and cocoa; bread, excluding rolls; clothing, namely, hats."
     documents = [{"description": text} for text in TEXTS]
-    documents += [{"instances": TEXTS * 8, "level": "segment"}, {"instances": [TEXTS[0], 7, {"description": TEXTS[1]}]},
+    documents += [{"instances": TEXTS * 8, "depth": "segment"}, {"instances": [TEXTS[0], 7, {"description": TEXTS[1]}]},
                   {"statement": statement}, {"inputs": TEXTS[0]}, {"inputs": TEXTS, "parameters": {"top_k": 3}},
                   {"description": TEXTS[2], "embeddings": True}]
     bodies = [("application/json", "*/*", json.dumps(document)) for document in documents]

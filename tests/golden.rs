@@ -117,6 +117,22 @@ fn a_batch_gives_the_answers_of_its_texts() {
 }
 
 #[test]
+fn the_heads_own_outputs_stand_beside_the_labels_that_are_their_sums() {
+    let (artifact, mut plain) = load("bert", Pooling::Mean, Precision::Float32, 1);
+    let tokens: Vec<TokenIds> = ["toner", "bread"].iter().map(|text| artifact.text.encode(text).unwrap()).collect();
+    let outputs = plain.classify(&tokens).unwrap();
+    assert!(outputs.outputs().eq(outputs.rows()), "each output is a label");
+    let (mut summed, _) = load("bert", Pooling::Mean, Precision::Float32, 1);
+    summed.metadata.pooling = Pooling::Mean;
+    summed.metadata.labels = [("10000000".to_owned(), 7), ("17000000".to_owned(), 5)].into();
+    let weights = Weights::read(&golden().join("bert").join(files::WEIGHTS)).unwrap();
+    let mut engine = Engine::load(&summed.config, &summed.metadata, &weights, Precision::Float32, 1).unwrap();
+    let logits = engine.classify(&tokens).unwrap();
+    assert!(logits.rows().all(|row| row.len() == 2) && logits.rows().len() == 2);
+    assert!(logits.outputs().eq(outputs.rows()));
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     for precision in Precision::ALL {
         let (artifact, mut one) = load("bert", Pooling::Mean, precision, 1);

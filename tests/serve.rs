@@ -3,6 +3,8 @@
 // Helpers of tests state what they expect, as tests do; the lint exempts only the tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "serve/depth.rs"]
+mod depth;
 #[path = "serve/page.rs"]
 mod page;
 
@@ -291,7 +293,7 @@ async fn a_statement_is_split_classified_and_profiled() {
 /// What a model trained here may have beside the Hugging Face files.
 fn metadata(temperature: f64) -> String {
     let metadata = json!({
-        "format_version": 2, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
+        "format_version": 3, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
         "temperature": temperature, "titles": {}, "data": null, "test": null, "trained_by": null,
     });
     metadata.to_string()

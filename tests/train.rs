@@ -29,7 +29,10 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
     for (architecture, pooling) in [(Architecture::Bert, "mean"), (Architecture::DistilBert, "cls")] {
         let job = Job::with_rows(architecture, &with(&json!({ "pooling": pooling })));
         let log = job.succeed();
-        assert_eq!(names(&job.model()), ["config.json", "index.safetensors", "model.safetensors", "tokenizer.json", "unspsc.json"]);
+        assert_eq!(
+            names(&job.model()),
+            ["config.json", "index.safetensors", "model.safetensors", "tokenizer.json", "unspsc.json"]
+        );
         assert_eq!(names(&job.path("ml/output/data")), ["metrics.json", "report.html"]);
 
         let report = job.report();
@@ -306,7 +309,11 @@ fn an_encoder_that_cannot_be_used_is_named() {
     // A channel goes before the variable.
     tiny_encoder::write(&job.path("ml/input/data/model"), Architecture::DistilBert, 1);
     job.succeed();
-    assert!(Weights::read(&job.model().join("model.safetensors")).unwrap().contains("pre_classifier.weight"));
+    assert!(
+        Weights::read(&job.model().join("model.safetensors"))
+            .unwrap()
+            .contains("distilbert.embeddings.LayerNorm.weight")
+    );
 }
 
 #[test]

@@ -382,7 +382,7 @@ fn a_prepared_folder_is_used_as_it_is() {
 
 #[test]
 fn every_verb_has_a_help_with_examples() {
-    let verbs: [&[&str]; 10] = [
+    let verbs: [&[&str]; 11] = [
         &["data", "download"],
         &["data", "prepare"],
         &["data", "augment"],
@@ -390,6 +390,7 @@ fn every_verb_has_a_help_with_examples() {
         &["train"],
         &["deploy"],
         &["invoke"],
+        &["evaluate"],
         &["destroy"],
         &["run"],
         &[],

@@ -53,7 +53,7 @@ pub(crate) async fn answer(
     // The message of a panic may quote the text.
     let prepared = prepared.map_err(|_| ApiError::Internal("reading the request panicked".into()))??;
     service.metrics().stage_took(Stage::Prepare, started.elapsed());
-    traces::stage_took(&Context::current(), Stage::Prepare, started.elapsed());
+    traces::stage_took(&Context::current(), Stage::Prepare, started, started.elapsed());
     let Prepared { records, texts, embeddings } = prepared;
     let mut rows = service.classify(texts, embeddings, deadline).await?.into_iter();
     let classifier = service.classifier()?;
@@ -93,7 +93,7 @@ impl Prepared {
 
     fn add(&mut self, document: Document, classifier: &Classifier) -> Result<PreparedRecord, ApiError> {
         let Document { items, shape, options } = document;
-        classifier.labels(options.level)?;
+        classifier.check(options.depth)?;
         self.embeddings |= options.embeddings;
         let mut tokens = |item: Item| -> Result<bool, ApiError> {
             let tokens = classifier.tokens(&item?)?;
@@ -130,7 +130,7 @@ impl PreparedRecord {
                     let segments = row.as_ref().ok().map(|(row, _)| classifier.segment_probabilities(row));
                     classified.push(outcome(row), segments.as_deref());
                 }
-                Answer::Statement(statement.answer(classified, &classifier.segments().labels))
+                Answer::Statement(statement.answer(classified, classifier.segments()))
             }
             Shape::Scores(scoring) => {
                 let of_row = |(row, _): (Row, bool)| scores(classifier, &row, scoring);

@@ -22,7 +22,7 @@ use crate::queue::QueueLimits;
 use crate::run::ServeError;
 use crate::service::ServiceLimits;
 use crate::testing::LIMITS;
-use crate::worker::{self, Model};
+use crate::worker::{self, Loaded, Model};
 
 pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/bert")
@@ -60,7 +60,7 @@ pub(super) async fn fake(
     classify: impl FnMut(&[TokenIds]) -> Logits + Send + 'static,
     limits: ServiceLimits,
 ) -> Service {
-    let load = || Ok((Classifier::new(Artifact::load(&directory())?), Fake(classify)));
+    let load = || Ok((Classifier::new(Artifact::load(&directory())?, None), Fake(classify)));
     let (service, failure) = start(load, limits);
     assert!(failure.await.is_err(), "loading failed");
     assert!(service.is_healthy().await);
@@ -72,7 +72,7 @@ pub(super) async fn real() -> Service {
         let artifact = Artifact::load(&directory())?;
         let weights = Weights::read(&directory().join(files::WEIGHTS))?;
         let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Int16, 1)?;
-        Ok((Classifier::new(artifact), engine))
+        Ok((Classifier::new(artifact, None), Loaded { engine, index: None }))
     };
     let (service, failure) = start(load, limits(8));
     assert!(failure.await.is_err(), "loading failed");
@@ -199,7 +199,7 @@ async fn ping_succeeds_only_between_warm_up_and_stop() {
     let (go, wait) = channel::<()>();
     let load = move || {
         wait.recv().unwrap();
-        Ok((Classifier::new(Artifact::load(&directory())?), Fake(twelve)))
+        Ok((Classifier::new(Artifact::load(&directory())?, None), Fake(twelve)))
     };
     let (service, failure) = start(load, limits(1));
     assert_eq!(ping(&service).await, 503);
@@ -220,7 +220,7 @@ async fn a_model_that_fails_its_warm_up_is_never_ready() {
         ((|_| panic!("no such kernel")) as fn(&[TokenIds]) -> Logits, "the model panicked: no such kernel"),
         (|_| Logits::new(vec![0.0; 7], 7), "logits of another number"),
     ] {
-        let load = move || Ok((Classifier::new(Artifact::load(&directory())?), Fake(wrong)));
+        let load = move || Ok((Classifier::new(Artifact::load(&directory())?, None), Fake(wrong)));
         let (service, failure) = start(load, limits(1));
         let error: ServeError = failure.await.unwrap();
         assert!(error.to_string().contains(part), "{error}");

@@ -1,12 +1,19 @@
 //! What lies around the network: text to tokens before it, logits to a prediction after it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use unspsc_artifact::{Artifact, TextEncoder, TokenIds};
-use unspsc_contract::invocation::{Candidate, Prediction, Score};
-use unspsc_taxonomy::{Level, clean};
+use unspsc_contract::invocation::{Candidate, DEFAULT_REVIEW_THRESHOLD, Depth, Prediction, Score, Step};
+use unspsc_hierarchy::Probabilities;
+use unspsc_taxonomy::{Code, Level, clean};
 
 use crate::api_error::ApiError;
+use crate::depth::{Chosen, choose};
 use crate::inbox::Row;
-use crate::labels::{LabelSet, Labels};
+use crate::index::Index;
+use crate::labels::{Label, Labels};
 use crate::request::{AnswerOptions, Function};
 
 /// Tokenizer, labels and calibration of the served model.
@@ -17,17 +24,19 @@ pub(crate) struct Classifier {
     cleans: bool,
     labels: Labels,
     temperature: f64,
+    index: Option<Arc<Index>>,
 }
 
 impl Classifier {
-    pub(crate) fn new(artifact: Artifact) -> Self {
+    pub(crate) fn new(artifact: Artifact, index: Option<Arc<Index>>) -> Self {
         let Artifact { config, metadata, text } = artifact;
         let names = metadata.label_names(&config);
         Self {
             text,
             cleans: metadata.cleaning_version.is_some(),
-            labels: Labels::new(names, metadata.level, &metadata.titles),
+            labels: Labels::new(names, metadata.level, metadata.titles, index.clone()),
             temperature: metadata.temperature,
+            index,
         }
     }
 
@@ -45,12 +54,12 @@ impl Classifier {
         self.text.encode(description).map_err(|error| ApiError::Internal(error.to_string()))
     }
 
-    /// The labels at `level`; without one, the model's own.
+    /// Whether `depth` can be answered.
     ///
     /// # Errors
     /// If the model knows no such level.
-    pub(crate) fn labels(&self, level: Option<Level>) -> Result<&LabelSet, ApiError> {
-        self.labels.at(level)
+    pub(crate) fn check(&self, depth: Option<Depth>) -> Result<(), ApiError> {
+        self.labels.check(depth)
     }
 
     /// The prediction that `row` stands for.
@@ -60,41 +69,83 @@ impl Classifier {
         truncated: bool,
         options: &AnswerOptions,
     ) -> Result<Prediction, ApiError> {
-        let set = self.labels.at(options.level)?;
-        let probabilities = set.sum(softmax(&row.logits, self.temperature));
-        let candidate = |(place, probability): (usize, f64)| {
-            let label = set.labels.get(place)?;
-            Some(Candidate { label: label.name.clone(), title: label.title.clone(), probability })
+        let by_code = self.labels.depth(options.depth).and_then(|depth| Some((depth, self.probabilities(&row)?)));
+        let prediction = match by_code {
+            Some((depth, probabilities)) => self.of_codes(&probabilities, depth, options),
+            None => self.of_labels(&row, options),
         };
-        let top_k: Vec<Candidate> = largest(&probabilities, options.top_k).into_iter().filter_map(candidate).collect();
-        let best = top_k.first().cloned();
-        let best = best.ok_or_else(|| ApiError::Internal(format!("{} logits have no largest", row.logits.len())))?;
-        let Candidate { label, title, probability } = best;
-        let logits = options.logits.unwrap_or(false).then_some(row.logits);
-        Ok(Prediction {
-            label,
-            title,
-            level: set.level,
-            probability,
-            truncated,
-            needs_review: probability < options.threshold,
-            top_k,
-            path: Vec::new(),
-            by_level: None,
-            pred_class: logits.as_deref().and_then(place_of_largest),
-            logits,
-            embedding: row.embedding,
+        let Row { logits, embedding, .. } = row;
+        let prediction =
+            prediction.ok_or_else(|| ApiError::Internal(format!("{} logits have no largest", logits.len())))?;
+        let logits = options.logits.unwrap_or(false).then_some(logits);
+        let pred_class = logits.as_deref().and_then(place_of_largest);
+        Ok(Prediction { truncated, pred_class, logits, embedding, ..prediction })
+    }
+
+    /// What is to be expected of a text level by level: what head and search say together or, without an index, what
+    /// its labels add up to. None where labels are no codes.
+    fn probabilities<'r>(&self, row: &'r Row) -> Option<Cow<'r, Probabilities>> {
+        let sums = || self.labels.sums(&softmax(&row.logits, self.temperature)).map(Cow::Owned);
+        row.probabilities.as_ref().map(Cow::Borrowed).or_else(sums)
+    }
+
+    /// The answer by codes.
+    fn of_codes(&self, probabilities: &Probabilities, depth: Depth, options: &AnswerOptions) -> Option<Prediction> {
+        let least = |level| self.least(Some(level), options);
+        let Chosen { step: (level, code, probability), path, needs_review } = choose(probabilities, depth, least)?;
+        let candidates = |level| {
+            let most = probabilities.at(level).iter().take(options.top_k);
+            most.map(|(code, probability)| self.candidate(*code, *probability)).collect::<Vec<Candidate>>()
+        };
+        let by_level = || self.labels.levels().map(|level| (level, candidates(level))).collect();
+        let step = |(level, code, probability)| {
+            let Candidate { label, title, probability } = self.candidate(code, probability);
+            Step { level, label, title, probability }
+        };
+        Some(Prediction {
+            path: path.into_iter().map(step).collect(),
+            by_level: options.by_level.then(by_level),
+            ..bare(self.candidate(code, probability), Some(level), needs_review, candidates(level))
         })
     }
 
+    fn candidate(&self, code: Code, probability: f64) -> Candidate {
+        Candidate { label: code.to_string(), title: self.labels.title(code).map(str::to_owned), probability }
+    }
+
+    /// The answer by the model's own labels, which are no codes.
+    fn of_labels(&self, row: &Row, options: &AnswerOptions) -> Option<Prediction> {
+        let candidate = |(place, probability): (usize, f64)| {
+            let Label { name, title } = self.labels.own().get(place)?.clone();
+            Some(Candidate { label: name, title, probability })
+        };
+        let best = largest(&softmax(&row.logits, self.temperature), options.top_k);
+        let top_k: Vec<Candidate> = best.into_iter().filter_map(candidate).collect();
+        let best = top_k.first()?.clone();
+        let needs_review = self.least(None, options).is_none_or(|least| best.probability < least);
+        let by_level = options.by_level.then(BTreeMap::new);
+        Some(Prediction { by_level, ..bare(best, self.labels.level(), needs_review, top_k) })
+    }
+
+    /// The least probability of an answer at `level` that needs no review; none where each does.
+    fn least(&self, level: Option<Level>, options: &AnswerOptions) -> Option<f64> {
+        let index = self.index.as_ref().filter(|index| index.has_thresholds());
+        match (options.threshold, index, level) {
+            (Some(threshold), ..) => Some(threshold),
+            (None, Some(index), Some(level)) => index.threshold(level, options.precision),
+            _ => Some(DEFAULT_REVIEW_THRESHOLD),
+        }
+    }
+
     /// The segments, or the model's own labels where these are no codes.
-    pub(crate) fn segments(&self) -> &LabelSet {
+    pub(crate) fn segments(&self) -> &[Label] {
         self.labels.segments()
     }
 
     /// The probability of each of [`Classifier::segments`] for `row`. `[segments]`
     pub(crate) fn segment_probabilities(&self, row: &Row) -> Vec<f64> {
-        self.segments().sum(softmax(&row.logits, self.temperature))
+        let by_code = self.probabilities(row).map(|probabilities| self.labels.by_segment(&probabilities));
+        by_code.unwrap_or_else(|| softmax(&row.logits, self.temperature))
     }
 
     /// The `count` best scores of `row`, descending, as `transformers` computes them: of the logits themselves and not
@@ -106,9 +157,28 @@ impl Classifier {
             Function::Sigmoid => logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
             Function::None => logits.collect(),
         };
-        let labels = &self.labels.own().labels;
+        let labels = self.labels.own();
         let score = |(class, score): (usize, f64)| Some(Score { label: labels.get(class)?.name.clone(), score });
         largest(&scores, count).into_iter().filter_map(score).collect()
+    }
+}
+
+/// The answer `best` with nothing that only some requests ask for.
+fn bare(best: Candidate, level: Option<Level>, needs_review: bool, top_k: Vec<Candidate>) -> Prediction {
+    let Candidate { label, title, probability } = best;
+    Prediction {
+        label,
+        title,
+        level,
+        probability,
+        truncated: false,
+        needs_review,
+        top_k,
+        path: Vec::new(),
+        by_level: None,
+        pred_class: None,
+        logits: None,
+        embedding: None,
     }
 }
 

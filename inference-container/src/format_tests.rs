@@ -150,10 +150,10 @@ async fn a_line_may_be_any_document_and_is_answered_in_one_line() {
 async fn options_of_a_request_decide_what_its_answer_holds() {
     let service = real().await;
     let (_, sure) = send_json(&service, json!({"description": "toner", "threshold": 0})).await;
-    let (_, unsure) = send_json(&service, json!({"description": "toner", "threshold": 1, "level": "segment"})).await;
+    let (_, unsure) = send_json(&service, json!({"description": "toner", "threshold": 1, "depth": "segment"})).await;
     assert_eq!((&sure["needs_review"], &unsure["needs_review"]), (&json!(false), &json!(true)));
     assert_eq!(unsure["level"], "segment");
-    let (status, finer) = send_json(&service, json!({"description": "toner", "level": "class"})).await;
+    let (status, finer) = send_json(&service, json!({"description": "toner", "depth": "class"})).await;
     assert_eq!((status, finer["error"]["code"].as_str().unwrap()), (400, "invalid_request"));
     assert!(finer["error"]["message"].as_str().unwrap().contains("nothing finer than segment"));
     let (_, embedded) = send_json(&service, json!({"instances": ["toner"], "embeddings": true, "logits": true})).await;

@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 use unspsc_artifact::TokenIds;
+use unspsc_hierarchy::Probabilities;
 
 use crate::api_error::ApiError;
 use crate::deadline::Deadline;
@@ -21,6 +22,8 @@ use crate::traces;
 pub(crate) struct Row {
     /// `[labels]`
     pub(crate) logits: Vec<f32>,
+    /// What head and search say together, where the model has an index.
+    pub(crate) probabilities: Option<Probabilities>,
     /// The pooled vector, `[hidden]`, where it was asked for.
     pub(crate) embedding: Option<Vec<f32>>,
 }
@@ -184,7 +187,7 @@ impl Inbox {
         self.metrics.queue_is(state.queue.len(), state.queue.tokens());
         for (job, since) in batch.iter().filter_map(|job| Some((job, job.waits_since?))) {
             self.metrics.stage_took(Stage::Queue, since.elapsed());
-            traces::stage_took(&job.trace, Stage::Queue, since.elapsed());
+            traces::stage_took(&job.trace, Stage::Queue, since, since.elapsed());
         }
         Some(Work::Batch(batch))
     }

@@ -9,6 +9,7 @@ mod app;
 mod classifier;
 mod connections;
 mod deadline;
+mod depth;
 mod encoding;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -16,6 +17,7 @@ mod health;
 mod held;
 mod inbox;
 mod incoming;
+mod index;
 mod invocations;
 mod labels;
 mod logging;

@@ -135,8 +135,10 @@ fn options(range: &Mime) -> OptionFields {
     };
     OptionFields {
         top_k: read("top_k"),
-        level: read("level"),
+        depth: read("depth"),
+        precision: read("precision"),
         threshold: read("threshold"),
+        by_level: read("by_level"),
         logits: read("logits"),
         embeddings: read("embeddings"),
     }
@@ -204,10 +206,10 @@ mod tests {
 
     #[test]
     fn options_stand_in_the_accept_header() {
-        let accept = headers(header::ACCEPT, "application/jsonlines; top_k=3; level=family; logits=true; verbose=1");
+        let accept = headers(header::ACCEPT, "application/jsonlines; top_k=3; depth=family; logits=true; verbose=1");
         let (media, options) = negotiate(&accept, ContentType::Csv, None).unwrap();
         assert_eq!(media, Media::JsonLines);
-        assert_eq!((options.top_k, options.level), (Some(json!(3)), Some(json!("family"))));
+        assert_eq!((options.top_k, options.depth), (Some(json!(3)), Some(json!("family"))));
         assert_eq!((options.logits, options.threshold.is_none()), (Some(json!(true)), true));
     }
 }

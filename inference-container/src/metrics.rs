@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Queue,
     /// One run of the model, whatever is in it.
     Model,
+    /// Searching the title index for the texts of one run, and joining what it finds with the head's outputs.
+    Search,
 }
 
 impl Stage {
@@ -35,6 +37,7 @@ impl Stage {
             Self::Prepare => "prepare",
             Self::Queue => "queue",
             Self::Model => "model",
+            Self::Search => "search",
         }
     }
 }
@@ -102,7 +105,7 @@ impl Metrics {
         registry.register("requests", "Answers by route, status and error code", self.requests.clone());
         let help = "Time from the head of an invocation to its answer";
         registry.register("request_seconds", help, self.request_seconds.clone());
-        let help = "Time of invocations by stage; `model` is one run, which many may share";
+        let help = "Time of invocations by stage; `model` and `search` are of one run, which many may share";
         registry.register("stage_seconds", help, self.stage_seconds.clone());
         registry.register("batch_texts", "Texts of one run of the model", self.batch_texts.clone());
         registry.register("batch_tokens", "Tokens of one run of the model", self.batch_tokens.clone());
@@ -128,11 +131,10 @@ impl Metrics {
         self.stage_seconds.get_or_create(&StageLabels { stage: stage.name() }).observe(time.as_secs_f64());
     }
 
-    /// Counts a run of the model.
-    pub(crate) fn ran(&self, texts: usize, tokens: usize, time: Duration) {
+    /// Counts what one run of the model had in it.
+    pub(crate) fn ran(&self, texts: usize, tokens: usize) {
         self.batch_texts.observe(texts as f64);
         self.batch_tokens.observe(tokens as f64);
-        self.stage_took(Stage::Model, time);
     }
 
     /// States what waits now.

@@ -33,12 +33,15 @@ async fn answer(service: &Service, body: Value) -> Value {
 #[tokio::test]
 async fn the_document_has_the_fields_of_the_answers() {
     let service = real().await;
-    let full = answer(&service, json!({"description": "toner", "embeddings": true})).await;
+    let full = answer(&service, json!({"description": "toner", "embeddings": true, "by_level": true})).await;
     assert_eq!(names(&full), fields("Prediction").0);
     assert_eq!(names(&full["top_k"][0]), fields("Candidate").1);
+    assert_eq!(names(&full["path"][0]), fields("Step").1);
+    assert_eq!(names(&full["by_level"]["segment"][0]), fields("Candidate").1);
     let batch = answer(&service, json!({"instances": ["toner", 7]})).await;
     assert_eq!(names(&batch), fields("BatchResponse").1);
-    let prediction = fields("Prediction").1;
+    // Labels are codes here.
+    let prediction = [fields("Prediction").1, vec!["path".to_owned()]].concat();
     assert_eq!(names(&batch["predictions"][0]), prediction);
     assert_eq!(names(&batch["predictions"][1]), fields("Error").1);
     assert_eq!(names(&batch["predictions"][1]["error"]), fields("ErrorDetail").1);

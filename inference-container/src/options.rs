@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use unspsc_contract::OptMl;
-use unspsc_contract::invocation::{BatchStrategy, DEFAULT_REVIEW_THRESHOLD, ExecutionParameters};
+use unspsc_contract::invocation::{BatchStrategy, ExecutionParameters};
 use unspsc_engine::Precision;
 
 use crate::media::Media;
@@ -71,10 +71,10 @@ pub struct Options {
     #[arg(long, env = "UNSPSC_MAX_BODY_BYTES")]
     pub max_body_bytes: Option<usize>,
 
-    /// Probability, 0 to 1, under which an answer says `needs_review` unless the request has a threshold of its own
-    #[arg(long, env = "UNSPSC_REVIEW_THRESHOLD", default_value_t = DEFAULT_REVIEW_THRESHOLD)]
-    #[arg(value_parser = probability)]
-    pub review_threshold: f64,
+    /// Probability, 0 to 1, under which an answer says `needs_review` unless the request has a threshold or a precision
+    /// of its own [default: the model's own, by precision; 0.5 for a model that has none]
+    #[arg(long, env = "UNSPSC_REVIEW_THRESHOLD", value_parser = probability)]
+    pub review_threshold: Option<f64>,
 
     /// Form of the answer where a request accepts any [default: that of the request]
     #[arg(long, env = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT")]

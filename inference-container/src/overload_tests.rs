@@ -123,7 +123,7 @@ async fn a_broken_model_is_logged_once_and_so_is_its_recovery() {
     let (logged, model) = (log.clone(), Fake(fragile(Arc::clone(&broken))));
     let load = move || {
         logged.begin();
-        Ok((Classifier::new(Artifact::load(&directory())?), model))
+        Ok((Classifier::new(Artifact::load(&directory())?, None), model))
     };
     let (service, failure) = start(load, limits(8));
     assert!(failure.await.is_err(), "loading failed");

@@ -17,10 +17,11 @@ use crate::api_error::ApiError;
 use crate::app::app;
 use crate::classifier::Classifier;
 use crate::connections;
+use crate::index::Index;
 use crate::metrics::{Metrics, ModelLabels};
 use crate::stream::UNREAD;
 use crate::traces::Traces;
-use crate::worker;
+use crate::worker::{self, Loaded};
 
 /// SageMaker kills a container 30 seconds after SIGTERM; what is still running then is cut off a little earlier.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -117,12 +118,13 @@ fn load(
     precision: Precision,
     threads: usize,
     metrics: &Metrics,
-) -> Result<(Classifier, Engine), ServeError> {
+) -> Result<(Classifier, Loaded), ServeError> {
     let started = Instant::now();
     let directory = tree.model();
     let artifact = Artifact::load(&directory)?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads)?;
+    let index = Index::load(&directory, &artifact)?.map(Arc::new);
     let model = ModelLabels {
         architecture: format!("{:?}", artifact.config.architecture),
         level: artifact.metadata.level.map_or("unknown", |level| level.as_str()),
@@ -141,8 +143,9 @@ fn load(
         precision = model.precision,
         instructions = model.instructions,
         threads,
+        index_entries = index.as_ref().map_or(0, |index| index.entries()),
         load_ms = started.elapsed().as_millis() as u64,
         "model loaded"
     );
-    Ok((Classifier::new(artifact), engine))
+    Ok((Classifier::new(artifact, index.clone()), Loaded { engine, index }))
 }

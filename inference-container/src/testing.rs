@@ -8,7 +8,7 @@ use crate::request::RequestLimits;
 pub(crate) const LIMITS: RequestLimits = RequestLimits {
     max_body_bytes: 4096,
     max_top_k: 20,
-    review_threshold: 0.5,
+    review_threshold: None,
     default_accept: None,
     execution: ExecutionParameters {
         max_concurrent_transforms: 4,

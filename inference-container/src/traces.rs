@@ -2,13 +2,13 @@
 //! through. Without a collector to send them to, nothing is recorded. No span holds a text.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_http::hyper::HyperClient;
 use opentelemetry_http::{HeaderExtractor, HttpClient, HttpError};
@@ -149,11 +149,10 @@ pub(crate) fn end(request: &Context, status: StatusCode, code: &'static str) {
     span.end();
 }
 
-/// A stage of a request has just ended that took so long.
-pub(crate) fn stage_took(request: &Context, stage: Stage, time: Duration) {
+/// A stage of a request began then and took so long.
+pub(crate) fn stage_took(request: &Context, stage: Stage, began: Instant, time: Duration) {
     let now = SystemTime::now();
-    let began = now.checked_sub(time).unwrap_or(now);
+    let began = now.checked_sub(began.elapsed()).unwrap_or(now);
     let span = SpanBuilder::from_name(stage.name()).with_start_time(began);
-    // It ends when it is dropped.
-    drop(global::tracer(SCOPE).build_with_context(span, request));
+    global::tracer(SCOPE).build_with_context(span, request).end_with_timestamp(began + time);
 }

@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use unspsc_artifact::TokenIds;
 use unspsc_engine::{Engine, EngineError, Logits};
+use unspsc_hierarchy::Probabilities;
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
 use crate::inbox::{Answer, Inbox, Job, Row, Work};
+use crate::index::Index;
 use crate::metrics::{Metrics, Stage};
 use crate::run::ServeError;
 use crate::service::{ModelState, Service, ServiceLimits};
@@ -31,12 +33,40 @@ pub(crate) const THREAD: &str = "model";
 pub(crate) trait Model {
     /// Logits of every text, `[texts, labels]`.
     fn classify(&mut self, batch: &[TokenIds]) -> Result<Logits, EngineError>;
+
+    /// What the title index adds to the `logits` of a batch: one for each text; none for a model without an index.
+    fn search(&self, _logits: &Logits) -> Option<Vec<Probabilities>> {
+        None
+    }
 }
 
-impl Model for Engine {
+/// The model of a model directory.
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) index: Option<Arc<Index>>,
+}
+
+impl Model for Loaded {
     fn classify(&mut self, batch: &[TokenIds]) -> Result<Logits, EngineError> {
-        Engine::classify(self, batch)
+        self.engine.classify(batch)
     }
+
+    fn search(&self, logits: &Logits) -> Option<Vec<Probabilities>> {
+        let index = self.index.as_ref()?;
+        Some(self.engine.install(|| index.probabilities(logits)))
+    }
+}
+
+/// What the model says of a batch, and how long it took.
+struct Said {
+    logits: Logits,
+    /// Of each text, where the model has an index.
+    probabilities: Option<Vec<Probabilities>>,
+    began: Instant,
+    /// Until the logits were there.
+    model: Duration,
+    /// From then on, where the model has an index.
+    search: Option<Duration>,
 }
 
 /// Starts the thread that runs `load` and then owns the model. What prevents it from ever being ready arrives at the
@@ -127,17 +157,14 @@ impl<M: Model> Worker<M> {
         if !self.state.health.works() && !self.check(span) {
             return texts.iter().map(|_| Err(ApiError::ModelFailure)).collect();
         }
-        let started = Instant::now();
         match self.classify(texts) {
-            Ok(logits) => {
-                let (tokens, took) = (texts.iter().map(|text| text.ids.len()).sum(), started.elapsed());
+            Ok(said) => {
+                let tokens = texts.iter().map(|text| text.ids.len()).sum();
                 self.works(span);
-                self.inbox.measured(tokens, took);
-                self.state.metrics.ran(texts.len(), tokens, took);
-                for same in jobs.chunk_by(|job, next| std::ptr::eq(*job, *next)) {
-                    traces::stage_took(&same[0].trace, Stage::Model, took);
-                }
-                rows(&logits, jobs)
+                self.inbox.measured(tokens, said.model + said.search.unwrap_or_default());
+                self.state.metrics.ran(texts.len(), tokens);
+                self.took(&said, jobs);
+                rows(said, jobs)
             }
             Err(_) if texts.len() > 1 => {
                 let half = texts.len() / 2;
@@ -150,6 +177,17 @@ impl<M: Model> Worker<M> {
                     self.log_fault(span, &reason);
                 }
                 vec![Err(ApiError::ModelFailure)]
+            }
+        }
+    }
+
+    /// Counts the time of a run, and notes it in the trace of each of the requests of `jobs`.
+    fn took(&self, said: &Said, jobs: &[&Job]) {
+        let search = said.search.map(|took| (Stage::Search, said.began + said.model, took));
+        for (stage, began, took) in [(Stage::Model, said.began, said.model)].into_iter().chain(search) {
+            self.state.metrics.stage_took(stage, took);
+            for same in jobs.chunk_by(|job, next| std::ptr::eq(*job, *next)) {
+                traces::stage_took(&same[0].trace, stage, began, took);
             }
         }
     }
@@ -193,20 +231,31 @@ impl<M: Model> Worker<M> {
     }
 
     /// Runs the model; a panic is an error like any other, and so is an answer of the wrong size.
-    fn classify(&mut self, texts: &[TokenIds]) -> Result<Logits, String> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.model.classify(texts)));
-        let logits = outcome.map_err(|panic| panic_message(panic.as_ref()))?.map_err(|error| error.to_string())?;
+    fn classify(&mut self, texts: &[TokenIds]) -> Result<Said, String> {
+        let run = AssertUnwindSafe(|| -> Result<Said, EngineError> {
+            let began = Instant::now();
+            let logits = self.model.classify(texts)?;
+            let model = began.elapsed();
+            let probabilities = self.model.search(&logits);
+            let search = probabilities.as_ref().map(|_| began.elapsed().saturating_sub(model));
+            Ok(Said { logits, probabilities, began, model, search })
+        });
+        let outcome = catch_unwind(run).map_err(|panic| panic_message(panic.as_ref()))?;
+        let said = outcome.map_err(|error| error.to_string())?;
+        let Said { logits, probabilities, .. } = &said;
         let fits = logits.rows().len() == texts.len() && logits.rows().all(|row| row.len() == self.classes);
-        if fits { Ok(logits) } else { Err("the model gave logits of another number than asked for".into()) }
+        let fits = fits && probabilities.as_ref().is_none_or(|all| all.len() == texts.len());
+        if fits { Ok(said) } else { Err("the model gave logits of another number than asked for".into()) }
     }
 }
 
 /// The row of each text, with its pooled vector where its request wants it.
-fn rows(logits: &Logits, jobs: &[&Job]) -> Vec<Answer> {
-    let mut vectors = logits.pooled();
+fn rows(Said { logits, probabilities, .. }: Said, jobs: &[&Job]) -> Vec<Answer> {
+    let (mut vectors, mut probabilities) = (logits.pooled(), probabilities.into_iter().flatten());
     let row = |(row, job): (&[f32], &&Job)| {
         let vector = vectors.next().filter(|_| job.embeddings);
-        Ok(Row { logits: row.to_vec(), embedding: vector.map(<[f32]>::to_vec) })
+        let embedding = vector.map(<[f32]>::to_vec);
+        Ok(Row { logits: row.to_vec(), probabilities: probabilities.next(), embedding })
     };
     logits.rows().zip(jobs).map(row).collect()
 }

@@ -4,7 +4,7 @@ use crate::interrupt::{Interrupted, Interrupts};
 use crate::options::{Command, DataCommand, PlatformArgs};
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{augment, deploy, destroy, download, explore, invoke, pipeline, prepare, train};
+use crate::{augment, deploy, destroy, download, evaluate, explore, invoke, pipeline, prepare, train};
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
@@ -29,6 +29,10 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => on(&args.platform, async |session| train::run(session, args).await).await,
         Command::Deploy(args) => on(&args.platform, async |session| deploy::run(session, args).await).await,
         Command::Invoke(args) => on(&args.platform, async |session| invoke::run(session, args).await).await,
+        Command::Evaluate(args) if args.answerer.endpoint.is_some() => {
+            on(&args.platform, async |session| evaluate::run(Some(session), &session.progress, args).await).await
+        }
+        Command::Evaluate(args) => Interrupts::install()?.guard(evaluate::run(None, &Progress::new(), args)).await,
         Command::Destroy(args) => on(&args.platform, async |session| destroy::run(session, args).await).await,
         Command::Run(args) => on(&args.train.platform, async |session| pipeline::run(session, args).await).await,
     }

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
-use unspsc_contract::invocation::{BatchRequest, BatchResponse, ErrorBody, Outcome};
-use unspsc_taxonomy::Titles;
+use unspsc_contract::invocation::{BatchRequest, BatchResponse, Depth, ErrorBody, ErrorDetail, Outcome, Prediction};
+use unspsc_taxonomy::{Level, Titles};
 
 use crate::aws::failed;
 use crate::options::InvokeArgs;
@@ -14,7 +14,7 @@ use crate::tables::{align_numbers, table};
 
 /// Asks an endpoint and prints its answer.
 pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<()> {
-    let answer = ask(session, &args.endpoint, &args.texts).await?;
+    let answer = ask(session, &args.endpoint, &at_depth(&args.texts, args.depth)).await?;
     if args.json {
         print(&serde_json::to_string_pretty(&answer)?)?;
     } else {
@@ -27,10 +27,15 @@ pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<
     Ok(())
 }
 
-/// Asks the endpoint about `texts`, all at once; the answer has one outcome for each.
-pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> anyhow::Result<BatchResponse> {
-    let body =
-        serde_json::to_vec(&BatchRequest { instances: texts.to_vec(), top_k: None, depth: None, by_level: false })?;
+/// A request about `texts` that leaves all options but the `depth` to the server.
+pub(crate) fn at_depth(texts: &[String], depth: Depth) -> BatchRequest {
+    BatchRequest { instances: texts.to_vec(), top_k: None, depth: Some(depth), by_level: false }
+}
+
+/// Asks the endpoint about all descriptions of `request`; the answer has one outcome for each. A container that refuses
+/// is a [`Refusal`].
+pub(crate) async fn ask(session: &Session, endpoint: &str, request: &BatchRequest) -> anyhow::Result<BatchResponse> {
+    let (body, texts) = (serde_json::to_vec(request)?, request.instances.len());
     let request = session.clients.runtime.invoke_endpoint().endpoint_name(endpoint);
     let request = request.content_type("application/json").accept("application/json").body(Blob::new(body));
     let answer = request.send().await.map_err(|error| {
@@ -43,82 +48,96 @@ pub(crate) async fn ask(session: &Session, endpoint: &str, texts: &[String]) -> 
     let body = answer.body().map(Blob::as_ref).unwrap_or_default();
     let answer: BatchResponse = serde_json::from_slice(body)
         .with_context(|| format!("endpoint {endpoint} answered something else than predictions"))?;
-    if answer.predictions.len() != texts.len() {
-        bail!("endpoint {endpoint} answered {} of {} descriptions", answer.predictions.len(), texts.len());
+    if answer.predictions.len() != texts {
+        bail!("endpoint {endpoint} answered {} of {texts} descriptions", answer.predictions.len());
     }
     Ok(answer)
 }
 
+/// A container's own words on a request that it does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was refused: {} ({})", .0.message, .0.code)]
+pub(crate) struct Refusal(pub(crate) ErrorDetail);
+
 /// The container's own words, which SageMaker passes on within its error.
-fn refusal(message: &str) -> anyhow::Error {
+pub(crate) fn refusal(message: &str) -> anyhow::Error {
     match serde_json::from_str::<ErrorBody>(message) {
-        Ok(ErrorBody { error }) => {
-            anyhow::anyhow!("the endpoint refused the request: {} ({})", error.message, error.code)
-        }
-        Err(_) => anyhow::anyhow!("the endpoint's container failed: {message}"),
+        Ok(ErrorBody { error }) => Refusal(error).into(),
+        Err(_) => anyhow::anyhow!("the container failed: {message}"),
     }
 }
 
-/// Text, code, title and probability of each.
+/// Text, code, level, title and probability of each, and whether a person should look at it.
 pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Result<String> {
     let titles = Titles::embedded()?;
-    let mut rows = table(["description", "code", "title", "probability"]);
+    let mut rows = table(["description", "code", "level", "title", "probability", "review"]);
     for (text, outcome) in texts.iter().zip(&answer.predictions) {
         match outcome {
-            Outcome::Prediction(prediction) => {
-                let known = prediction.label.parse().ok().and_then(|code| titles.nearest(code));
-                let title = prediction.title.as_deref().or(known).unwrap_or("–");
-                rows.add_row([text, &prediction.label, title, &format!("{:.3}", prediction.probability)]);
+            Outcome::Prediction(Prediction { label, level, title, probability, needs_review, .. }) => {
+                let known = label.parse().ok().and_then(|code| titles.nearest(code));
+                let title = title.as_deref().or(known).unwrap_or("–");
+                let level = level.map_or("–", Level::as_str);
+                let review = if *needs_review { "needed" } else { "" };
+                rows.add_row([text, label, level, title, &format!("{probability:.3}"), review]);
             }
             Outcome::Error(ErrorBody { error }) => {
-                rows.add_row([text.as_str(), "–", &error.message, "–"]);
+                rows.add_row([text.as_str(), "–", "–", &error.message, "–", ""]);
             }
         }
     }
-    align_numbers(&mut rows, [3]);
+    align_numbers(&mut rows, [4]);
     Ok(rows.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use unspsc_contract::invocation::{ErrorDetail, Prediction};
-
     use super::*;
 
-    #[test]
-    fn the_table_has_a_title_for_every_code_and_shows_what_failed() {
-        let prediction = Prediction {
-            label: "50000000".to_owned(),
+    fn prediction(label: &str, level: Option<Level>, needs_review: bool) -> Outcome {
+        Outcome::Prediction(Prediction {
+            label: label.to_owned(),
             title: None,
-            level: None,
+            level,
             probability: 0.98765,
             truncated: false,
-            needs_review: false,
+            needs_review,
             top_k: Vec::new(),
             path: Vec::new(),
             by_level: None,
             pred_class: None,
             logits: None,
             embedding: None,
-        };
+        })
+    }
+
+    #[test]
+    fn the_table_has_level_and_title_of_every_code_and_shows_what_failed_or_needs_a_look() {
         let detail = ErrorDetail {
             code: "invalid_request".to_owned(),
             message: "it is empty".to_owned(),
             retry_after: None,
             request_id: None,
         };
-        let predictions = vec![Outcome::Prediction(prediction), Outcome::Error(ErrorBody { error: detail })];
-        let shown = describe(&["rice".to_owned(), " ".to_owned()], &BatchResponse { predictions }).unwrap();
-        for part in ["rice", "50000000", "Food Beverage and Tobacco Products", "0.988", "it is empty"] {
+        let failed = Outcome::Error(ErrorBody { error: detail });
+        let predictions = vec![prediction("50000000", Some(Level::Segment), false), failed];
+        let texts = ["rice".to_owned(), " ".to_owned()];
+        let shown = describe(&texts, &BatchResponse { predictions }).unwrap();
+        for part in ["rice", "50000000", "segment", "Food Beverage and Tobacco Products", "0.988", "it is empty"] {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
+        assert!(!shown.contains("needed"), "{shown}");
+        let predictions = vec![prediction("50221101", Some(Level::Commodity), true)];
+        let long = "parboiled rice of long grain in bags of 25 kg, for a canteen of four hundred".to_owned();
+        let shown = describe(&[long], &BatchResponse { predictions }).unwrap();
+        assert!(shown.contains("commodity") && shown.contains("needed"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
     }
 
     #[test]
     fn the_containers_own_words_are_shown() {
         let body = r#"{"error":{"code":"invalid_request","message":"field `description` is missing"}}"#;
         let shown = refusal(body).to_string();
-        assert_eq!(shown, "the endpoint refused the request: field `description` is missing (invalid_request)");
+        assert_eq!(shown, "the request was refused: field `description` is missing (invalid_request)");
         assert!(refusal("oops").to_string().ends_with("failed: oops"));
     }
 }

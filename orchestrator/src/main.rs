@@ -6,6 +6,7 @@ mod aws;
 mod deploy;
 mod destroy;
 mod download;
+mod evaluate;
 mod explore;
 mod follow;
 mod interrupt;

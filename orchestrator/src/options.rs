@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use unspsc_contract::ModelKind;
+use unspsc_contract::invocation::Depth;
 use unspsc_dataset::{AugmentMode, TitleForm};
 use unspsc_taxonomy::Level;
 use url::Url;
@@ -35,7 +36,7 @@ pub(crate) struct Cli {
 }
 
 /// Where SageMaker is found, and as whom to speak to it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Platform")]
 pub(crate) struct PlatformArgs {
     /// Use this machine: start sagemaker-local within this process and stop it at the end
@@ -85,6 +86,20 @@ Examples:
   unspsc invoke --endpoint NAME \"toner cartridge magenta\" \"office cleaning, monthly\"
   unspsc invoke --endpoint NAME --json \"edible sandwiches, coffee, tea\"")]
     Invoke(InvokeArgs),
+    /// Judge a classifier by rows whose codes are known: figures at every level, worst classes, an HTML report
+    #[command(after_help = "\
+Examples:
+  unspsc evaluate --data test.csv --url http://127.0.0.1:8080
+  unspsc evaluate --data prepared --endpoint NAME --output evaluation
+  unspsc evaluate --data erp.csv --description-column Text --code-column Category --url http://127.0.0.1:8080
+  unspsc evaluate --data test.csv --predictions other.jsonl
+
+Layouts are those of `unspsc data prepare`; of a prepared set the test side is judged. Rows that cannot be answered are \
+counted, named, and missed at every level. Writes DIR/evaluation.json, DIR/evaluation.html and, unless --predictions names \
+one, DIR/predictions.jsonl, which --predictions reads again. Of another classifier's answers a line needs no more than
+  {\"description\": \"bread\", \"by_level\": {\"segment\": [{\"label\": \"50000000\", \"probability\": 0.9}]}}
+with as many levels and candidates as it has.")]
+    Evaluate(EvaluateArgs),
     /// Take down an endpoint with its scaling policy, configuration and model
     #[command(after_help = "\
 Example:
@@ -354,7 +369,10 @@ pub(crate) struct InvokeArgs {
     /// Name of the endpoint
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: String,
-    /// Print the endpoint's answer as JSON, with the next best candidates
+    /// How deep to answer: `auto`, as deep as can be trusted, or `segment`, `family`, `class` or `commodity`
+    #[arg(long, value_name = "DEPTH", default_value = "auto")]
+    pub(crate) depth: Depth,
+    /// Print the endpoint's answer as JSON, with the path to each answer and the next best candidates
     #[arg(long)]
     pub(crate) json: bool,
     /// Descriptions, one an argument
@@ -362,6 +380,45 @@ pub(crate) struct InvokeArgs {
     pub(crate) texts: Vec<String>,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
+}
+
+/// `evaluate`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EvaluateArgs {
+    /// File or folder with descriptions and codes, or a prepared folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) answerer: AnswererArgs,
+    /// Folder to write the report and the answers into
+    #[arg(long, value_name = "DIR", default_value = "evaluation")]
+    pub(crate) output: PathBuf,
+    /// Precision, 0 to 1, at which to state the coverage: how many rows can be left to the classifier
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = share)]
+    pub(crate) precision: f64,
+    /// Column of the description, where the header says something else; may be repeated, and is joined
+    #[arg(long, value_name = "NAME")]
+    pub(crate) description_column: Vec<String>,
+    /// Column of the UNSPSC code, where the header says something else
+    #[arg(long, value_name = "NAME")]
+    pub(crate) code_column: Option<String>,
+    #[command(flatten)]
+    pub(crate) platform: PlatformArgs,
+}
+
+/// What to evaluate.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct AnswererArgs {
+    /// Name of an endpoint
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
+    pub(crate) endpoint: Option<String>,
+    /// Address of an inference container that runs by itself, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL", value_parser = plain_http)]
+    pub(crate) url: Option<Url>,
+    /// File with answers that were given before, a line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: Option<PathBuf>,
 }
 
 /// `destroy`.
@@ -406,6 +463,11 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "allowed: 0 to 1".to_owned())
 }
 
+fn plain_http(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}; write it like http://127.0.0.1:8080"))?;
+    if url.scheme() == "http" { Ok(url) } else { Err("allowed: http://HOST:PORT".to_owned()) }
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epochs=5")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
@@ -420,6 +482,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_container_is_asked_over_plain_http() {
+        assert!(plain_http("http://127.0.0.1:8080").is_ok());
+        for text in ["127.0.0.1:8080", "https://example.com", "file:///tmp"] {
+            assert!(plain_http(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use unspsc_contract::ModelKind;
+use unspsc_contract::invocation::Depth;
 
 use crate::options::RunArgs;
 use crate::progress::print;
@@ -27,7 +28,7 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let trained = train::train(session, &args.train).await?;
     let endpoint = trained.job;
     deploy::deploy(session, &endpoint, &trained.artifact, &args.serve).await?;
-    let answer = invoke::ask(session, &endpoint, &texts).await?;
+    let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
     print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));

@@ -36,11 +36,20 @@ impl Progress {
 
     /// Says `what` and shows how many of `total` bytes are done until the returned guard is dropped.
     pub(crate) fn bytes(&self, what: &str, total: u64) -> Step {
+        self.bar(what, total, "{msg} {bar:30} {bytes}/{total_bytes}")
+    }
+
+    /// Says `what` and shows how many of `total` things are done until the returned guard is dropped.
+    pub(crate) fn count(&self, what: &str, total: u64) -> Step {
+        self.bar(what, total, "{msg} {bar:30} {human_pos}/{human_len}, {eta} left")
+    }
+
+    fn bar(&self, what: &str, total: u64, template: &str) -> Step {
         if self.0.is_hidden() {
             self.say(what);
         }
         let bar = self.0.add(ProgressBar::new(total).with_message(what.to_owned()));
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}") {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Step(bar)
@@ -57,9 +66,9 @@ impl Step {
         self.0.set_message(message);
     }
 
-    /// Counts `bytes` more as done.
-    pub(crate) fn advance(&self, bytes: u64) {
-        self.0.inc(bytes);
+    /// Counts so many more as done.
+    pub(crate) fn advance(&self, more: u64) {
+        self.0.inc(more);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What training reports: fetched, unpacked, and shown as a table.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,8 @@ use anyhow::Context as _;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use flate2::read::GzDecoder;
 use indicatif::{HumanCount, HumanDuration};
-use unspsc_contract::{Evaluation, TrainingReport, files};
+use unspsc_contract::{Evaluation, LevelScores, TrainingReport, files};
+use unspsc_taxonomy::Level;
 
 use crate::options::DataArgs;
 use crate::prepare;
@@ -47,7 +49,7 @@ pub(crate) async fn fetch(
 
 /// The figures as people read them: which data, how many rows held out, how many of them found.
 pub(crate) fn describe(report: &Report, data: &DataArgs) -> anyhow::Result<String> {
-    let TrainingReport { model, level, data: rows, validation, test, seconds, .. } = &report.figures;
+    let TrainingReport { model, level, data: rows, validation, test, levels, seconds, .. } = &report.figures;
     let mut figures = table(["split", "rows", "loss", "accuracy", "balanced accuracy"]);
     for (name, Evaluation { rows, loss, accuracy, balanced_accuracy, .. }) in
         [("validation", validation), ("test", test)]
@@ -57,10 +59,11 @@ pub(crate) fn describe(report: &Report, data: &DataArgs) -> anyhow::Result<Strin
         figures.add_row([name.to_owned(), count].into_iter().chain(numbers));
     }
     align_numbers(&mut figures, 1..5);
+    let levels = by_level(levels);
     let duration = std::time::Duration::try_from_secs_f64(*seconds).context("the report's duration is no duration")?;
     Ok(format!(
         "{figures}\n\
-         data: {name}; {train} rows trained on, {validation} to choose the epoch by, {test} to judge by; \
+         {levels}data: {name}; {train} rows trained on, {validation} to choose the epoch by, {test} to judge by; \
          split 80/10/10 by label with seed {seed}\n\
          {model}, {classes} {level} labels: balanced accuracy {balanced:.4} on {test} held-out rows (test split), \
          trained in {took}\n\
@@ -77,6 +80,24 @@ pub(crate) fn describe(report: &Report, data: &DataArgs) -> anyhow::Result<Strin
         page = report.page.display(),
         command = command_line(),
     ))
+}
+
+/// What head and search do together on the test split, as a table that ends its line; nothing where that is not known.
+fn by_level(levels: &BTreeMap<Level, LevelScores>) -> String {
+    if levels.is_empty() {
+        return String::new();
+    }
+    let mut figures =
+        table(["head and search", "rows", "accuracy", "balanced accuracy", "first five", "at 90 % precision"]);
+    for (level, scores) in levels {
+        let count = HumanCount(scores.rows as u64).to_string();
+        let shares =
+            [scores.accuracy, scores.balanced_accuracy, scores.top5_accuracy].map(|share| format!("{share:.4}"));
+        let answered = format!("{:.1} %", 100.0 * scores.coverage);
+        figures.add_row([level.to_string(), count].into_iter().chain(shares).chain([answered]));
+    }
+    align_numbers(&mut figures, 1..6);
+    format!("{figures}\n")
 }
 
 /// The command that was given, to be given again.

@@ -12,7 +12,7 @@ const TEXT: &str = "stainless steel ball valve, threaded, with handle and seals"
 
 impl Server {
     /// What `/metrics` says, by name with labels.
-    async fn metrics(&self) -> HashMap<String, f64> {
+    pub(super) async fn metrics(&self) -> HashMap<String, f64> {
         let text = reqwest::get(format!("{}/metrics", self.address)).await.unwrap().text().await.unwrap();
         assert!(text.lines().all(|line| LineInfo::parse(line) != LineInfo::Ignored), "{text}");
         let lines: Vec<_> = text.lines().map(|line| Ok(line.to_owned())).collect();

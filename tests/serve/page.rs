@@ -65,10 +65,12 @@ async fn the_page_shows_a_description_down_the_levels_and_a_statement_by_segment
     let (page, console) = opened(&browser, &server, "text", "toner cartridge & <b>ink</b>");
     assert_eq!(console, [""; 0]);
     assert!(page.contains("ms, network included"), "{page}");
-    for level in ["<h2>Segment</h2>", "<h2>Family</h2>", "<h2>Class</h2>"] {
-        assert!(page.contains(level), "{level} is missing: {page}");
+    for part in ["<h2>The path</h2>", "<h2>Segment</h2>", "<h2>Family</h2>", "<h2>Class</h2>"] {
+        assert!(page.contains(part), "{part} is missing: {page}");
     }
-    assert_eq!(page.matches("class=\"percent\"").count(), 15, "five labels at each of three levels: {page}");
+    assert_eq!(page.matches("class=\"level\"").count(), 3, "a step for each level: {page}");
+    assert_eq!(page.matches("class=\"percent\"").count(), 3 + 15, "and five labels of each: {page}");
+    assert!(page.contains("needs review"), "labels of random weights are not to be trusted: {page}");
     assert!(!page.contains("<b>ink"), "{page}");
 
     let statement = "Coffee; <img src=x onerror=console.error(1)> bread; tea, other than herbal tea";

@@ -215,6 +215,7 @@ mod tests {
             training: root.join("input/data/training"),
             validation: None,
             test: None,
+            titles: None,
             encoder: Some("/encoder".into()),
             model_dir: root.join("model"),
             output_data_dir: root.join("output/data"),

@@ -9,12 +9,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, TchError, Tensor};
 use unspsc_contract::{Calibration, ClassRecall, ConfusionMatrix, Evaluation, MAX_SOURCES, SourceScores};
 use unspsc_dataset::Label;
+use unspsc_scores::{Confusion, Found, Reliability};
 use unspsc_taxonomy::Titles;
 
 use crate::TrainError;
 use crate::batches::{by_length, passes, tokens_without_gradients};
-use crate::calibration::Reliability;
-use crate::confusion::Confusion;
 use crate::task::Task;
 use crate::temperature::Sample;
 use crate::texts::{Texts, targets};
@@ -222,7 +221,7 @@ impl Evaluated {
 
     /// The same for the report; `labels` stand by class index.
     pub(crate) fn report(&self, labels: &[Label], titles: &Titles) -> Evaluation {
-        let class = |found: crate::confusion::Found| {
+        let class = |found: Found| {
             let label = labels.get(found.class)?;
             let title = label.as_str().parse().ok().and_then(|code| titles.nearest(code)).map(str::to_owned);
             Some(ClassRecall { label: label.to_string(), title, rows: found.rows, recall: found.recall() })

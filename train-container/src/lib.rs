@@ -4,10 +4,8 @@
 
 mod adamw;
 mod batches;
-mod calibration;
 mod checkpoint;
 mod classifier;
-mod confusion;
 mod criterion;
 mod data;
 mod environment;

@@ -1,6 +1,6 @@
 //! The temperature that makes a network's probabilities most likely, from logits and true classes.
 
-use crate::calibration::Reliability;
+use unspsc_scores::Reliability;
 
 /// Bounds of the temperature: beyond them a model is so good or so bad that held-out rows say nothing more about it.
 const LOWEST: f64 = 0.05;

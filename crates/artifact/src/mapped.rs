@@ -10,7 +10,8 @@ use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
 
-/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that no copy of them is made or kept.
+/// A safetensors file, checked for consistency. Its bytes are mapped into memory, so that no copy of them is made or
+/// kept.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     path: PathBuf,
@@ -65,7 +66,8 @@ impl Mapped {
     }
 }
 
-/// Writes `tensors` and `metadata` to `path`. The file appears whole or not at all: it is written beside `path` and renamed.
+/// Writes `tensors` and `metadata` to `path`. The file appears whole or not at all: it is written beside `path` and
+/// renamed.
 ///
 /// # Errors
 /// If the file cannot be written.

@@ -297,7 +297,12 @@ mod tests {
         trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
         let good: Value = read_json(&path).unwrap();
         for (key, value, message) in [
-            ("format_version", json!(1), "format_version 1; this program reads 2"),
+            ("format_version", json!(1), "format_version 1; this program reads 3"),
+            (
+                "hierarchy",
+                json!({"neighbours": 0, "temperature": 0.05, "text_penalty": 0.0, "levels": {}}),
+                "`neighbours`",
+            ),
             ("cleaning_version", json!(0), "another cleaning version"),
             ("max_length", json!(65), "max_length 65; allowed are 3 to 64"),
             ("max_length", json!(2), "max_length 2; allowed are 3 to 64"),

@@ -25,3 +25,10 @@ pub const OUTPUT_ARCHIVE: &str = "output.tar.gz";
 pub const METRICS: &str = "metrics.json";
 /// The training report for people, in `/opt/ml/output/data`.
 pub const REPORT: &str = "report.html";
+
+/// What `unspsc evaluate` finds, for machines: [`crate::EvaluationReport`] as JSON.
+pub const EVALUATION: &str = "evaluation.json";
+/// The same for people.
+pub const EVALUATION_PAGE: &str = "evaluation.html";
+/// The answers that it judges, a line of JSON each.
+pub const PREDICTIONS: &str = "predictions.jsonl";

@@ -1,6 +1,7 @@
 //! The JSON bodies of `/invocations` and `/execution-parameters`.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use unspsc_taxonomy::Level;
@@ -8,8 +9,12 @@ use unspsc_taxonomy::Level;
 /// How many candidates an answer lists unless the request says otherwise.
 pub const DEFAULT_TOP_K: usize = 5;
 
-/// Answers whose probability is lower need review unless the server or the request says otherwise.
+/// Answers of a model that has no thresholds of its own need review where their probability is lower, unless the server or
+/// the request says otherwise.
 pub const DEFAULT_REVIEW_THRESHOLD: f64 = 0.5;
+
+/// The share of answers that is to be right unless the request says otherwise.
+pub const DEFAULT_PRECISION: f64 = 0.9;
 
 /// Many descriptions: `{"instances": ["toner", {"description": "bread"}]}`. The answer is a [`BatchResponse`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +41,23 @@ pub enum Depth {
     /// To this level.
     #[serde(untagged)]
     At(Level),
+}
+
+/// A word that says no depth.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no depth; use auto, segment, family, class or commodity")]
+pub struct ParseDepthError(String);
+
+impl FromStr for Depth {
+    type Err = ParseDepthError;
+
+    /// Reads the word in any case.
+    fn from_str(word: &str) -> Result<Self, ParseDepthError> {
+        if word.trim().eq_ignore_ascii_case("auto") {
+            return Ok(Self::Auto);
+        }
+        word.parse().map(Self::At).map_err(|_| ParseDepthError(word.to_owned()))
+    }
 }
 
 /// The answer to a [`BatchRequest`], in its order.
@@ -74,7 +96,8 @@ pub struct Prediction {
     pub needs_review: bool,
     /// The most probable labels, descending.
     pub top_k: Vec<Candidate>,
-    /// The way to the answer, segment first, each step a child of the one before; absent in JSON where labels are no codes.
+    /// The way to the answer, segment first, each step a child of the one before; absent in JSON where labels are no
+    /// codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<Step>,
     /// The most probable codes of every level, descending; present with `by_level`.
@@ -300,7 +323,9 @@ mod tests {
         for (depth, word) in [(Depth::Auto, "\"auto\""), (Depth::At(Level::Class), "\"class\"")] {
             assert_eq!(serde_json::to_string(&depth).unwrap(), word);
             assert_eq!(serde_json::from_str::<Depth>(word).unwrap(), depth);
+            assert_eq!(word.trim_matches('"').to_uppercase().parse(), Ok(depth));
         }
+        assert!("leaf".parse::<Depth>().unwrap_err().to_string().contains("use auto, segment"));
         assert!(serde_json::from_str::<Depth>("\"leaf\"").is_err());
         let request = BatchRequest { instances: vec!["bread".into()], top_k: None, depth: None, by_level: false };
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"instances":["bread"]}"#);

@@ -3,6 +3,7 @@
 //! Paths under `/opt/ml`, hyperparameters and their string form, metric lines and the regular expressions that find
 //! them, file names, the report that training leaves behind, and the bodies of `/invocations`.
 
+mod evaluation;
 pub mod files;
 mod hyperparameters;
 pub mod invocation;
@@ -11,6 +12,9 @@ mod paths;
 mod profile;
 mod report;
 
+pub use evaluation::{
+    AutoLevel, AutoScores, EvaluatedData, EvaluatedFile, EvaluationReport, Failures, LevelScores, Mistake, WorstClass,
+};
 pub use hyperparameters::{ClassWeights, HyperparameterError, Hyperparameters, ModelKind, Pooling, Precision};
 pub use paths::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 pub use profile::{Profile, RuleStatus, RuleVerdict, Series};

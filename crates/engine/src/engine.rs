@@ -17,6 +17,8 @@ pub struct Logits {
     /// `[texts, labels]`, row by row.
     values: Vec<f32>,
     labels: usize,
+    /// `[texts, outputs]`, row by row; empty where each output is a label, so that they are the values.
+    outputs: Vec<f32>,
     /// `[texts, hidden]`, row by row; empty where nobody has said what they are.
     pooled: Vec<f32>,
 }
@@ -25,7 +27,13 @@ impl Logits {
     /// Wraps `values`, `[texts, labels]` row by row.
     #[must_use]
     pub fn new(values: Vec<f32>, labels: usize) -> Self {
-        Self { values, labels, pooled: Vec::new() }
+        Self { values, labels, outputs: Vec::new(), pooled: Vec::new() }
+    }
+
+    /// The same with the head's own outputs, `[texts, outputs]` row by row, which the labels are sums of.
+    #[must_use]
+    pub fn with_outputs(self, outputs: Vec<f32>) -> Self {
+        Self { outputs, ..self }
     }
 
     /// The same with the pooled vectors, `[texts, hidden]` row by row.
@@ -37,6 +45,14 @@ impl Logits {
     /// The logits of each text, in the batch's order: `[labels]` each.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.labels)
+    }
+
+    /// The head's own outputs for each text, in the batch's order: `[outputs]` each. Where each output is a label, they are
+    /// the logits.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        let values = if self.outputs.is_empty() { &self.values } else { &self.outputs };
+        let outputs = values.len() / self.rows().len().max(1);
+        values.chunks_exact(outputs.max(1))
     }
 
     /// The pooled vector of each text, in the batch's order: `[hidden]` each, the last layer's first token or mean over
@@ -103,14 +119,13 @@ impl Engine {
         }
         let batch = self.pack(batch)?;
         let Self { encoder, head, pooling, buffers, pool, .. } = self;
-        let (values, pooled) = pool.install(|| {
+        let logits = pool.install(|| {
             let pooled = match pooling {
                 Pooling::Cls => encoder.first_tokens(&batch, buffers).to_vec(),
                 Pooling::Mean => mean_pool(&batch, encoder.all_tokens(&batch, buffers), encoder.hidden()),
             };
-            (head.forward(batch.spans.len(), &pooled), pooled)
+            head.forward(batch.spans.len(), &pooled).with_pooled(pooled)
         });
-        let logits = Logits::new(values, self.head.labels()).with_pooled(pooled);
         let bad = logits.rows().position(|row| !row.iter().all(|logit| logit.is_finite()));
         bad.map_or(Ok(logits), |text| Err(EngineError::NotFinite { text }))
     }
@@ -128,10 +143,15 @@ impl Engine {
         Ok(pool.install(|| encoder.all_tokens(&batch, buffers).to_vec()))
     }
 
+    /// Runs `work` on this engine's threads.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
     /// As [`Search::nearest`], on this engine's threads.
     #[must_use]
     pub fn nearest(&self, search: &Search, queries: &[f32], count: usize) -> Vec<Vec<Neighbour>> {
-        self.pool.install(|| search.nearest(queries, count))
+        self.install(|| search.nearest(queries, count))
     }
 
     /// The instructions that are used on this processor.

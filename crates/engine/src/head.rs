@@ -3,6 +3,7 @@
 use unspsc_artifact::{Architecture, ArtifactError, FEATURE_LENGTH, Metadata, ModelConfig};
 use unspsc_contract::Pooling;
 
+use crate::Logits;
 use crate::batch::Batch;
 use crate::linear::Linear;
 use crate::loader::Loader;
@@ -43,21 +44,24 @@ impl Head {
         if self.sums.is_empty() { self.classifier.outputs() } else { self.sums.len() }
     }
 
-    /// `pooled` is `[texts, hidden]`, the result `[texts, labels]`.
-    pub(crate) fn forward(&self, texts: usize, pooled: &[f32]) -> Vec<f32> {
+    /// `pooled` is `[texts, hidden]`.
+    pub(crate) fn forward(&self, texts: usize, pooled: &[f32]) -> Logits {
         let activate = |layer: &Linear, activation: fn(f32) -> f32| {
             let mut out = vec![0.0; pooled.len()];
             layer.forward(pooled, &mut out);
             out.iter_mut().for_each(|value| *value = activation(*value));
             out
         };
-        let mut logits = vec![0.0; texts * self.classifier.outputs()];
+        let mut outputs = vec![0.0; texts * self.classifier.outputs()];
         match &self.hidden {
-            Hidden::Tanh(layer) => self.classifier.forward(&activate(layer, f32::tanh), &mut logits),
-            Hidden::Relu(layer) => self.classifier.forward(&activate(layer, |value| value.max(0.0)), &mut logits),
-            Hidden::Length => self.classifier.forward(&with_length(pooled, pooled.len() / texts.max(1)), &mut logits),
+            Hidden::Tanh(layer) => self.classifier.forward(&activate(layer, f32::tanh), &mut outputs),
+            Hidden::Relu(layer) => self.classifier.forward(&activate(layer, |value| value.max(0.0)), &mut outputs),
+            Hidden::Length => self.classifier.forward(&with_length(pooled, pooled.len() / texts.max(1)), &mut outputs),
         }
-        if self.sums.is_empty() { logits } else { label_logits(&logits, &self.sums) }
+        if self.sums.is_empty() {
+            return Logits::new(outputs, self.labels());
+        }
+        Logits::new(label_logits(&outputs, &self.sums), self.labels()).with_outputs(outputs)
     }
 }
 

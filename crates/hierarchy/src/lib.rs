@@ -8,7 +8,7 @@
 //! ```
 //!
 //! with a share for "none of these", since not every code has been seen. `a`, `b` and that share are fitted to held-out rows,
-//! level by level ([`fit`]): a conditional logit (McFadden 1974). A code's probability is its parent's times its share, so that
+//! level by level ([`fit()`]): a conditional logit (McFadden 1974). A code's probability is its parent's times its share, so that
 //! the children of a code never have more than it has.
 
 mod evidence;

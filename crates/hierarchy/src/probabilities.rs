@@ -1,5 +1,7 @@
 //! What is to be expected of a text, level by level.
 
+use std::cmp::Ordering;
+
 use unspsc_taxonomy::{Code, Level};
 
 /// Codes of the levels below the segment that are less probable are not kept.
@@ -7,6 +9,11 @@ const KEPT: f64 = 1e-4;
 
 /// A code and its probability.
 pub(crate) type Node = (Code, f64);
+
+/// Descending by probability, equal ones by code.
+fn most_probable_first(a: &Node, b: &Node) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
 
 /// The probable codes of each level.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,11 +26,26 @@ impl Probabilities {
     pub(crate) fn new(levels: Vec<Vec<Node>>) -> Self {
         let sorted = |(level, mut nodes): (usize, Vec<Node>)| {
             nodes.retain(|(_, probability)| level == 0 || *probability >= KEPT);
-            nodes.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            nodes.sort_unstable_by(most_probable_first);
             nodes.shrink_to_fit();
             nodes
         };
         Self { levels: levels.into_iter().enumerate().map(sorted).collect() }
+    }
+
+    /// For labels that are all that is known: what `codes`, ascending, add up to at each level down to `finest`. None is left
+    /// out for being improbable.
+    #[must_use]
+    pub fn sums(codes: &[(Code, f64)], finest: Level) -> Self {
+        let sums = |level: Level| {
+            let same = codes.chunk_by(|(code, _), (next, _)| code.at(level) == next.at(level));
+            // Rounding may carry a sum past 1.
+            let sum = |same: &[Node]| same.iter().map(|(_, probability)| probability).sum::<f64>().min(1.0);
+            let mut nodes: Vec<Node> = same.map(|same| (same[0].0.at(level), sum(same))).collect();
+            nodes.sort_unstable_by(most_probable_first);
+            nodes
+        };
+        Self { levels: Level::ALL.into_iter().take_while(|level| *level <= finest).map(sums).collect() }
     }
 
     /// The codes of `level`, the most probable first, equal ones by code. All segments are there that head or search know; of finer
@@ -57,7 +79,9 @@ impl Probabilities {
     fn descend(&self, mut path: Vec<(Level, Code, f64)>) -> Vec<(Level, Code, f64)> {
         for level in Level::ALL.into_iter().skip(path.len()) {
             let parent = path.last().map(|(level, code, _)| (*level, *code));
-            let is_child = |code: &Code| parent.is_none_or(|(level, parent)| code.at(level) == parent);
+            let is_below = |code: &Code| parent.is_none_or(|(above, parent)| code.at(above) == parent);
+            // A label that ends above this level is no child of itself.
+            let is_child = |code: &Code| code.reaches(level) && is_below(code);
             let Some((code, probability)) = self.at(level).iter().find(|(code, _)| is_child(code)) else { break };
             path.push((level, *code, *probability));
         }
@@ -92,5 +116,16 @@ mod tests {
         assert_eq!(probabilities.at(Level::Segment).len(), 3, "segments are all there");
         assert_eq!(probabilities.at(Level::Family).len(), 3);
         assert_eq!((probabilities.of("10201500".parse().unwrap()), probabilities.at(Level::Commodity).len()), (0.1, 0));
+    }
+
+    #[test]
+    fn a_label_that_ends_above_a_level_is_no_child_of_itself() {
+        let labels = nodes(&[("10000000", 0.5), ("10101500", 0.2), ("20101500", 0.3)]);
+        let sums = Probabilities::sums(&labels, Level::Class);
+        assert_eq!(sums.at(Level::Segment), nodes(&[("10000000", 0.7), ("20000000", 0.3)]));
+        assert_eq!(sums.at(Level::Class)[0], labels[0], "it counts at every level");
+        let path: Vec<String> = sums.path().into_iter().map(|(_, code, _)| code.to_string()).collect();
+        assert_eq!(path, ["10000000", "10100000", "10101500"]);
+        assert!(sums.at(Level::Commodity).is_empty());
     }
 }

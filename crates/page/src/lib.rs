@@ -2,10 +2,17 @@
 //!
 //! Arguments are plain text, which is escaped here, except those whose names end in `html`.
 
+mod bars;
+pub mod plot;
+mod reliability;
+
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use html_escape::encode_double_quoted_attribute;
+
+pub use bars::recall_bars;
+pub use reliability::{probability_histogram, reliability_diagram};
 
 /// The pages' style: two colour schemes, and rules that keep a figure on one sheet.
 pub const STYLE: &str = include_str!("style.css");

@@ -28,13 +28,12 @@ const MODES = {
 /** Longest text that the address holds: all browsers and most chats take such an address. */
 const MAX_ADDRESS = 8000;
 
-/** The level of the model's own labels, once an answer has said it. */
-let ownLevel;
 /** Ends the requests under way where others take their place. */
 let pending = new AbortController();
 
 const find = (id) => document.getElementById(id);
 const mode = () => find("form").elements.mode.value;
+const depth = () => find("form").elements.depth.value;
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -61,16 +60,13 @@ async function ask(body, signal) {
   return { answer, milliseconds: performance.now() - began };
 }
 
-/** Levels above `level`. */
-const coarserThan = (level) => LEVELS.slice(0, Math.max(0, LEVELS.indexOf(level)));
+const capitalised = (word) => word[0].toUpperCase() + word.slice(1);
 
-/** A description's labels, level by level. */
+/** The path to a description's code, and the candidates of each level. */
 async function describe(description, signal) {
-  const { answer: best, milliseconds } = await ask({ description, logits: false }, signal);
-  ownLevel ??= best.level;
-  const coarser = coarserThan(best.level).map((level) => ask({ description, level, logits: false }, signal));
-  const levels = [...(await Promise.all(coarser)).map(({ answer }) => answer), best];
-  const way = `Bold: where the most probable ${best.level} lies.`;
+  const request = { description, depth: depth(), by_level: true, logits: false };
+  const { answer: best, milliseconds } = await ask(request, signal);
+  const { path = [], by_level: candidates, top_k: labels } = best;
   const badges = [
     best.needs_review && "needs review",
     best.truncated && "longer than the model reads: its end was not seen",
@@ -79,22 +75,32 @@ async function describe(description, signal) {
     element("div", { className: "best" },
       element("p", { className: "title" }, best.title ?? best.label),
       element("p", {}, ...(best.title ? [element("code", {}, best.label), " · "] : []),
-        `probability ${percent(best.probability)}`),
+        ...(best.level ? [`${best.level} · `] : []), `probability ${percent(best.probability)}`),
       ...badges.map((badge) => element("span", { className: "badge issue" }, badge))),
-    ...(levels.length > 1 ? [element("p", { className: "note" }, way)] : []),
-    ...levels.flatMap((answer) => levelBars(answer, best)),
+    ...(path.length > 0 ? pathBars(path, best) : barList("Label", labels, [best])),
+    ...LEVELS.filter((level) => candidates[level]?.length > 0).flatMap((level) =>
+      barList(capitalised(level), candidates[level], path)),
   ];
   return { nodes, milliseconds, summary: `${best.title ?? best.label}, ${percent(best.probability)}` };
 }
 
-/** The most probable labels at one level; those that hold the best label of all stand out. */
-function levelBars(answer, best) {
-  const depth = 2 * (LEVELS.indexOf(answer.level) + 1);
-  const holdsBest = ({ label }) => label === best.label || (depth > 0 && best.label.startsWith(label.slice(0, depth)));
-  const bars = answer.top_k.map((candidate) =>
-    bar(candidate.probability, holdsBest(candidate) ? "on" : "", element("code", {}, candidate.label),
+/** The steps from the segment down; those to the answer stand out. */
+function pathBars(path, best) {
+  const answered = path.findIndex(({ label }) => label === best.label);
+  const steps = path.map(({ level, label, title, probability }, place) =>
+    bar(probability, place <= answered ? "on" : "", element("span", { className: "level" }, capitalised(level)),
+      element("span", {}, `${title ?? ""} `, element("code", {}, label))));
+  const note = "Bold: the steps to the answer. A step below it is the most probable one there.";
+  return [element("h2", {}, "The path"), element("ol", { className: "bars path" }, ...steps),
+    element("p", { className: "note" }, note)];
+}
+
+/** Labels with their probabilities; those that are also in `chosen` stand out. */
+function barList(name, candidates, chosen) {
+  const isChosen = ({ label }) => chosen.some((step) => step.label === label);
+  const bars = candidates.map((candidate) =>
+    bar(candidate.probability, isChosen(candidate) ? "on" : "", element("code", {}, candidate.label),
       element("span", {}, candidate.title ?? "")));
-  const name = answer.level ? answer.level[0].toUpperCase() + answer.level.slice(1) : "Label";
   return [element("h2", {}, name), element("ol", { className: "bars" }, ...bars)];
 }
 
@@ -107,17 +113,9 @@ function bar(share, className, ...name) {
   return element("li", { className }, line, rail);
 }
 
-/** A statement's goods by segment. Whether the model has finer labels is known from its first answer. */
+/** A statement's goods by segment. */
 async function profile(statement, signal) {
-  const bySegment = () => (coarserThan(ownLevel).length > 0 ? { level: "segment" } : {});
-  const request = () => ask({ statement, top_k: 1, ...bySegment() }, signal);
-  let { answer, milliseconds } = await request();
-  if (ownLevel === undefined) {
-    ownLevel = answer.items.find((item) => item.level)?.level;
-    if (coarserThan(ownLevel).length > 0) {
-      ({ answer, milliseconds } = await request());
-    }
-  }
+  const { answer, milliseconds } = await ask({ statement, top_k: 1, depth: depth() }, signal);
   const { profile: { segments, other, needs_review: unsure, failed }, items, remarks } = answer;
   const ranks = new Map(segments.flatMap((segment, rank) => segment.items.map((place) => [place, rank + 1])));
   const nodes = [
@@ -198,7 +196,8 @@ async function classify() {
   pending.abort();
   pending = new AbortController();
   const { signal } = pending;
-  history.replaceState(null, "", `#${text.length > MAX_ADDRESS ? "" : new URLSearchParams({ [form]: text })}`);
+  const held = new URLSearchParams({ [form]: text, ...(depth() === "auto" ? {} : { depth: depth() }) });
+  history.replaceState(null, "", `#${text.length > MAX_ADDRESS ? "" : held}`);
   find("error").hidden = true;
   find("status").textContent = "Classifying …";
   find("result").setAttribute("aria-busy", "true");
@@ -238,13 +237,15 @@ function showMode() {
   }));
 }
 
-/** Classifies what the address holds: `#text=…` or `#statement=…`. */
+/** Classifies what the address holds: `#text=…` or `#statement=…`, and `&depth=…`. */
 function openAddress() {
-  const [[form, text] = []] = new URLSearchParams(location.hash.slice(1));
-  const known = Object.hasOwn(MODES, form ?? "") && text;
+  const held = new URLSearchParams(location.hash.slice(1));
+  const form = Object.keys(MODES).find((name) => held.get(name));
+  const known = form !== undefined;
   if (known) {
     find("form").elements.mode.value = form;
-    find("text").value = text;
+    find("form").elements.depth.value = LEVELS.find((level) => level === held.get("depth")) ?? "auto";
+    find("text").value = held.get(form);
   }
   showMode();
   if (known) {
@@ -259,6 +260,8 @@ find("form").addEventListener("submit", (event) => {
 find("form").addEventListener("change", (event) => {
   if (event.target.name === "mode") {
     showMode();
+  } else if (event.target.name === "depth" && find("text").value.trim()) {
+    classify();
   }
 });
 find("text").addEventListener("keydown", (event) => {

@@ -38,8 +38,10 @@ struct Body {
     parameters: Option<Value>,
     // Not flattened options: serde would no longer name an unknown field.
     top_k: Option<Value>,
-    level: Option<Value>,
+    depth: Option<Value>,
+    precision: Option<Value>,
     threshold: Option<Value>,
+    by_level: Option<Value>,
     logits: Option<Value>,
     embeddings: Option<Value>,
 }
@@ -68,10 +70,9 @@ impl Document {
 
     fn from_body(body: Body, place: Place, options: AnswerOptions, limits: &RequestLimits) -> Result<Self, ApiError> {
         let Body { description, instances, statement, inputs, parameters, .. } = body;
-        let Body { top_k, level, threshold, logits, embeddings, .. } = body;
-        let fields = OptionFields { top_k, level, threshold, logits, embeddings };
-        let of_inputs = fields.top_k.is_some() || fields.level.is_some() || fields.threshold.is_some();
-        let of_inputs = of_inputs || fields.logits.is_some() || fields.embeddings.is_some();
+        let Body { top_k, depth, precision, threshold, by_level, logits, embeddings, .. } = body;
+        let fields = OptionFields { top_k, depth, precision, threshold, by_level, logits, embeddings };
+        let has_options = !fields.is_empty();
         let mut options = options.with(fields, limits)?;
         let (items, shape) = match (description, instances, statement, inputs) {
             (Some(description), None, None, None) => {
@@ -80,7 +81,7 @@ impl Document {
             }
             (None, Some(Instances(items)), None, None) => (batch(items, "`instances`")?, Shape::Batch),
             (None, None, Some(statement), None) => split(statement)?,
-            (None, None, None, Some(_)) if of_inputs => {
+            (None, None, None, Some(_)) if has_options => {
                 return Err(invalid("with `inputs` go options in `parameters`: `top_k` and `function_to_apply`"));
             }
             (None, None, None, Some(inputs)) => {

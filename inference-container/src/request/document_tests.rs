@@ -1,6 +1,6 @@
 //! What is a document and what is none.
 
-use unspsc_contract::invocation::DEFAULT_TOP_K;
+use unspsc_contract::invocation::{DEFAULT_TOP_K, Depth};
 use unspsc_taxonomy::Level;
 
 use super::*;
@@ -21,9 +21,9 @@ fn texts(document: &Document) -> Vec<&str> {
 
 #[test]
 fn every_form_is_read() {
-    let single = parse(r#" {"description": "toner \u00e9", "top_k": 3, "level": "segment"}"#).unwrap();
+    let single = parse(r#" {"description": "toner \u00e9", "top_k": 3, "depth": "segment"}"#).unwrap();
     assert_eq!((texts(&single), &single.shape), (vec!["toner é"], &Shape::Single));
-    assert_eq!((single.options.top_k, single.options.level), (3, Some(Level::Segment)));
+    assert_eq!((single.options.top_k, single.options.depth), (3, Some(Depth::At(Level::Segment))));
     for body in [r#"{"instances": ["bread", {"description": "nuts"}, 7]}"#, r#"["bread", {"description": "nuts"}, 7]"#]
     {
         let batch = parse(body).unwrap();
@@ -35,7 +35,7 @@ fn every_form_is_read() {
         assert_eq!(error, "`description` must be a string, not a number");
     }
     let mark = parse(r#"{"statement": "Coffee and tea; bread", "threshold": 0.25}"#).unwrap();
-    assert_eq!((texts(&mark), mark.options.threshold), (vec!["Coffee and tea", "bread"], 0.25));
+    assert_eq!((texts(&mark), mark.options.threshold), (vec!["Coffee and tea", "bread"], Some(0.25)));
     assert_eq!(mark.shape, Shape::Statement(Statement::parse("Coffee and tea; bread".into()).unwrap()));
     let scores = |list, ranking| Shape::Scores(Scoring { function: Function::Softmax, ranking, list });
     let one = parse(r#"{"inputs": "bread"}"#).unwrap();

@@ -20,8 +20,8 @@ pub(crate) struct RequestLimits {
     pub(crate) max_body_bytes: usize,
     /// Most candidates.
     pub(crate) max_top_k: usize,
-    /// Answers less probable than this need review, 0 to 1.
-    pub(crate) review_threshold: f64,
+    /// Answers less probable than this need review, 0 to 1; none is for the model's own thresholds to decide.
+    pub(crate) review_threshold: Option<f64>,
     /// The form of answers to requests that accept any.
     pub(crate) default_accept: Option<Media>,
     /// What batch transform is told.

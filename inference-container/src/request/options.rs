@@ -1,9 +1,10 @@
 //! What an answer holds: options in the body, or as parameters of the Accept header.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 use serde_json::Value;
-use unspsc_contract::invocation::DEFAULT_TOP_K;
-use unspsc_taxonomy::Level;
+use unspsc_contract::invocation::{DEFAULT_PRECISION, DEFAULT_TOP_K, Depth};
 
 use super::RequestLimits;
 use crate::api_error::ApiError;
@@ -13,10 +14,14 @@ use crate::api_error::ApiError;
 pub(crate) struct AnswerOptions {
     /// How many candidates to list.
     pub(crate) top_k: usize,
-    /// The level of the labels; none is the model's own.
-    pub(crate) level: Option<Level>,
-    /// Answers less probable than this need review, 0 to 1.
-    pub(crate) threshold: f64,
+    /// How deep to answer; none is at the level of the model's own labels.
+    pub(crate) depth: Option<Depth>,
+    /// The share of answers that is to be right, 0.5 to 0.99, where the model has thresholds for it.
+    pub(crate) precision: f64,
+    /// Answers less probable than this need review, 0 to 1, whatever the precision.
+    pub(crate) threshold: Option<f64>,
+    /// Whether the candidates of every level are listed.
+    pub(crate) by_level: bool,
     /// Whether the logits are listed; none is for the request's form to decide.
     pub(crate) logits: Option<bool>,
     /// Whether the pooled vector is listed.
@@ -27,10 +32,20 @@ pub(crate) struct AnswerOptions {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct OptionFields {
     pub(crate) top_k: Option<Value>,
-    pub(crate) level: Option<Value>,
+    pub(crate) depth: Option<Value>,
+    pub(crate) precision: Option<Value>,
     pub(crate) threshold: Option<Value>,
+    pub(crate) by_level: Option<Value>,
     pub(crate) logits: Option<Value>,
     pub(crate) embeddings: Option<Value>,
+}
+
+impl OptionFields {
+    /// Whether none is there.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { top_k, depth, precision, threshold, by_level, logits, embeddings } = self;
+        [top_k, depth, precision, threshold, by_level, logits, embeddings].iter().all(|field| field.is_none())
+    }
 }
 
 impl AnswerOptions {
@@ -38,8 +53,10 @@ impl AnswerOptions {
     pub(crate) fn default_of(limits: &RequestLimits) -> Self {
         Self {
             top_k: DEFAULT_TOP_K.min(limits.max_top_k),
-            level: None,
+            depth: None,
+            precision: DEFAULT_PRECISION,
             threshold: limits.review_threshold,
+            by_level: false,
             logits: None,
             embeddings: false,
         }
@@ -47,11 +64,16 @@ impl AnswerOptions {
 
     /// These options with what `fields` say otherwise.
     pub(crate) fn with(self, fields: OptionFields, limits: &RequestLimits) -> Result<Self, ApiError> {
-        let OptionFields { top_k, level, threshold, logits, embeddings } = fields;
+        let OptionFields { top_k, depth, precision, threshold, by_level, logits, embeddings } = fields;
+        // Who asks for a precision wants no threshold that was set less near.
+        let less_near = self.threshold.filter(|_| precision.is_none());
         Ok(Self {
             top_k: top_k.map_or(Ok(self.top_k), |value| read_top_k(&value, limits.max_top_k))?,
-            level: level.map_or(Ok(self.level), |value| read_level(&value).map(Some))?,
-            threshold: threshold.map_or(Ok(self.threshold), |value| read_threshold(&value))?,
+            depth: depth.map_or(Ok(self.depth), |value| read_depth(&value).map(Some))?,
+            precision: precision.map_or(Ok(self.precision), |value| read_within("precision", &value, 0.5..=0.99))?,
+            threshold: threshold
+                .map_or(Ok(less_near), |value| read_within("threshold", &value, 0.0..=1.0).map(Some))?,
+            by_level: by_level.map_or(Ok(self.by_level), |value| read_flag("by_level", &value))?,
             logits: logits.map_or(Ok(self.logits), |value| read_flag("logits", &value).map(Some))?,
             embeddings: embeddings.map_or(Ok(self.embeddings), |value| read_flag("embeddings", &value))?,
         })
@@ -64,14 +86,15 @@ pub(super) fn read_top_k(value: &Value, most: usize) -> Result<usize, ApiError> 
     number.ok_or_else(|| ApiError::InvalidRequest(format!("`top_k` must be a whole number from 1 to {most}")))
 }
 
-fn read_level(value: &Value) -> Result<Level, ApiError> {
-    let wrong = || ApiError::InvalidRequest("`level` must be segment, family, class or commodity".into());
-    value.as_str().and_then(|name| name.parse().ok()).ok_or_else(wrong)
+fn read_depth(value: &Value) -> Result<Depth, ApiError> {
+    let wrong = || ApiError::InvalidRequest("`depth` must be auto, segment, family, class or commodity".into());
+    value.as_str().and_then(|word| word.parse().ok()).ok_or_else(wrong)
 }
 
-fn read_threshold(value: &Value) -> Result<f64, ApiError> {
-    let wrong = || ApiError::InvalidRequest("`threshold` must be a number from 0 to 1".into());
-    value.as_f64().filter(|number| (0.0..=1.0).contains(number)).ok_or_else(wrong)
+fn read_within(name: &str, value: &Value, range: RangeInclusive<f64>) -> Result<f64, ApiError> {
+    let (least, most) = (range.start(), range.end());
+    let wrong = || ApiError::InvalidRequest(format!("`{name}` must be a number from {least} to {most}"));
+    value.as_f64().filter(|number| range.contains(number)).ok_or_else(wrong)
 }
 
 fn read_flag(name: &str, value: &Value) -> Result<bool, ApiError> {
@@ -81,6 +104,7 @@ fn read_flag(name: &str, value: &Value) -> Result<bool, ApiError> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use unspsc_taxonomy::Level;
 
     use super::*;
     use crate::testing::LIMITS;
@@ -93,16 +117,32 @@ mod tests {
     fn what_is_asked_for_replaces_the_default() {
         let default = AnswerOptions::default_of(&LIMITS);
         assert_eq!(read(json!({})).unwrap(), default);
-        assert_eq!((default.top_k, default.threshold, default.level), (DEFAULT_TOP_K, 0.5, None));
-        let asked = json!({"top_k": 3.0, "level": "Family", "threshold": 0, "logits": false, "embeddings": true});
+        assert_eq!((default.top_k, default.threshold, default.depth), (DEFAULT_TOP_K, None, None));
+        let asked = json!({
+            "top_k": 3.0, "depth": "Family", "precision": 0.75, "threshold": 0, "by_level": true, "logits": false,
+            "embeddings": true,
+        });
         let expected = AnswerOptions {
             top_k: 3,
-            level: Some(Level::Family),
-            threshold: 0.0,
+            depth: Some(Depth::At(Level::Family)),
+            precision: 0.75,
+            threshold: Some(0.0),
+            by_level: true,
             logits: Some(false),
             embeddings: true,
         };
         assert_eq!(read(asked).unwrap(), expected);
+        assert_eq!(read(json!({"depth": "auto"})).unwrap().depth, Some(Depth::Auto));
+    }
+
+    #[test]
+    fn a_precision_goes_before_a_threshold_that_was_set_less_near() {
+        let limits = RequestLimits { review_threshold: Some(0.4), ..LIMITS };
+        let options = AnswerOptions::default_of(&limits);
+        let with = |fields: Value| options.with(serde_json::from_value(fields).unwrap(), &limits).unwrap().threshold;
+        assert_eq!(with(json!({})), Some(0.4));
+        assert_eq!(with(json!({"precision": 0.8})), None);
+        assert_eq!(with(json!({"precision": 0.8, "threshold": 0.6})), Some(0.6));
     }
 
     #[test]
@@ -112,8 +152,11 @@ mod tests {
             (json!({"top_k": 21}), "`top_k` must be"),
             (json!({"top_k": 1.5}), "`top_k` must be"),
             (json!({"top_k": "3"}), "`top_k` must be"),
-            (json!({"level": "brand"}), "`level` must be segment, family, class or commodity"),
-            (json!({"level": 2}), "`level` must be"),
+            (json!({"depth": "brand"}), "`depth` must be auto, segment, family, class or commodity"),
+            (json!({"depth": 2}), "`depth` must be"),
+            (json!({"precision": 0.4}), "`precision` must be a number from 0.5 to 0.99"),
+            (json!({"precision": 1}), "`precision` must be"),
+            (json!({"by_level": "all"}), "`by_level` must be true or false"),
             (json!({"threshold": 1.1}), "`threshold` must be a number from 0 to 1"),
             (json!({"threshold": "0.5"}), "`threshold` must be"),
             (json!({"logits": 1}), "`logits` must be true or false"),

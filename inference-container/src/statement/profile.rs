@@ -1,19 +1,14 @@
 //! A mark's profile: which share of its items each segment may expect.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use unspsc_contract::invocation::{MarkProfile, Outcome, SegmentShare};
-use unspsc_taxonomy::Titles;
 
 use crate::labels::Label;
 
 /// The least share that is listed of a segment that is no item's most probable one: below it are the traces of
 /// probability that a model leaves everywhere.
 const MIN_SHARE: f64 = 0.05;
-
-/// Titles of segments, for models that have none. The embedded file can be read: `unspsc_taxonomy` tests it.
-static TITLES: LazyLock<Option<Titles>> = LazyLock::new(|| Titles::embedded().ok());
 
 /// The outcomes of a statement's items, and what they add up to by segment.
 #[derive(Debug, Default)]
@@ -72,11 +67,10 @@ impl Classified {
         if items.is_empty() && share < MIN_SHARE {
             return None;
         }
-        let embedded = || Some(TITLES.as_ref()?.get(label.name.parse().ok()?)?.to_owned());
         let sum: f64 = items.iter().map(|(_, probability)| probability).sum();
         Some(SegmentShare {
             label: label.name.clone(),
-            title: label.title.clone().or_else(embedded),
+            title: label.title.clone(),
             share: share.min(1.0),
             mean_probability: (!items.is_empty()).then(|| sum / items.len() as f64),
             items: items.iter().map(|(item, _)| *item).collect(),
@@ -145,9 +139,7 @@ pub(super) mod tests {
             ("44000000", 0.125, None, &[][..]),
         ];
         assert_eq!((rows(&profile), profile.other), (expected.to_vec(), 0.0));
-        assert_eq!(profile.segments[0].title.as_deref(), Some("Food"), "the model's own title");
-        let embedded = profile.segments[1].title.as_deref();
-        assert!(embedded.is_some_and(|title| title.contains("Domestic Appliances")), "{embedded:?}");
+        assert_eq!(profile.segments[0].title.as_deref(), Some("Food"));
     }
 
     #[test]

@@ -33,14 +33,14 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// The model in `directory`, with the precision that `serve` has unless told otherwise.
+    /// The model in `directory`, in int16, as `serve` computes unless told otherwise.
     pub(super) fn load(directory: &Path) -> Result<Self, TrainError> {
         let artifact = Artifact::load(directory).map_err(TrainError::Artifact)?;
         let tensors = Tensors::read(&directory.join(files::WEIGHTS)).map_err(TrainError::Artifact)?;
         // Outputs as they are, and not their sums.
         let metadata = Metadata { labels: BTreeMap::new(), ..artifact.metadata.clone() };
         let threads = available_parallelism().map_or(1, usize::from);
-        let engine = Engine::load(&artifact.config, &metadata, &tensors, Precision::default(), threads);
+        let engine = Engine::load(&artifact.config, &metadata, &tensors, Precision::Int16, threads);
         Ok(Self { engine: engine.map_err(TrainError::Engine)?, artifact, search: None })
     }
 
@@ -103,8 +103,10 @@ impl Served {
     }
 
     fn classify<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> Result<Logits, TrainError> {
-        let tokens: Vec<TokenIds> =
-            texts.map(|text| self.artifact.text.encode(text)).collect::<Result<_, _>>().map_err(TrainError::Artifact)?;
+        let tokens: Vec<TokenIds> = texts
+            .map(|text| self.artifact.text.encode(text))
+            .collect::<Result<_, _>>()
+            .map_err(TrainError::Artifact)?;
         self.engine.classify(&tokens).map_err(|error: EngineError| TrainError::Engine(error))
     }
 }

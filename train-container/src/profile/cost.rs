@@ -40,6 +40,7 @@ fn environment(settings: &Hyperparameters) -> Environment {
         training: "".into(),
         validation: None,
         test: None,
+        titles: None,
         encoder: Some(std::env::var_os("UNSPSC_ENCODER").unwrap().into()),
         model_dir: "".into(),
         output_data_dir: "".into(),

@@ -15,9 +15,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use unspsc_contract::{EpochReport, Profile, RuleVerdict};
+use unspsc_scores::{Confusion, Found};
 
 use crate::adamw::Stepped;
-use crate::confusion::{Confusion, Found};
 use crate::outputs::Machine;
 use crate::rules::{Epoch, Plan, Rules, Sample, Step};
 use history::History;

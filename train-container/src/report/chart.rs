@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use unspsc_page::escape;
+use unspsc_page::plot::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 
 use super::scale::Scale;
 
@@ -60,14 +61,6 @@ pub(super) struct Chart<'a> {
     /// A place that is marked.
     pub(super) marked: Option<f64>,
 }
-
-/// Size of a chart and the margins that its labels need, in SVG units.
-pub(super) const WIDTH: f64 = 420.0;
-pub(super) const HEIGHT: f64 = 240.0;
-pub(super) const LEFT: f64 = 48.0;
-pub(super) const RIGHT: f64 = 74.0;
-pub(super) const TOP: f64 = 28.0;
-pub(super) const BOTTOM: f64 = 34.0;
 
 /// Least distance between the names at the curves' ends.
 const NAME_HEIGHT: f64 = 13.0;

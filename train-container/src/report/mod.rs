@@ -1,10 +1,9 @@
 //! `report.html`: the outcome of a job on one page that needs nothing beside it, on screen and on paper.
 
-mod bars;
 mod chart;
 mod confusion;
+mod levels;
 mod profile;
-mod reliability;
 mod rules;
 mod scale;
 
@@ -12,9 +11,8 @@ use std::fmt::Write as _;
 
 use unspsc_contract::{EpochReport, Evaluation, TrainingReport};
 use unspsc_dataset::Manifest;
-use unspsc_page::pairs;
+use unspsc_page::{pairs, probability_histogram, recall_bars, reliability_diagram};
 
-use bars::bars;
 use chart::{Chart, Colour, Line, Values};
 
 /// Classes that the page shows, weakest first; at commodity level there are thousands.
@@ -43,6 +41,7 @@ pub(crate) fn page(report: &TrainingReport, circumstances: &Circumstances) -> St
     let (split, name) = judged(report);
     let sections = [
         verdict(report, circumstances),
+        levels::section(&report.levels),
         rules::section(&report.rules),
         curves(report, circumstances),
         profile::steps(&report.profile),
@@ -160,8 +159,8 @@ fn probabilities(report: &TrainingReport) -> String {
          served, with logits divided by the temperature {:.2}, which was fitted on validation; expected calibration \
          error {}. Dots: without the temperature; {}. On the dotted line a probability is right as often as it \
          claims.</p>\n</section>\n",
-        reliability::diagram(calibration),
-        reliability::histogram(calibration),
+        reliability_diagram("Right, by probability", &calibration.calibrated_bins, &calibration.bins),
+        probability_histogram(&calibration.calibrated_bins),
         calibration.temperature,
         percent(calibration.calibrated_ece),
         percent(calibration.ece),
@@ -178,7 +177,7 @@ fn recall(report: &TrainingReport) -> String {
     format!(
         "<section><h2>Recall by class</h2>\n<p class=\"note\">Share of each class's {name} rows that is found; weakest \
          first{cut}.</p>\n{}</section>\n",
-        bars(classes.into_iter().take(shown))
+        recall_bars(classes.into_iter().take(shown))
     )
 }
 

@@ -1,8 +1,10 @@
 //! The page as a reader's eyes would check it: numbers, order, no foreign text unescaped, nothing fetched.
 
+use std::collections::BTreeMap;
+
 use unspsc_contract::{
-    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, Profile, ReliabilityBin,
-    RuleStatus, RuleVerdict, SourceScores, TrainingReport,
+    Calibration, ClassRecall, ConfusionMatrix, DataSummary, EpochReport, Evaluation, LevelScores, Profile,
+    ReliabilityBin, RuleStatus, RuleVerdict, SourceScores, TrainingReport,
 };
 use unspsc_dataset::Manifest;
 use unspsc_taxonomy::Level;
@@ -22,6 +24,22 @@ fn calibration() -> Calibration {
         calibrated_ece: 0.026,
         bins: bins(0.99, 0.9),
         calibrated_bins: bins(0.95, 0.9),
+    }
+}
+
+fn level_scores() -> LevelScores {
+    LevelScores {
+        rows: 16,
+        classes: 5,
+        accuracy: 0.625,
+        balanced_accuracy: 0.5,
+        macro_f1: 0.4,
+        top5_accuracy: 0.9375,
+        ece: 0.0421,
+        bins: calibration().bins,
+        coverage: 0.3125,
+        coverage_threshold: Some(0.8),
+        worst: Vec::new(),
     }
 }
 
@@ -86,6 +104,7 @@ fn report() -> TrainingReport {
             classes: vec![class("10000000", "Animals & <plants>", 0.9), class("50000000", "Food", 0.5)],
             sources: vec![source("bought <here>.csv", 0.81), source("list.csv", 0.63)],
         },
+        levels: BTreeMap::from([(Level::Family, level_scores())]),
         seconds: 75.4,
     }
 }
@@ -105,7 +124,8 @@ fn manifest() -> Manifest {
 #[test]
 fn the_verdict_comes_first_and_the_weakest_class_before_the_others() {
     let circumstances = Circumstances { best_epoch: Some(2), manifest: Some(manifest()), ..Circumstances::default() };
-    let page = page(&report(), &circumstances);
+    // What stands between, by level, has a test of its own.
+    let page = page(&TrainingReport { levels: BTreeMap::new(), ..report() }, &circumstances);
     let order = [
         "71.2 %",
         "75.0 %",
@@ -155,4 +175,16 @@ fn a_job_that_was_stopped_says_so_and_shows_validation() {
     let shown = page(&report, &Circumstances { best_epoch: None, ..circumstances });
     assert!(shown.contains("No epoch was finished") && shown.contains("little is to be expected"));
     assert!(shown.contains("was not measured") && !shown.contains("Of 0") && !shown.contains("Probabilities"));
+}
+
+#[test]
+fn what_head_and_search_do_together_stands_by_level() {
+    let html = page(&report(), &Circumstances::default());
+    let section = html.split("<h2>Head and search, by level</h2>").nth(1).unwrap();
+    for cell in ["family", "62.5 %", "50.0 %", "93.8 %", "4.2 %", "31.2 %"] {
+        assert!(section.contains(cell), "{cell}");
+    }
+    assert!(section.contains("Right, family"));
+    let without = TrainingReport { levels: BTreeMap::new(), ..report() };
+    assert!(!page(&without, &Circumstances::default()).contains("Head and search"));
 }

@@ -9,6 +9,9 @@
 //! | `title_codes` | U32 `[titles]` | strictly ascending |
 //! | `title_ends` | U32 `[titles]` | where a title ends in `title_bytes` and the next begins |
 //! | `title_bytes` | U8 `[bytes]` | UTF-8 |
+//!
+//! The file's metadata are one string, `unspsc-index VERSION HIDDEN`: safetensors writes several in an order of chance, and the same
+//! index is to have the same bytes.
 
 mod nibbles;
 mod reader;
@@ -23,7 +26,7 @@ use crate::ArtifactError;
 use crate::mapped::Mapped;
 use reader::Reader;
 
-/// What the file's metadata says that it is.
+/// What the file's metadata says that it is, as the value of `format`.
 const FORMAT: &str = "unspsc-index";
 
 /// The version of the layout above.
@@ -58,7 +61,8 @@ impl TitleIndex {
     /// shorten the file while it is in use: it is replaced by renaming.
     ///
     /// # Errors
-    /// If the file is missing, damaged, of another version or for another model; names the tensor that is not as it should be.
+    /// If the file is missing, damaged, of another version or for another model; names the tensor that is not as it
+    /// should be.
     pub fn read(path: &Path, hidden: usize) -> Result<Self, ArtifactError> {
         let file = Mapped::open(path)?;
         let reader = Reader::new(&file)?;
@@ -101,8 +105,8 @@ impl TitleIndex {
         if self.file.bytes()[self.kinds.clone()][entry] == 0 { EntryKind::Title } else { EntryKind::Text }
     }
 
-    /// All vectors, `[entries, 32 ⌈hidden / 64⌉]`, two values a byte: byte i of a row's block of 32 holds value i of 64 in its
-    /// low half and value i + 32 in its high half. A half h stands for `scale * (h - 8)`.
+    /// All vectors, `[entries, 32 ⌈hidden / 64⌉]`, two values a byte: byte i of a row's block of 32 holds value i of 64
+    /// in its low half and value i + 32 in its high half. A half h stands for `scale * (h - 8)`.
     #[must_use]
     pub fn packed_vectors(&self) -> &[u8] {
         &self.file.bytes()[self.vectors.clone()]

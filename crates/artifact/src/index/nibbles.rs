@@ -1,7 +1,7 @@
 //! Vectors of four bits a value.
 //!
-//! Values stand in blocks of 64, which take 32 bytes: byte i of a block holds value i in its low half and value i + 32 in its
-//! high half, so that vector instructions get 32 neighbouring values by one mask or shift. A half h stands for
+//! Values stand in blocks of 64, which take 32 bytes: byte i of a block holds value i in its low half and value i + 32 in
+//! its high half, so that vector instructions get 32 neighbouring values by one mask or shift. A half h stands for
 //! `scale * (h - 8)`; what fills up the last block is 8.
 
 /// Values of a block.

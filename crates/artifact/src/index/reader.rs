@@ -30,8 +30,9 @@ impl<'a> Reader<'a> {
     /// Refuses a file that is no index, or one of another version or for another model.
     pub(super) fn check_metadata(&self, hidden: usize) -> Result<(), ArtifactError> {
         let unsupported = |reason: String| Err(self.file.unsupported(format!("{reason}: {WAY_OUT}")));
-        let value = |key| self.metadata.metadata().as_ref().and_then(|all| all.get(key)).map_or("", String::as_str);
-        let (format, version, stored) = (value("format"), value("version"), value("hidden"));
+        let said = self.metadata.metadata().as_ref().and_then(|all| all.get("format")).map_or("", String::as_str);
+        let mut words = said.split(' ');
+        let [format, version, stored] = std::array::from_fn(|_| words.next().unwrap_or_default());
         if format != FORMAT {
             return unsupported(format!("is no title index: its format is `{format}` and not `{FORMAT}`"));
         }

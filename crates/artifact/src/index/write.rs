@@ -13,8 +13,9 @@ use crate::{ArtifactError, mapped};
 impl TitleIndex {
     /// Writes an index to `path`, which appears whole or not at all.
     ///
-    /// `entries` say what the rows of `vectors`, `[entries, hidden]`, stand for. Vectors may have any length: they are stored
-    /// with unit length. In the file entries are in the order of their codes, titles before texts, and otherwise as they were.
+    /// `entries` say what the rows of `vectors`, `[entries, hidden]`, stand for. Vectors may have any length: they are
+    /// stored with unit length. In the file entries are in the order of their codes, titles before texts, and otherwise
+    /// as they were.
     ///
     /// # Errors
     /// If there are not `hidden` values an entry, a vector is zero or not finite, or the file cannot be written.
@@ -53,8 +54,8 @@ impl TitleIndex {
         for (name, dtype, shape, bytes) in tensors {
             views.push((name, TensorView::new(dtype, shape, bytes).map_err(|error| mapped::failed(path, error))?));
         }
-        let metadata = [("format", FORMAT.into()), ("version", VERSION.into()), ("hidden", hidden.to_string())];
-        mapped::write(path, views, HashMap::from(metadata.map(|(key, value)| (key.to_owned(), value))))
+        let format = format!("{FORMAT} {VERSION} {hidden}");
+        mapped::write(path, views, HashMap::from([("format".to_owned(), format)]))
     }
 }
 

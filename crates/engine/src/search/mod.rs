@@ -1,7 +1,7 @@
 //! The nearest vectors of an index, exactly: one product of the queries with all of them.
 //!
-//! Stored vectors have four bits a value, queries eight; sums of their products are exact. So a text's neighbours are the
-//! same whatever other texts are in its batch, and on any number of threads.
+//! Stored vectors have four bits a value, queries eight; sums of their products are exact. So a text's neighbours are
+//! the same whatever other texts are in its batch, and on any number of threads.
 
 mod best;
 
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use unspsc_artifact::TitleIndex;
 
 use crate::InstructionSet;
-use crate::kernels::nibbles::{NibbleKernel, PackedBlock, Product, Queries};
+use crate::kernels::nibbles::{BLOCK, NibbleKernel, PackedBlock, Product, Queries};
 use best::Best;
 pub use best::Neighbour;
 
@@ -48,9 +48,9 @@ impl Search {
         self.kernel.instruction_set()
     }
 
-    /// The `count` entries that are nearest to each of `queries`, `[texts, hidden]` of any length: by cosine, the greatest
-    /// first, and of equal ones the first in the index. There are fewer where the index has fewer, and none for a vector
-    /// that is zero or not finite.
+    /// The `count` entries that are nearest to each of `queries`, `[texts, hidden]` of any length: by cosine, the
+    /// greatest first, and of equal ones the first in the index. There are fewer where the index has fewer, and none
+    /// for a vector that is zero or not finite.
     ///
     /// The threads of the rayon pool that it is called in share the index.
     #[must_use]
@@ -71,16 +71,16 @@ impl Search {
 
     /// Offers the block of entries that begins at `first` to each query's best.
     fn visit(&self, first: usize, queries: &Queries, best: &mut [Best]) {
-        let width = self.index.hidden().div_ceil(64);
+        let blocks = self.index.hidden().div_ceil(BLOCK);
         let rows = BLOCK_ROWS.min(self.index.entries() - first);
         let (stored, _): (&[PackedBlock], _) = self.index.packed_vectors().as_chunks();
-        let stored = &stored[first * width..][..rows * width];
+        let stored = &stored[first * blocks..][..rows * blocks];
         let scales = &self.index.scales()[first..][..rows];
         let mut sums = [0; QUERIES * BLOCK_ROWS];
-        let some = queries.values().chunks(QUERIES * width).zip(queries.scales().chunks(QUERIES));
+        let some = queries.values().chunks(QUERIES * blocks).zip(queries.scales().chunks(QUERIES));
         for ((values, query_scales), best) in some.zip(best.chunks_mut(QUERIES)) {
             let sums = &mut sums[..query_scales.len() * rows];
-            self.kernel.run(Product { blocks: width, rows: stored, queries: values, sums });
+            self.kernel.run(Product { blocks, rows: stored, queries: values, sums });
             for ((sums, scale), best) in sums.chunks_exact(rows).zip(query_scales).zip(best) {
                 best.offer(first, sums, scales, *scale);
             }

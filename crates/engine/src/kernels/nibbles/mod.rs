@@ -1,7 +1,7 @@
 //! Products of stored vectors, of four bits a value, with queries of eight bits: sums exact in 32 bits.
 //!
-//! A block of a stored vector is 32 bytes for 64 values: byte i holds value i in its low half (nibble) and value i + 32 in its
-//! high half, each from 0 to 15. A query's block is 64 bytes, in order.
+//! A block of a stored vector is 32 bytes for 64 values: byte i holds value i in its low half (nibble) and value i + 32
+//! in its high half, each from 0 to 15. A query's block is 64 bytes, in order.
 
 mod product;
 mod queries;

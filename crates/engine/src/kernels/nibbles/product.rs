@@ -40,7 +40,7 @@ impl Product<'_> {
     /// Inlined into a function that is compiled for the kernel's instructions.
     #[inline(always)]
     pub(super) fn compute<K: Kernel>(mut self, kernel: K) {
-        let rows = self.rows.len() / self.blocks.max(1);
+        let rows = self.rows.len() / self.blocks;
         while rows > 0 && !self.queries.is_empty() {
             let count = match self.queries.len() / self.blocks {
                 1 => 1,
@@ -74,29 +74,35 @@ struct Tiles<'a> {
 
 impl Tiles<'_> {
     #[inline(always)]
-    fn compute<K: Kernel, const ROWS: usize, const QUERIES: usize>(self, kernel: K) {
-        const { assert!(ROWS * QUERIES == TILE) };
+    fn compute<K: Kernel, const ROWS: usize, const QUERIES: usize>(mut self, kernel: K) {
+        let whole = self.rows - self.rows % ROWS;
+        for first in (0..whole).step_by(ROWS) {
+            self.tile::<K, ROWS, QUERIES>(kernel, first);
+        }
+        for row in whole..self.rows {
+            self.tile::<K, 1, QUERIES>(kernel, row);
+        }
+    }
+
+    /// The sums of `ROWS` rows from number `first` on with all queries.
+    #[inline(always)]
+    fn tile<K: Kernel, const ROWS: usize, const QUERIES: usize>(&mut self, kernel: K, first: usize) {
+        const { assert!(ROWS * QUERIES <= TILE) };
         let blocks = self.blocks;
         let queries: [_; QUERIES] = std::array::from_fn(|query| &self.queries[query * blocks..][..blocks]);
-        let mut first = 0;
-        while first < self.rows {
-            // Where fewer rows are left, the last is computed more than once.
-            let number = |row: usize| (first + row).min(self.rows - 1);
-            let rows: [_; ROWS] = std::array::from_fn(|row| &self.stored[number(row) * blocks..][..blocks]);
-            let mut sums = [kernel.zero(); TILE];
-            for block in 0..blocks {
-                for row in 0..ROWS {
-                    let stored = kernel.unpack(&rows[row][block]);
-                    for query in 0..QUERIES {
-                        let sum = &mut sums[row * QUERIES + query];
-                        *sum = kernel.accumulate(*sum, stored, &queries[query][block]);
-                    }
+        let rows: [_; ROWS] = std::array::from_fn(|row| &self.stored[(first + row) * blocks..][..blocks]);
+        let mut sums = [kernel.zero(); TILE];
+        for block in 0..blocks {
+            for row in 0..ROWS {
+                let stored = kernel.unpack(&rows[row][block]);
+                for query in 0..QUERIES {
+                    let sum = &mut sums[row * QUERIES + query];
+                    *sum = kernel.accumulate(*sum, stored, &queries[query][block]);
                 }
             }
-            for (at, total) in kernel.totals(sums).into_iter().enumerate() {
-                self.sums[at % QUERIES * self.rows + number(at / QUERIES)] = total;
-            }
-            first += ROWS;
+        }
+        for (at, total) in kernel.totals(sums).into_iter().take(ROWS * QUERIES).enumerate() {
+            self.sums[at % QUERIES * self.rows + first + at / QUERIES] = total;
         }
     }
 }

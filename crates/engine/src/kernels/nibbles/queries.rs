@@ -43,7 +43,7 @@ impl Queries {
     pub(crate) fn quantise(queries: &[f32], hidden: usize) -> Self {
         let blocks = hidden.div_ceil(BLOCK);
         let mut all = Self { values: Vec::new(), scales: Vec::new() };
-        for query in queries.chunks_exact(hidden.max(1)) {
+        for query in queries.chunks_exact(hidden) {
             let start = all.values.len();
             all.values.resize(start + blocks, [0; BLOCK]);
             all.scales.push(quantise(query, all.values[start..].as_flattened_mut()));

@@ -25,8 +25,8 @@ macro_rules! kernel {
             }
         }
 
-        // Each `unsafe` block: there is a value only where `detect` has found the instructions, and blocks are as long as what
-        // is read from them.
+        // Each `unsafe` block: there is a value only where `detect` has found the instructions, and blocks are as long as
+        // what is read from them.
         #[allow(unsafe_code)]
         impl Kernel for $name {
             type Unpacked = $unpacked;
@@ -83,7 +83,8 @@ macro_rules! kernel {
 
 kernel! {
     /// 512-bit vectors, with the instruction made for this. A vector holds a whole block.
-    Avx512Vnni: ["avx2" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni"], __m512i, sums in __m512i from _mm512_setzero_si512,
+    Avx512Vnni: ["avx2" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni"], __m512i,
+    sums in __m512i from _mm512_setzero_si512,
     unpack |packed| {
         // Once as it is and once shifted by 4.
         let both = _mm512_broadcast_i64x4(packed);

@@ -4,64 +4,76 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How often which class was taken for which; classes are indices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Confusion {
-    /// By true class: predicted class to rows. Sparse, because a commodity-level model has thousands of classes.
-    rows: BTreeMap<usize, BTreeMap<usize, usize>>,
+pub struct Confusion {
+    /// By true class: predicted class, if any, to rows. Sparse, because a commodity-level model has thousands of
+    /// classes.
+    rows: BTreeMap<usize, BTreeMap<Option<usize>, usize>>,
 }
 
 /// Rows of one class and how many of them were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) class: usize,
-    pub(crate) rows: usize,
-    pub(crate) hits: usize,
+pub struct Found {
+    /// The class.
+    pub class: usize,
+    /// Its rows.
+    pub rows: usize,
+    /// Those that were taken for it.
+    pub hits: usize,
 }
 
 impl Found {
     /// Share of the rows that was found.
-    pub(crate) fn recall(self) -> f64 {
+    #[must_use]
+    pub fn recall(self) -> f64 {
         self.hits as f64 / self.rows as f64
     }
 }
 
 impl Confusion {
-    /// Counts one row of class `truth` that was taken for `predicted`.
-    pub(crate) fn count(&mut self, truth: usize, predicted: usize) {
-        *self.rows.entry(truth).or_default().entry(predicted).or_default() += 1;
+    /// Counts one row of class `truth` that was taken for `predicted`, or for nothing where there is no answer.
+    pub fn count(&mut self, truth: usize, predicted: impl Into<Option<usize>>) {
+        *self.rows.entry(truth).or_default().entry(predicted.into()).or_default() += 1;
     }
 
     /// Every class that occurs, ascending.
-    pub(crate) fn found(&self) -> impl Iterator<Item = Found> + '_ {
+    pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
         self.rows.iter().map(|(class, predicted)| Found {
             class: *class,
             rows: predicted.values().sum(),
-            hits: predicted.get(class).copied().unwrap_or(0),
+            hits: predicted.get(&Some(*class)).copied().unwrap_or(0),
         })
     }
 
-    /// True class, predicted class and rows, ascending, where there are any.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
-        self.rows.iter().flat_map(|(truth, row)| row.iter().map(|(predicted, count)| (*truth, *predicted, *count)))
+    /// True class, predicted class and rows, ascending, where there are any; rows without an answer are in none.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        let cells = |(truth, row): (&usize, &BTreeMap<Option<usize>, usize>)| -> Vec<_> {
+            row.iter().filter_map(|(predicted, count)| Some((*truth, (*predicted)?, *count))).collect()
+        };
+        self.rows.iter().flat_map(cells)
     }
 
     /// All rows.
-    pub(crate) fn total(&self) -> usize {
+    #[must_use]
+    pub fn total(&self) -> usize {
         self.found().map(|found| found.rows).sum()
     }
 
     /// Share of rows whose class was found; 0 without rows.
-    pub(crate) fn accuracy(&self) -> f64 {
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
         self.found().map(|found| found.hits).sum::<usize>() as f64 / self.total().max(1) as f64
     }
 
     /// Mean recall over the classes that occur, as scikit-learn's `balanced_accuracy_score`; 0 without rows.
-    pub(crate) fn balanced_accuracy(&self) -> f64 {
+    #[must_use]
+    pub fn balanced_accuracy(&self) -> f64 {
         self.found().map(Found::recall).sum::<f64>() / self.rows.len().max(1) as f64
     }
 
     /// Mean over the classes that occur as truth or as prediction of the harmonic mean of precision and recall, as
     /// scikit-learn's `f1_score` with `average="macro"`; 0 for a class that is never found, and without rows.
-    pub(crate) fn macro_f1(&self) -> f64 {
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
         let mut predicted: BTreeMap<usize, usize> = BTreeMap::new();
         self.cells().for_each(|(_, class, count)| *predicted.entry(class).or_default() += count);
         let classes: BTreeSet<usize> = self.rows.keys().chain(predicted.keys()).copied().collect();
@@ -115,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_without_an_answer_is_missed_and_is_no_class() {
+        let mut confusion = matrix([[3, 0], [0, 3]]);
+        confusion.count(0, None);
+        assert_eq!((confusion.total(), confusion.accuracy(), confusion.balanced_accuracy()), (7, 6.0 / 7.0, 0.875));
+        assert_eq!(confusion.cells().count(), 2);
+        // The mean of 2 * 3 / (4 + 3) and 1.
+        assert!((confusion.macro_f1() - 13.0 / 14.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn cells_are_those_with_rows() {
         let cells: Vec<_> = matrix([[1, 0, 2], [0, 0, 0], [0, 3, 0]]).cells().collect();
         assert_eq!(cells, [(0, 0, 1), (0, 2, 2), (2, 1, 3)]);
@@ -122,8 +144,7 @@ mod tests {
 
     #[test]
     fn agrees_with_scikit_learn() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/metrics.json");
-        let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let golden = crate::golden();
         let cases = golden["predictions"].as_array().unwrap();
         assert!(cases.len() >= 8);
         for case in cases {

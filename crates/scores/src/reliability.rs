@@ -3,11 +3,11 @@
 use unspsc_contract::ReliabilityBin;
 
 /// Parts of the range of probabilities, as in Guo et al. 2017, <https://arxiv.org/abs/1706.04599>.
-pub(crate) const BINS: usize = 15;
+const BINS: usize = 15;
 
 /// Rows by the probability of their most probable class.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Reliability {
+pub struct Reliability {
     bins: [Bin; BINS],
 }
 
@@ -22,7 +22,7 @@ struct Bin {
 
 impl Reliability {
     /// Counts a row whose most probable class has the probability `confidence` and is the true one if `hit`.
-    pub(crate) fn count(&mut self, confidence: f64, hit: bool) {
+    pub fn count(&mut self, confidence: f64, hit: bool) {
         // Logits beyond the range of numbers have no softmax: nothing is known of such a row.
         let confidence = if confidence.is_finite() { confidence.clamp(0.0, 1.0) } else { 0.0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 15, and not negative")]
@@ -36,13 +36,15 @@ impl Reliability {
 
     /// Expected calibration error: the mean over the rows of how far the share of hits in their part lies from the mean
     /// confidence there; 0 without rows.
-    pub(crate) fn error(&self) -> f64 {
+    #[must_use]
+    pub fn error(&self) -> f64 {
         let rows: usize = self.bins.iter().map(|bin| bin.rows).sum();
         self.bins.iter().map(|bin| (bin.hits as f64 - bin.confidence).abs()).sum::<f64>() / rows.max(1) as f64
     }
 
     /// The same for the report.
-    pub(crate) fn report(&self) -> Vec<ReliabilityBin> {
+    #[must_use]
+    pub fn report(&self) -> Vec<ReliabilityBin> {
         let mean = |bin: &Bin| {
             let rows = bin.rows.max(1) as f64;
             ReliabilityBin { rows: bin.rows, confidence: bin.confidence / rows, accuracy: bin.hits as f64 / rows }

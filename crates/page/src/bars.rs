@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use unspsc_contract::ClassRecall;
-use unspsc_page::escape;
+
+use crate::escape;
 
 /// Height of one bar with its space.
 const ROW: f64 = 20.0;
@@ -13,8 +14,9 @@ const BARS_WIDTH: f64 = 330.0;
 /// Characters of a title that fit before the bars.
 const TITLE_CHARS: usize = 50;
 
-/// A horizontal bar a class.
-pub(super) fn bars<'a>(classes: impl ExactSizeIterator<Item = &'a ClassRecall>) -> String {
+/// A horizontal bar a class, of the length of its recall.
+#[must_use]
+pub fn recall_bars<'a>(classes: impl ExactSizeIterator<Item = &'a ClassRecall>) -> String {
     let height = classes.len() as f64 * ROW;
     let width = BARS_LEFT + BARS_WIDTH + 80.0;
     let mut svg = format!("<svg class=\"bars\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Recall\">");

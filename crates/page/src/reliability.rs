@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use unspsc_contract::{Calibration, ReliabilityBin};
+use unspsc_contract::ReliabilityBin;
 
-use super::chart::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
+use crate::escape;
+use crate::plot::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH};
 
 /// Space between the bars.
 const GAP: f64 = 2.0;
@@ -18,13 +19,14 @@ fn y(share: f64) -> f64 {
     HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 }
 
-/// Share of right rows by claimed probability: bars as served, dots before the temperature, and the line on which both
-/// would be equal.
-pub(super) fn diagram(calibration: &Calibration) -> String {
-    let mut svg = frame("Right, by probability");
-    bars(&mut svg, &calibration.calibrated_bins, |bin| bin.accuracy);
+/// Share of right rows by claimed probability: bars of `bins`, dots of those `before` calibration, where they are known,
+/// and the line on which both would be equal.
+#[must_use]
+pub fn reliability_diagram(title: &str, bins: &[ReliabilityBin], before: &[ReliabilityBin]) -> String {
+    let mut svg = frame(title);
+    bars(&mut svg, bins, |bin| bin.accuracy);
     let _ = write!(svg, "<path class=\"claimed\" d=\"M{} {}L{} {}\"/>", x(0.0), y(0.0), x(1.0), y(1.0));
-    for bin in calibration.bins.iter().filter(|bin| bin.rows > 0) {
+    for bin in before.iter().filter(|bin| bin.rows > 0) {
         let (x, y) = (x(bin.confidence), y(bin.accuracy));
         let _ = write!(svg, "<circle class=\"a\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
     }
@@ -33,17 +35,19 @@ pub(super) fn diagram(calibration: &Calibration) -> String {
     svg
 }
 
-/// Share of the rows by claimed probability, as served.
-pub(super) fn histogram(calibration: &Calibration) -> String {
-    let rows: usize = calibration.calibrated_bins.iter().map(|bin| bin.rows).sum();
+/// Share of the rows by claimed probability.
+#[must_use]
+pub fn probability_histogram(bins: &[ReliabilityBin]) -> String {
+    let rows: usize = bins.iter().map(|bin| bin.rows).sum();
     let mut svg = frame("Rows, by probability");
-    bars(&mut svg, &calibration.calibrated_bins, |bin| bin.rows as f64 / rows.max(1) as f64);
+    bars(&mut svg, bins, |bin| bin.rows as f64 / rows.max(1) as f64);
     svg.push_str("</svg>");
     svg
 }
 
 /// Title, horizontal lines at quarters, and probabilities below; the element stays open.
 fn frame(title: &str) -> String {
+    let title = escape(title);
     let mut svg =
         format!("<svg class=\"reliability\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">");
     let _ = write!(svg, "<text class=\"title\" x=\"0\" y=\"14\">{title}</text>");
@@ -85,13 +89,12 @@ mod tests {
         let mut bins = vec![ReliabilityBin::default(); 15];
         bins[14] = ReliabilityBin { rows: 3, confidence: 0.97, accuracy: 1.0 };
         bins[4] = ReliabilityBin { rows: 1, confidence: 0.3, accuracy: 0.0 };
-        let calibration = Calibration { calibrated_bins: bins.clone(), bins, ..Calibration::default() };
-        let svg = diagram(&calibration);
+        let svg = reliability_diagram("Right", &bins, &bins);
         let full = format!("height=\"{:.1}\"><title>3 rows: 97.0 % claimed, 100.0 % right", HEIGHT - TOP - BOTTOM);
         assert!(svg.contains(&full) && svg.contains("height=\"0.0\"><title>1 rows"), "{svg}");
         assert_eq!((svg.matches("<rect").count(), svg.matches("<circle").count()), (2, 2));
-        assert!(histogram(&calibration).contains(&format!("height=\"{:.1}\"", 0.75 * (HEIGHT - TOP - BOTTOM))));
-        let empty = diagram(&Calibration::default()) + &histogram(&Calibration::default());
+        assert!(probability_histogram(&bins).contains(&format!("height=\"{:.1}\"", 0.75 * (HEIGHT - TOP - BOTTOM))));
+        let empty = reliability_diagram("Right", &[], &[]) + &probability_histogram(&[]);
         assert!(!empty.contains("NaN") && !empty.contains("<rect"));
     }
 }
