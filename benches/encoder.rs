@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn batch(texts: u32, tokens: u32, vocabulary: u32) -> Vec<TokenIds> {
     let word = |place: u32| FIRST_WORD + (place * 7919) % (vocabulary - FIRST_WORD);
     let ids = |text: u32| (text * tokens..(text + 1) * tokens).map(word).collect();
-    (0..texts).map(|text| TokenIds { ids: ids(text), truncated: false }).collect()
+    (0..texts).map(|text| TokenIds { ids: ids(text), ..TokenIds::default() }).collect()
 }
 
 /// Milliseconds of each run, for so long and at least five times.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use unspsc_artifact::{EntryKind, Metadata, ModelConfig, TitleIndex, TokenIds, Weights};
+use unspsc_artifact::{Entry, EntryKind, Metadata, ModelConfig, TitleIndex, TokenIds, Weights};
 use unspsc_contract::{Pooling, files};
 use unspsc_engine::{Engine, Precision, Search};
 
@@ -53,7 +53,8 @@ fn random(count: usize) -> Vec<f32> {
 fn search(hidden: usize, vectors: &[f32]) -> Result<(tempfile::TempDir, Search), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join(files::INDEX);
-    let entries = vec![("44121701".parse()?, EntryKind::Title); vectors.len() / hidden];
+    let entry = Entry { code: "44121701".parse()?, kind: EntryKind::Title, text: "" };
+    let entries = vec![entry; vectors.len() / hidden];
     TitleIndex::write(&path, hidden, &entries, vectors, &BTreeMap::new())?;
     let started = Instant::now();
     let index = TitleIndex::read(&path, hidden)?;
@@ -101,7 +102,7 @@ fn load(model: &Path, config: &ModelConfig, precision: Precision, threads: usize
 fn batch(texts: u32, tokens: u32, vocabulary: u32) -> Vec<TokenIds> {
     let word = |place: u32| FIRST_WORD + (place * 7919) % (vocabulary - FIRST_WORD);
     let ids = |text: u32| (text * tokens..(text + 1) * tokens).map(word).collect();
-    (0..texts).map(|text| TokenIds { ids: ids(text), truncated: false }).collect()
+    (0..texts).map(|text| TokenIds { ids: ids(text), ..TokenIds::default() }).collect()
 }
 
 fn milliseconds<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
@@ -125,7 +126,7 @@ fn exactness(hidden: usize, vectors: &[f32]) -> Outcome {
         let exact: Vec<f32> = units.iter().map(|unit| unit.iter().zip(query).map(|(a, b)| a * b).sum()).collect();
         let found = search.nearest(query, units.len()).remove(0);
         for neighbour in &found {
-            let error = f64::from(neighbour.cosine - exact[neighbour.entry as usize]);
+            let error = f64::from(neighbour.score - exact[neighbour.entry as usize]);
             (largest, squares, cosines) = (largest.max(error.abs()), squares + error * error, cosines + 1);
         }
         let mut order: Vec<u32> = (0..).take(units.len()).collect();

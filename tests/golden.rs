@@ -149,7 +149,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn what_cannot_be_classified_is_an_error_and_leaves_the_engine_usable() {
     let (artifact, mut engine) = load("distilbert", Pooling::Cls, Precision::Int16, 1);
-    let text = |ids: Vec<u32>| TokenIds { ids, truncated: false };
+    let text = |ids: Vec<u32>| TokenIds { ids, ..TokenIds::default() };
     assert_eq!(engine.classify(&[]).unwrap().rows().len(), 0);
     for (ids, message) in
         [(vec![], "has no tokens"), (vec![1_000_000], "token id 1000000"), (vec![1; 65], "64 positions")]

@@ -293,7 +293,7 @@ async fn a_statement_is_split_classified_and_profiled() {
 /// What a model trained here may have beside the Hugging Face files.
 fn metadata(temperature: f64) -> String {
     let metadata = json!({
-        "format_version": 3, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
+        "format_version": 4, "level": null, "cleaning_version": null, "max_length": 64, "pooling": "cls",
         "temperature": temperature, "titles": {}, "data": null, "test": null, "trained_by": null,
     });
     metadata.to_string()

@@ -245,7 +245,7 @@ mod tests {
     async fn a_proof_is_given_before_what_waits_already() {
         let limits = QueueLimits { jobs: 9.try_into().unwrap(), tokens: 99, batch_tokens: 9 };
         let inbox = Inbox::new(limits, Arc::new(Metrics::new()));
-        let (job, _answers) = Job::new(vec![TokenIds { ids: vec![1, 2], truncated: false }], false);
+        let (job, _answers) = Job::new(vec![TokenIds { ids: vec![1, 2], ..TokenIds::default() }], false);
         inbox.offer(job, Deadline::within(Duration::from_secs(60))).unwrap();
         let (reply, _proof) = oneshot::channel();
         inbox.ask_for_proof(reply);

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use rayon::prelude::*;
-use unspsc_artifact::{Artifact, ArtifactError, EntryKind, TitleIndex};
+use unspsc_artifact::{Artifact, ArtifactError, EntryKind, TitleIndex, TokenIds};
 use unspsc_contract::files;
 use unspsc_engine::{Logits, Neighbour, Search};
-use unspsc_hierarchy::{Hierarchy, Near, Probabilities};
+use unspsc_hierarchy::{Found, Hierarchy, Near, Probabilities};
 use unspsc_taxonomy::{Code, Level};
 
-/// A model's title index with the weights by which head and search are joined.
+/// A model's title index with the weights by which head, vectors and words are joined.
 #[derive(Debug)]
 pub(crate) struct Index {
     search: Search,
@@ -31,23 +31,28 @@ impl Index {
         Ok(Some(Self { search: Search::new(index), hierarchy }))
     }
 
-    /// What is to be expected of each text of a batch, in its order. The threads of the rayon pool that it is called in
+    /// What is to be expected of each of `texts`, whose `logits` these are. The threads of the rayon pool that it is called in
     /// share the work.
-    pub(crate) fn probabilities(&self, logits: &Logits) -> Vec<Probabilities> {
+    pub(crate) fn probabilities(&self, texts: &[TokenIds], logits: &Logits) -> Vec<Probabilities> {
         let queries = logits.pooled().collect::<Vec<_>>().concat();
-        let found = self.search.nearest(&queries, self.hierarchy.weights().neighbours);
-        let texts: Vec<(&[f32], Vec<Neighbour>)> = logits.outputs().zip(found).collect();
-        let of_text = |(outputs, found): (&[f32], Vec<Neighbour>)| {
-            let near: Vec<Near> = found.into_iter().filter_map(|neighbour| self.near(neighbour)).collect();
-            self.hierarchy.probabilities(outputs, &near)
+        let count = self.hierarchy.weights().neighbours;
+        let found = self.search.nearest(&queries, count).into_iter().zip(self.search.sharing_words(texts, count));
+        let of_texts: Vec<_> = logits.outputs().zip(found).collect();
+        let of_text = |(outputs, (near, words)): (&[f32], (Vec<Neighbour>, Vec<Neighbour>))| {
+            let near = near.into_iter().filter_map(|neighbour| self.near(neighbour)).collect();
+            let words = words.into_iter().filter_map(|title| Some((self.code(title.entry)?, title.score))).collect();
+            self.hierarchy.probabilities(outputs, &Found { near, words })
         };
-        texts.into_par_iter().map(of_text).collect()
+        of_texts.into_par_iter().map(of_text).collect()
     }
 
-    fn near(&self, Neighbour { entry, cosine }: Neighbour) -> Option<Near> {
-        let index = self.search.index();
-        let code = Code::of_number(*index.codes().get(entry as usize)?)?;
-        Some(Near { code, text: index.kind(entry as usize) == EntryKind::Text, cosine })
+    fn near(&self, Neighbour { entry, score }: Neighbour) -> Option<Near> {
+        let text = self.search.index().kind(entry as usize) == EntryKind::Text;
+        Some(Near { code: self.code(entry)?, text, cosine: score })
+    }
+
+    fn code(&self, entry: u32) -> Option<Code> {
+        Code::of_number(*self.search.index().codes().get(entry as usize)?)
     }
 
     /// The title of exactly this code.

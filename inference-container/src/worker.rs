@@ -34,8 +34,8 @@ pub(crate) trait Model {
     /// Logits of every text, `[texts, labels]`.
     fn classify(&mut self, batch: &[TokenIds]) -> Result<Logits, EngineError>;
 
-    /// What the title index adds to the `logits` of a batch: one for each text; none for a model without an index.
-    fn search(&self, _logits: &Logits) -> Option<Vec<Probabilities>> {
+    /// What the title index adds to the logits of a batch: one for each text; none for a model without an index.
+    fn search(&self, _batch: &[TokenIds], _logits: &Logits) -> Option<Vec<Probabilities>> {
         None
     }
 }
@@ -51,9 +51,9 @@ impl Model for Loaded {
         self.engine.classify(batch)
     }
 
-    fn search(&self, logits: &Logits) -> Option<Vec<Probabilities>> {
+    fn search(&self, batch: &[TokenIds], logits: &Logits) -> Option<Vec<Probabilities>> {
         let index = self.index.as_ref()?;
-        Some(self.engine.install(|| index.probabilities(logits)))
+        Some(self.engine.install(|| index.probabilities(batch, logits)))
     }
 }
 
@@ -236,7 +236,7 @@ impl<M: Model> Worker<M> {
             let began = Instant::now();
             let logits = self.model.classify(texts)?;
             let model = began.elapsed();
-            let probabilities = self.model.search(&logits);
+            let probabilities = self.model.search(texts, &logits);
             let search = probabilities.as_ref().map(|_| began.elapsed().saturating_sub(model));
             Ok(Said { logits, probabilities, began, model, search })
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use unspsc_artifact::{EntryKind, TitleIndex};
+use unspsc_artifact::{Entry, EntryKind, TitleIndex};
 use unspsc_contract::files;
 use unspsc_hierarchy::{Threshold, Weights};
 use unspsc_taxonomy::{CLEANING_VERSION, Code, Level};
@@ -35,7 +35,7 @@ async fn indexed(thresholds: &[(f64, Option<f64>)]) -> TempDir {
     let weights = weights(thresholds);
     let metadata = |hierarchy: Value| {
         json!({
-            "format_version": 3, "level": "segment", "cleaning_version": CLEANING_VERSION, "max_length": 64,
+            "format_version": 4, "level": "segment", "cleaning_version": CLEANING_VERSION, "max_length": 64,
             "pooling": "mean", "titles": {}, "data": null, "test": null, "trained_by": null, "hierarchy": hierarchy,
         })
     };
@@ -46,7 +46,7 @@ async fn indexed(thresholds: &[(f64, Option<f64>)]) -> TempDir {
     let (_, answer) = server.invoke(json!({"instances": texts, "embeddings": true})).await;
     let vector = |prediction: &Value| -> Vec<f32> { serde_json::from_value(prediction["embedding"].clone()).unwrap() };
     let vectors = answer["predictions"].as_array().unwrap().iter().map(vector).collect::<Vec<_>>().concat();
-    let entries = ENTRIES.map(|(_, text)| (code(text), EntryKind::Title));
+    let entries = ENTRIES.map(|(text, at)| Entry { code: code(at), kind: EntryKind::Title, text });
     let titles = TITLES.map(|(text, title)| (code(text), title.to_owned())).into_iter().collect();
     TitleIndex::write(&model.join(files::INDEX), vectors.len() / entries.len(), &entries, &vectors, &titles).unwrap();
     fs::write(model.join(files::UNSPSC), metadata(json!(weights)).to_string()).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! `config.json` (architecture and labels), `model.safetensors` (weights under the Hugging Face names),
 //! `tokenizer.json`, and `unspsc.json` ([`Metadata`]), which a classifier made by `transformers` lacks and which has
-//! defaults for that case. `index.safetensors` ([`TitleIndex`]) holds vectors that the vector of a text is compared with.
+//! defaults for that case. `index.safetensors` ([`TitleIndex`]) holds vectors and words that those of a text are
+//! compared with.
 
 mod config;
 mod error;
@@ -11,16 +12,18 @@ mod mapped;
 mod metadata;
 mod text;
 mod weights;
+mod words;
 
 use std::path::Path;
 
 pub use config::{Architecture, ModelConfig, RNN_MODEL_TYPE};
 pub use error::ArtifactError;
-pub use index::{EntryKind, TitleIndex};
+pub use index::{Entry, EntryKind, TitleIndex};
 pub use metadata::{FEATURE_LENGTH, Metadata, Scores};
 pub use text::{TextEncoder, TokenIds};
 use unspsc_contract::files;
 pub use weights::Weights;
+pub use words::words;
 
 /// A trained classifier's directory, read and checked, without its weights.
 #[derive(Debug)]

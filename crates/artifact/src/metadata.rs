@@ -12,7 +12,7 @@ use crate::{ArtifactError, ModelConfig, read_json, write_json};
 
 /// Version of the layout of `unspsc.json` and of what it stands for; since 3, DistilBERT's mean vectors are given
 /// [`FEATURE_LENGTH`] as BERT's are.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// The L2 norm that a classifier with mean pooling gives each text's vector before the classifier, as sentence encoders
 /// compare directions alone; √20, so that weights of the same length make logits of 20 times the cosine.
@@ -84,6 +84,12 @@ mod pooling {
     }
 }
 
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
 impl Metadata {
     /// What is known of a model from elsewhere: pooling by the first token, no cleaning, titles of the embedded taxonomy.
     #[must_use]
@@ -133,12 +139,15 @@ impl Metadata {
         if !path.exists() {
             return Ok(Self::foreign(config));
         }
-        let metadata: Self = read_json(path)?;
         let unsupported = |reason: String| Err(ArtifactError::Unsupported { path: path.to_owned(), reason });
-        if metadata.format_version != FORMAT_VERSION {
-            let version = metadata.format_version;
-            return unsupported(format!("has format_version {version}; this program reads {FORMAT_VERSION}"));
+        // Before the rest, of which another version may lack something.
+        let Version { format_version } = read_json(path)?;
+        if format_version != FORMAT_VERSION {
+            let reason =
+                format!("has format_version {format_version}; this program reads {FORMAT_VERSION}: train again");
+            return unsupported(reason);
         }
+        let metadata: Self = read_json(path)?;
         if metadata.cleaning_version.is_some_and(|version| version != CLEANING_VERSION) {
             return unsupported(format!(
                 "was trained with another cleaning version than {CLEANING_VERSION}: train again"
@@ -297,10 +306,10 @@ mod tests {
         trained(&config(), Level::Segment, Pooling::Mean, 40).write(&path).unwrap();
         let good: Value = read_json(&path).unwrap();
         for (key, value, message) in [
-            ("format_version", json!(1), "format_version 1; this program reads 3"),
+            ("format_version", json!(3), "format_version 3; this program reads 4: train again"),
             (
                 "hierarchy",
-                json!({"neighbours": 0, "temperature": 0.05, "text_penalty": 0.0, "levels": {}}),
+                json!({"neighbours": 0, "temperature": 0.05, "word_temperature": 0.4, "text_penalty": 0.0, "levels": {}}),
                 "`neighbours`",
             ),
             ("cleaning_version", json!(0), "another cleaning version"),

@@ -7,7 +7,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 use unspsc_contract::files;
 use unspsc_taxonomy::clean;
 
-use crate::{ArtifactError, ModelConfig};
+use crate::{ArtifactError, ModelConfig, words};
 
 /// Characters of a text that the tokenizer gets for each token that the model reads: what lies beyond is cut off.
 ///
@@ -23,11 +23,13 @@ pub struct TextEncoder {
     max_chars: usize,
 }
 
-/// The tokens of one text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The tokens of one text, and its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenIds {
     /// Token ids, special tokens included, without padding: `[tokens]`, at most the model's `max_length`.
     pub ids: Vec<u32>,
+    /// What the text is looked up by in a [`TitleIndex`](crate::TitleIndex), see [`words`].
+    pub words: Vec<u64>,
     /// Whether the text had more tokens than the model reads.
     pub truncated: bool,
 }
@@ -69,7 +71,7 @@ impl TextEncoder {
         let read = end.map_or(&*text, |end| &text[..end]);
         let encoding = self.tokenizer.encode_fast(read, true).map_err(|e| ArtifactError::Text(e.to_string()))?;
         let truncated = end.is_some() || !encoding.get_overflowing().is_empty();
-        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated })
+        Ok(TokenIds { ids: encoding.get_ids().to_vec(), words: words(read), truncated })
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn text(ids: &[u32]) -> TokenIds {
-        TokenIds { ids: ids.to_vec(), truncated: false }
+        TokenIds { ids: ids.to_vec(), ..TokenIds::default() }
     }
 
     #[test]

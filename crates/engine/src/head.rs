@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_mean_is_taken_text_by_text() {
-        let text = |ids: &[u32]| TokenIds { ids: ids.to_vec(), truncated: false };
+        let text = |ids: &[u32]| TokenIds { ids: ids.to_vec(), ..TokenIds::default() };
         let batch = Batch::pack(&[text(&[1, 1]), text(&[1])], 2, 2).unwrap();
         assert_eq!(mean_pool(&batch, &[1.0, 2.0, 3.0, 6.0, 5.0, 7.0], 2), [2.0, 4.0, 5.0, 7.0]);
     }

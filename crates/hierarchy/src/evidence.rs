@@ -1,13 +1,21 @@
-//! From logits and neighbours to the shares of a code's children.
-
-use std::ops::Range;
+//! From logits, neighbours and shared words to the shares of a code's children.
 
 use unspsc_taxonomy::{Code, Level};
 
 use crate::probabilities::{Node, Probabilities};
+use crate::source::{Source, span};
 use crate::{LevelWeights, Weights};
 
-/// What the search found.
+/// What an index has for a text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// The entries of the nearest vectors.
+    pub near: Vec<Near>,
+    /// The titles that share most with its words: their codes, and what the words come to, above 0.
+    pub words: Vec<(Code, f32)>,
+}
+
+/// An entry whose vector is near that of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Near {
     /// The entry's code.
@@ -18,13 +26,13 @@ pub struct Near {
     pub cosine: f32,
 }
 
-/// The least share that head or search give to a child that the other knows: what one does not know, the other may find.
+/// The least share that head, vectors or words give to a child that another knows: what one does not know, the other may find.
 const FLOOR: f64 = 1e-4;
 
 /// Codes that are less probable are not looked into: none of their children would be worth a line.
 const IMPROBABLE: f64 = 1e-3;
 
-/// Joins what head and search say.
+/// Joins what head, vectors and words say.
 #[derive(Debug, Clone)]
 pub struct Hierarchy {
     weights: Weights,
@@ -57,7 +65,7 @@ impl Hierarchy {
         Some(Self { weights, head: Level::ALL.into_iter().map(level).collect() })
     }
 
-    /// How head and search are weighed.
+    /// How they are weighed.
     #[must_use]
     pub fn weights(&self) -> &Weights {
         &self.weights
@@ -75,10 +83,11 @@ impl Hierarchy {
         self.weights.threshold(level, precision)
     }
 
-    /// What is to be expected of a text, of whose head outputs the `logits` are, `[outputs]`, and which is `near` these.
+    /// What is to be expected of a text, of whose head outputs the `logits` are, `[outputs]`, and for which the index has `found`
+    /// these.
     #[must_use]
-    pub fn probabilities(&self, logits: &[f32], near: &[Near]) -> Probabilities {
-        let evidence = self.evidence(logits, near);
+    pub fn probabilities(&self, logits: &[f32], found: &Found) -> Probabilities {
+        let evidence = self.evidence(logits, found);
         let mut levels: Vec<Vec<Node>> = Vec::with_capacity(Level::ALL.len());
         for (level, weights) in &self.weights.levels {
             let parents = levels.last().map_or_else(|| vec![None], |parents| parents.iter().map(Some).collect());
@@ -93,8 +102,8 @@ impl Hierarchy {
         Probabilities::new(levels)
     }
 
-    /// What head and search say of a text, level by level.
-    pub(crate) fn evidence(&self, logits: &[f32], near: &[Near]) -> Evidence<'_> {
+    /// What is known of a text, level by level.
+    pub(crate) fn evidence(&self, logits: &[f32], found: &Found) -> Evidence<'_> {
         let exponentials = softmax(logits);
         let head = |level: &HeadLevel| {
             let mut shares = vec![0.0; level.codes.len()];
@@ -105,8 +114,17 @@ impl Hierarchy {
             }
             shares
         };
-        let search = Search::new(near, &self.weights);
-        Evidence { hierarchy: self, head: self.head.iter().map(head).collect(), search }
+        let head = self.head.iter().map(head).collect();
+        let Weights { temperature, text_penalty, word_temperature, .. } = self.weights;
+        let penalty = |near: &Near| if near.text { text_penalty } else { 0.0 };
+        let near = found.near.iter().map(|near| (near.code, f64::from(near.cosine), penalty(near)));
+        let words = found.words.iter().map(|(code, score)| (*code, f64::from(*score), 0.0));
+        Evidence {
+            hierarchy: self,
+            head,
+            search: Source::new(near.collect(), temperature),
+            words: Source::new(words.collect(), word_temperature),
+        }
     }
 }
 
@@ -118,48 +136,18 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
     exponentials.into_iter().map(|exponential| exponential / sum).collect()
 }
 
-/// What the search says.
-#[derive(Debug)]
-struct Search {
-    /// Code, share and cosine of each neighbour, ascending by code.
-    near: Vec<(Code, f64, f64)>,
-}
-
-impl Search {
-    fn new(near: &[Near], weights: &Weights) -> Self {
-        let corrected = |near: &Near| f64::from(near.cosine) - if near.text { weights.text_penalty } else { 0.0 };
-        let highest = near.iter().map(corrected).fold(f64::NEG_INFINITY, f64::max);
-        let share = |near: &Near| ((corrected(near) - highest) / weights.temperature).exp();
-        let mut near: Vec<_> = near.iter().map(|near| (near.code, share(near), f64::from(near.cosine))).collect();
-        near.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.2.total_cmp(&a.2)));
-        Self { near }
-    }
-
-    /// Those that lie below `parent`.
-    fn below(&self, parent: Option<Code>) -> &[(Code, f64, f64)] {
-        let range = parent.map_or(0..self.near.len(), |parent| span(&self.near, parent, |near| near.0));
-        &self.near[range]
-    }
-}
-
-/// The entries of `sorted` whose code is `parent` or lies below it.
-fn span<T>(sorted: &[T], parent: Code, code: impl Fn(&T) -> Code) -> Range<usize> {
-    let level = parent.level();
-    let start = sorted.partition_point(|entry| code(entry).at(level) < parent);
-    start..sorted.partition_point(|entry| code(entry).at(level) <= parent)
-}
-
 /// What is known of a text.
 #[derive(Debug)]
 pub(crate) struct Evidence<'h> {
     hierarchy: &'h Hierarchy,
     /// By level, the head's share of each of its codes.
     head: Vec<Vec<f64>>,
-    search: Search,
+    search: Source,
+    words: Source,
 }
 
 impl Evidence<'_> {
-    /// The children of `parent`, which are codes of `level`, as far as head or search know any; without one, the segments.
+    /// The children of `parent`, which are codes of `level`, as far as any are known; without one, the segments.
     pub(crate) fn children(&self, level: Level, parent: Option<Code>) -> Children {
         let mut children: Vec<Child> = Vec::new();
         let of_level = Level::ALL.iter().position(|other| *other == level);
@@ -167,27 +155,18 @@ impl Evidence<'_> {
         if let Some((HeadLevel { codes, .. }, shares)) = of_level {
             let own = parent.map_or(0..codes.len(), |parent| span(codes, parent, |code| *code));
             let known = codes[own.clone()].iter().zip(&shares[own]);
-            children.extend(known.map(|(code, share)| Child { code: *code, head: *share, search: 0.0 }));
+            children.extend(known.map(|(code, share)| Child { code: *code, head: *share, search: 0.0, words: 0.0 }));
         }
-        let mut nearest: f64 = 0.0;
-        for (code, share, cosine) in self.search.below(parent) {
-            nearest = nearest.max(*cosine);
-            if !code.reaches(level) {
-                continue;
-            }
-            let code = code.at(level);
-            match children.binary_search_by(|child| child.code.cmp(&code)) {
-                Ok(place) => children[place].search += share,
-                Err(place) => children.insert(place, Child { code, head: 0.0, search: *share }),
-            }
-        }
+        let nearest = self.search.add(&mut children, (level, parent), |child| &mut child.search);
+        let best_words = self.words.add(&mut children, (level, parent), |child| &mut child.words);
         let sum = |of: fn(&Child) -> f64| children.iter().map(of).sum::<f64>();
-        let (head, search) = (sum(|child| child.head), sum(|child| child.search));
+        let (head, search, words) = (sum(|child| child.head), sum(|child| child.search), sum(|child| child.words));
         for child in &mut children {
             child.head = log_share(child.head, head);
             child.search = log_share(child.search, search);
+            child.words = log_share(child.words, words);
         }
-        Children { children, distance: 1.0 - nearest }
+        Children { children, distance: 1.0 - nearest, best_words }
     }
 }
 
@@ -196,12 +175,13 @@ fn log_share(share: f64, sum: f64) -> f64 {
     if sum > 0.0 { (share / sum + FLOOR).ln() } else { 0.0 }
 }
 
-/// A code with the logarithms of what head and search say of it among its siblings.
+/// A code with the logarithms of what head, vectors and words say of it among its siblings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Child {
     pub(crate) code: Code,
     pub(crate) head: f64,
     pub(crate) search: f64,
+    pub(crate) words: f64,
 }
 
 /// The children of one code, ascending.
@@ -210,13 +190,16 @@ pub(crate) struct Children {
     pub(crate) children: Vec<Child>,
     /// Of the nearest entry, 1 less its cosine.
     pub(crate) distance: f64,
+    /// The greatest score of shared words.
+    pub(crate) best_words: f64,
 }
 
 impl Children {
     /// The share of each child in what its parent has, without that of none of them.
     fn shares(&self, weights: &LevelWeights) -> impl Iterator<Item = (Code, f64)> {
-        let score = |child: &Child| weights.head * child.head + weights.search * child.search;
-        let other = weights.other + weights.other_by_distance * self.distance;
+        let LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: _ } = weights;
+        let score = |child: &Child| head * child.head + search * child.search + words * child.words;
+        let other = other + other_by_distance * self.distance + other_by_words * self.best_words;
         let scores: Vec<f64> = self.children.iter().map(score).collect();
         let highest = scores.iter().copied().fold(other, f64::max);
         let sum: f64 = scores.iter().chain([&other]).map(|score| (score - highest).exp()).sum();
@@ -236,6 +219,10 @@ mod tests {
         Near { code: code(text), text: false, cosine }
     }
 
+    fn found(near: &[Near]) -> Found {
+        Found { near: near.to_vec(), words: Vec::new() }
+    }
+
     fn hierarchy(outputs: &[&str]) -> Hierarchy {
         let names: Vec<String> = outputs.iter().map(|output| (*output).to_owned()).collect();
         Hierarchy::new(&names, Weights::even()).unwrap()
@@ -244,8 +231,8 @@ mod tests {
     #[test]
     fn children_share_what_their_parent_has() {
         let hierarchy = hierarchy(&["43211500", "43211600", "43230000", "44100000", "50000000"]);
-        let found = [near("43211503", 0.9), near("43211507", 0.9), near("44103103", 0.6), near("43212100", 0.5)];
-        let probabilities = hierarchy.probabilities(&[2.0, 1.0, 1.0, 0.0, -1.0], &found);
+        let near = [near("43211503", 0.9), near("43211507", 0.9), near("44103103", 0.6), near("43212100", 0.5)];
+        let probabilities = hierarchy.probabilities(&[2.0, 1.0, 1.0, 0.0, -1.0], &found(&near));
         let sums: f64 = probabilities.at(Level::Segment).iter().map(|(_, p)| p).sum();
         assert!(sums <= 1.0 && sums > 0.95, "{sums}");
         for (finer, coarser) in
@@ -264,8 +251,8 @@ mod tests {
     #[test]
     fn the_search_finds_what_the_head_does_not_know_and_the_head_what_is_not_near() {
         let hierarchy = hierarchy(&["10100000", "20100000"]);
-        let segments = |logits: [f32; 2], found: &[Near]| {
-            let probabilities = hierarchy.probabilities(&logits, found);
+        let segments = |logits: [f32; 2], near: &[Near]| {
+            let probabilities = hierarchy.probabilities(&logits, &found(near));
             probabilities.at(Level::Segment).iter().map(|(code, _)| code.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(segments([0.0, 0.0], &[near("30101500", 0.9)])[0], "30000000");
@@ -277,15 +264,41 @@ mod tests {
     fn a_text_counts_less_than_a_title_where_that_was_fitted() {
         let best = |text_penalty| {
             let hierarchy = hierarchy(&["10100000", "20100000"]).with(Weights { text_penalty, ..Weights::even() });
-            let found = [near("10101500", 0.8), Near { text: true, ..near("20101500", 0.85) }];
-            hierarchy.probabilities(&[0.0, 0.0], &found).path()[0].1.to_string()
+            let near = [near("10101500", 0.8), Near { text: true, ..near("20101500", 0.85) }];
+            hierarchy.probabilities(&[0.0, 0.0], &found(&near)).path()[0].1.to_string()
         };
         assert_eq!([best(0.0), best(0.1)], ["20000000", "10000000"]);
     }
 
     #[test]
+    fn words_decide_between_equal_vectors_and_find_what_has_no_vector_near() {
+        let hierarchy = hierarchy(&["10100000", "20100000"]);
+        let path = |words: &[(&str, f32)]| {
+            let words = words.iter().map(|(text, score)| (code(text), *score)).collect();
+            let near = vec![near("20101500", 0.8), near("10101500", 0.8)];
+            let path = hierarchy.probabilities(&[0.0, 0.0], &Found { near, words }).path();
+            path.into_iter().map(|(_, code, _)| code.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(path(&[])[0], "10000000");
+        assert_eq!(path(&[("20101501", 8.0), ("10101501", 7.0)]), ["20000000", "20100000", "20101500", "20101501"]);
+    }
+
+    #[test]
+    fn the_more_the_words_share_the_less_is_kept_for_other_codes() {
+        let mut weights = Weights::even();
+        weights.levels.values_mut().for_each(|level| (level.other, level.other_by_words) = (2.0, -1.0));
+        let hierarchy = hierarchy(&["10100000", "20100000"]).with(weights);
+        let known = |score| {
+            let words = vec![(code("10101501"), score)];
+            let probabilities = hierarchy.probabilities(&[0.0, 0.0], &Found { words, ..Found::default() });
+            probabilities.at(Level::Segment).iter().map(|(_, p)| p).sum::<f64>()
+        };
+        assert!(known(1.0) < known(5.0) && known(5.0) < 1.0);
+    }
+
+    #[test]
     fn without_evidence_there_is_no_path_and_names_are_no_codes() {
-        let probabilities = hierarchy(&["10000000", "20000000"]).probabilities(&[0.0, 0.0], &[]);
+        let probabilities = hierarchy(&["10000000", "20000000"]).probabilities(&[0.0, 0.0], &Found::default());
         assert_eq!(probabilities.path().len(), 1, "nothing is known below the segment");
         assert!(Hierarchy::new(&["good".into()], Weights::even()).is_none());
     }

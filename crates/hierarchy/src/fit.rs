@@ -2,19 +2,19 @@
 
 use unspsc_taxonomy::{Code, Level};
 
-use crate::evidence::{Children, Evidence};
+use crate::evidence::{Child, Children, Evidence};
 use crate::newton::{Choice, Vector, maximise};
-use crate::{Hierarchy, LevelWeights, Near, Threshold, Weights};
+use crate::{Found, Hierarchy, LevelWeights, Threshold, Weights};
 
-/// A held-out row: what it is, and what head and search say of it.
+/// A held-out row: what it is, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// Its code, at whatever level it is known.
     pub code: Code,
     /// Of the head's outputs, `[outputs]`.
     pub logits: Vec<f32>,
-    /// What the search has found, without the row itself.
-    pub near: Vec<Near>,
+    /// What the index has for it, without the row itself.
+    pub found: Found,
 }
 
 /// What cosines may be divided by.
@@ -49,7 +49,7 @@ pub fn fit(hierarchy: &Hierarchy, rows: &[Judged]) -> Weights {
 fn fit_levels(hierarchy: &Hierarchy, rows: &[Judged]) -> (f64, Weights) {
     let mut choices: Vec<Vec<Choice>> = vec![Vec::new(); Level::ALL.len()];
     for row in rows {
-        let evidence = hierarchy.evidence(&row.logits, &row.near);
+        let evidence = hierarchy.evidence(&row.logits, &row.found);
         for (choices, level) in choices.iter_mut().zip(Level::ALL) {
             choices.extend(choice(&evidence, row.code, level));
         }
@@ -57,18 +57,21 @@ fn fit_levels(hierarchy: &Hierarchy, rows: &[Judged]) -> (f64, Weights) {
     let (mut loss, mut weights) = (0.0, hierarchy.weights().clone());
     for (choices, level) in choices.into_iter().zip(Level::ALL) {
         let of_level = weights.levels.entry(level).or_default();
-        let guess = [of_level.head, of_level.search, of_level.other, of_level.other_by_distance];
-        let ([head, search, other, other_by_distance], of_choices) = believing(choices, guess);
-        *of_level = LevelWeights { head, search, other, other_by_distance, thresholds: Vec::new() };
+        let LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: _ } = *of_level;
+        let guess = [head, search, words, other, other_by_distance, other_by_words];
+        let (fitted, of_choices) = believing(choices, guess);
+        let [head, search, words, other, other_by_distance, other_by_words] = fitted;
+        *of_level =
+            LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: Vec::new() };
         loss += of_choices;
     }
     (loss, weights)
 }
 
-/// The best weights of which those of head and search are not negative: neither is ever taken for its opposite.
+/// The best weights of which those of head, vectors and words are not negative: none is ever taken for its opposite.
 fn believing(mut choices: Vec<Choice>, guess: Vector) -> (Vector, f64) {
     let mut best = maximise(&choices, guess);
-    for believed in 0..2 {
+    for believed in 0..3 {
         if best.0[believed] < 0.0 {
             choices.iter_mut().flat_map(|choice| &mut choice.alternatives).for_each(|it| it[believed] = 0.0);
             best = maximise(&choices, guess);
@@ -84,9 +87,10 @@ fn choice(evidence: &Evidence<'_>, code: Code, level: Level) -> Option<Choice> {
     if !code.reaches(level) {
         return None;
     }
-    let Children { children, distance } = evidence.children(level, parent);
-    let mut alternatives: Vec<_> = children.iter().map(|child| [child.head, child.search, 0.0, 0.0]).collect();
-    alternatives.push([0.0, 0.0, 1.0, distance]);
+    let Children { children, distance, best_words } = evidence.children(level, parent);
+    let alternative = |child: &Child| [child.head, child.search, child.words, 0.0, 0.0, 0.0];
+    let mut alternatives: Vec<_> = children.iter().map(alternative).collect();
+    alternatives.push([0.0, 0.0, 0.0, 1.0, distance, best_words]);
     let right = children.iter().position(|child| child.code == code.at(level)).unwrap_or(children.len());
     (!children.is_empty()).then_some(Choice { alternatives, right })
 }
@@ -97,7 +101,7 @@ fn choice(evidence: &Evidence<'_>, code: Code, level: Level) -> Option<Choice> {
 pub fn fit_thresholds(hierarchy: &Hierarchy, rows: &[Judged]) -> Weights {
     let mut answers: Vec<Vec<(f64, bool)>> = vec![Vec::new(); Level::ALL.len()];
     for row in rows {
-        let path = hierarchy.probabilities(&row.logits, &row.near).path();
+        let path = hierarchy.probabilities(&row.logits, &row.found).path();
         for (answers, (level, code, probability)) in answers.iter_mut().zip(path) {
             if row.code.reaches(level) {
                 answers.push((probability, row.code.at(level) == code));
@@ -129,6 +133,7 @@ fn least_probability(answers: &[(f64, bool)], precision: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Near;
 
     fn code(text: &str) -> Code {
         text.parse().unwrap()
@@ -147,14 +152,15 @@ mod tests {
                 if index.is_multiple_of(2) { ("10101501", "20101501") } else { ("20101501", "10101501") };
             let (title, text) = if index.is_multiple_of(4) { (wrong, right) } else { (right, wrong) };
             let logits = if right.starts_with('1') { vec![head, 0.0] } else { vec![0.0, head] };
-            Judged { code: code(right), logits, near: vec![near(title, false, 0.8), near(text, true, 0.82)] }
+            let near = vec![near(title, false, 0.8), near(text, true, 0.82)];
+            Judged { code: code(right), logits, found: Found { near, words: Vec::new() } }
         };
         (hierarchy, (0..400).map(row).collect())
     }
 
     fn share_right(hierarchy: &Hierarchy, rows: &[Judged]) -> f64 {
         let is_right = |row: &&Judged| {
-            let path = hierarchy.probabilities(&row.logits, &row.near).path();
+            let path = hierarchy.probabilities(&row.logits, &row.found).path();
             path.first().is_some_and(|(level, found, _)| *found == row.code.at(*level))
         };
         rows.iter().filter(is_right).count() as f64 / rows.len() as f64
@@ -173,10 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn words_that_tell_are_believed() {
+        let (hierarchy, mut rows) = rows(0.0);
+        rows.iter_mut().for_each(|row| row.found.words = vec![(row.code, 6.0), (code("30101501"), 5.5)]);
+        let fitted = fit(&hierarchy, &rows);
+        assert!(fitted.levels[&Level::Segment].words > 0.4, "{fitted:?}");
+        assert_eq!(share_right(&hierarchy.with(fitted), &rows), 1.0);
+    }
+
+    #[test]
     fn probabilities_are_as_often_right_as_they_say() {
         let (hierarchy, rows) = rows(0.0);
         let hierarchy = hierarchy.clone().with(fit(&hierarchy, &rows));
-        let path = hierarchy.probabilities(&rows[1].logits, &rows[1].near).path();
+        let path = hierarchy.probabilities(&rows[1].logits, &rows[1].found).path();
         assert!((path[0].2 - 0.75).abs() < 0.02, "{path:?}");
     }
 

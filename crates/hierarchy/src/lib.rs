@@ -1,13 +1,14 @@
-//! One answer at all four levels, from what the head and the search say of a text.
+//! One answer at all four levels, from what the head and the index say of a text.
 //!
-//! The head knows the codes that it was trained on; the search finds the titles and texts of the index that are nearest to the
-//! text, whatever their codes. At each code of the tree, the children are weighed against one another by both:
+//! The head knows the codes that it was trained on; the index has the titles and texts whose vectors are nearest to the text's,
+//! and the titles that share most with its words, whatever their codes. At each code of the tree, the children are weighed
+//! against one another by all three:
 //!
 //! ```text
-//! P(child | parent) ∝ head(child | parent)^a · search(child | parent)^b
+//! P(child | parent) ∝ head(child | parent)^a · vectors(child | parent)^b · words(child | parent)^c
 //! ```
 //!
-//! with a share for "none of these", since not every code has been seen. `a`, `b` and that share are fitted to held-out rows,
+//! with a share for "none of these", since not every code has been seen. `a`, `b`, `c` and that share are fitted to held-out rows,
 //! level by level ([`fit()`]): a conditional logit (McFadden 1974). A code's probability is its parent's times its share, so that
 //! the children of a code never have more than it has.
 
@@ -15,9 +16,10 @@ mod evidence;
 mod fit;
 mod newton;
 mod probabilities;
+mod source;
 mod weights;
 
-pub use evidence::{Hierarchy, Near};
+pub use evidence::{Found, Hierarchy, Near};
 pub use fit::{Judged, fit, fit_thresholds};
 pub use probabilities::Probabilities;
 pub use weights::{LevelWeights, Threshold, Weights};

@@ -1,7 +1,7 @@
 //! Newton's method for a conditional logit: a few weights that are shared by all alternatives.
 
 /// How many weights there are.
-pub(crate) const WEIGHTS: usize = 4;
+pub(crate) const WEIGHTS: usize = 6;
 
 /// What speaks for an alternative, or the weights of it.
 pub(crate) type Vector = [f64; WEIGHTS];
@@ -119,29 +119,39 @@ fn solve(mut matrix: [Vector; WEIGHTS], mut right: Vector) -> Option<Vector> {
 mod tests {
     use super::*;
 
+    /// Zero but for these.
+    fn vector(values: &[(usize, f64)]) -> Vector {
+        let mut vector = [0.0; WEIGHTS];
+        values.iter().for_each(|(at, value)| vector[*at] = *value);
+        vector
+    }
+
     #[test]
     fn a_system_is_solved_and_a_singular_one_is_not() {
-        let matrix = [[0.0, 2.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 4.0, 0.0], [0.0, 0.0, 0.0, 3.0]];
-        assert_eq!(solve(matrix, [2.0, 5.0, 8.0, 6.0]), Some([3.0, 1.0, 2.0, 2.0]));
+        let mut matrix: [Vector; WEIGHTS] = std::array::from_fn(|row| vector(&[(row, 1.0)]));
+        matrix[0] = vector(&[(1, 2.0)]);
+        matrix[1] = vector(&[(0, 1.0), (3, 1.0)]);
+        matrix[2] = vector(&[(2, 4.0)]);
+        assert_eq!(solve(matrix, [2.0, 5.0, 8.0, 2.0, 7.0, 9.0]), Some([3.0, 1.0, 2.0, 2.0, 7.0, 9.0]));
         assert_eq!(solve([[1.0; WEIGHTS]; WEIGHTS], [1.0; WEIGHTS]), None);
     }
 
     #[test]
     fn shares_come_out_as_they_were_chosen() {
         // Of two alternatives that differ by the first weight alone, the first is right three times in four.
-        let choice = |right| Choice { alternatives: vec![[1.0, 0.0, 0.0, 0.0], [0.0; WEIGHTS]], right };
+        let choice = |right| Choice { alternatives: vec![vector(&[(0, 1.0)]), [0.0; WEIGHTS]], right };
         let choices: Vec<Choice> = (0..4000).map(|row| choice(usize::from(row % 4 == 0))).collect();
-        let (weights, loss) = maximise(&choices, [0.5, 0.5, 0.0, 0.0]);
+        let (weights, loss) = maximise(&choices, vector(&[(0, 0.5), (1, 0.5)]));
         assert!((weights[0] - 3.0_f64.ln()).abs() < 1e-2, "{weights:?}");
-        assert_eq!(weights[1..], [0.5, 0.0, 0.0], "what decides nothing stays");
+        assert_eq!(weights[1..], vector(&[(1, 0.5)])[1..], "what decides nothing stays");
         let entropy = -4000.0 * (0.75 * 0.75_f64.ln() + 0.25 * 0.25_f64.ln());
         assert!((loss - entropy).abs() < 1.0, "{loss} and not {entropy}");
     }
 
     #[test]
     fn a_handful_of_choices_that_are_all_alike_leads_to_no_extreme() {
-        let choices = vec![Choice { alternatives: vec![[1.0, 0.0, 0.0, 0.0], [0.0; WEIGHTS]], right: 0 }; 3];
-        let (weights, _) = maximise(&choices, [0.5, 0.5, 0.0, 0.0]);
+        let choices = vec![Choice { alternatives: vec![vector(&[(0, 1.0)]), [0.0; WEIGHTS]], right: 0 }; 3];
+        let (weights, _) = maximise(&choices, vector(&[(0, 0.5), (1, 0.5)]));
         assert!(weights[0] > 0.5 && weights[0] < 3.0, "{weights:?}");
     }
 }

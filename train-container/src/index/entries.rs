@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use unspsc_artifact::EntryKind;
+use unspsc_artifact::{Entry, EntryKind};
 use unspsc_taxonomy::{Code, clean};
 
 use crate::data::Data;
@@ -30,9 +30,9 @@ impl Entries {
         Self { kinds, texts }
     }
 
-    /// Code and kind of each.
-    pub(super) fn kinds(&self) -> &[(Code, EntryKind)] {
-        &self.kinds
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Entry<'_>> {
+        (0..self.kinds.len()).filter_map(|entry| self.get(entry)).collect()
     }
 
     /// The text of each, cleaned.
@@ -40,9 +40,9 @@ impl Entries {
         &self.texts
     }
 
-    /// Code, kind and text of one.
-    pub(super) fn get(&self, entry: usize) -> Option<(Code, EntryKind, &str)> {
-        let (code, kind) = self.kinds.get(entry)?;
-        Some((*code, *kind, self.texts.get(entry)?))
+    /// One of them.
+    pub(super) fn get(&self, entry: usize) -> Option<Entry<'_>> {
+        let (code, kind) = *self.kinds.get(entry)?;
+        Some(Entry { code, kind, text: self.texts.get(entry)? })
     }
 }

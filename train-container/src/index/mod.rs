@@ -49,11 +49,11 @@ pub(crate) fn complete(directory: &Path, data: &Data, seed: u64, stop: &Stop) ->
         return Ok(None);
     };
     let path = directory.join(files::INDEX);
-    TitleIndex::write(&path, served.hidden(), entries.kinds(), &vectors, &data.titles).map_err(TrainError::Artifact)?;
+    TitleIndex::write(&path, served.hidden(), &entries.all(), &vectors, &data.titles).map_err(TrainError::Artifact)?;
     drop(vectors);
     served.search(&path)?;
     let seconds = started.elapsed().as_secs_f64();
-    tracing::info!("index of {} titles and texts in {seconds:.1} s", entries.kinds().len());
+    tracing::info!("index of {} titles and texts in {seconds:.1} s", entries.texts().len());
 
     let rows = sampled(&data.splits.validation, seed);
     let Some(judged) = evidence(&mut served, &entries, &rows, stop)? else {
@@ -68,7 +68,7 @@ pub(crate) fn complete(directory: &Path, data: &Data, seed: u64, stop: &Stop) ->
     test(&mut served, &entries, &weighed, (&data.splits.test, stop))
 }
 
-/// What head and search say of `rows`, of which none counts as its own neighbour; none where `stop` came first.
+/// What is known of `rows`, of which none counts as its own neighbour; none where `stop` came first.
 fn evidence(
     served: &mut Served,
     entries: &Entries,
@@ -100,7 +100,7 @@ fn test(
             return Ok(None);
         }
         for judged in served.judge(entries, rows)? {
-            tally.count(judged.code, &hierarchy.probabilities(&judged.logits, &judged.near));
+            tally.count(judged.code, &hierarchy.probabilities(&judged.logits, &judged.found));
         }
     }
     let levels = tally.finish();
@@ -126,7 +126,7 @@ fn sampled(rows: &[Example], seed: u64) -> Vec<&Example> {
 
 fn describe(weights: &Weights) -> String {
     let level = |(level, it): (&Level, &unspsc_hierarchy::LevelWeights)| {
-        format!("{level} {:.2} of the head and {:.2} of the search", it.head, it.search)
+        format!("{level} {:.2} of the head, {:.2} of the vectors and {:.2} of the words", it.head, it.search, it.words)
     };
     let levels: Vec<String> = weights.levels.iter().map(level).collect();
     format!("{}; cosines by {}, texts less {}", levels.join(", "), weights.temperature, weights.text_penalty)

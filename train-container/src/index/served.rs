@@ -5,11 +5,11 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use unspsc_artifact::{Artifact, EntryKind, Metadata, TitleIndex, TokenIds, Weights as Tensors};
+use unspsc_artifact::{Artifact, Entry, EntryKind, Metadata, TitleIndex, TokenIds, Weights as Tensors};
 use unspsc_contract::files;
 use unspsc_dataset::Example;
-use unspsc_engine::{Engine, EngineError, Logits, Precision, Search};
-use unspsc_hierarchy::{Judged, Near, Weights};
+use unspsc_engine::{Engine, Neighbour, Precision, Search};
+use unspsc_hierarchy::{Found, Judged, Near, Weights};
 use unspsc_taxonomy::clean;
 
 use super::entries::Entries;
@@ -62,7 +62,9 @@ impl Served {
             if stop.requested() {
                 return Ok(None);
             }
-            vectors.extend(self.classify(batch.iter().map(String::as_str))?.pooled().flatten());
+            let tokens = self.tokens(batch.iter().map(String::as_str))?;
+            let logits = self.engine.classify(&tokens).map_err(TrainError::Engine)?;
+            vectors.extend(logits.pooled().flatten());
             if said.elapsed() >= PROGRESS {
                 said = Instant::now();
                 tracing::info!("index: {} of {} titles and texts", vectors.len() / self.hidden(), texts.len());
@@ -78,22 +80,31 @@ impl Served {
         Ok(())
     }
 
-    /// What head and search say of `rows`, for each without itself among its neighbours.
+    /// What is known of `rows`, of each without itself among what the index has for it.
     pub(super) fn judge(&mut self, entries: &Entries, rows: &[&Example]) -> Result<Vec<Judged>, TrainError> {
         let texts: Vec<String> = rows.iter().map(|row| clean(&row.description)).collect();
-        let logits = self.classify(texts.iter().map(String::as_str))?;
+        let tokens = self.tokens(texts.iter().map(String::as_str))?;
+        let logits = self.engine.classify(&tokens).map_err(TrainError::Engine)?;
         let queries: Vec<f32> = logits.pooled().flatten().copied().collect();
-        let wanted = Weights::NEIGHBOURS;
-        let found = self.search.as_ref().map(|search| self.engine.nearest(search, &queries, wanted + OWN));
-        let judged = rows.iter().zip(&texts).zip(logits.rows()).zip(found.unwrap_or_default());
-        let judge = |(((row, text), logits), found): (((&&Example, &String), &[f32]), Vec<_>)| {
-            let near = found.into_iter().filter_map(|neighbour: unspsc_engine::Neighbour| {
-                let (code, kind, own) = entries.get(neighbour.entry as usize)?;
-                (own != text).then_some(Near { code, text: kind == EntryKind::Text, cosine: neighbour.cosine })
-            });
-            Judged { code: row.code, logits: logits.to_vec(), near: near.take(wanted).collect() }
+        let count = Weights::NEIGHBOURS + OWN;
+        let found = self.search.as_ref().map(|search| {
+            self.engine.install(|| (search.nearest(&queries, count), search.sharing_words(&tokens, count)))
+        });
+        let (near, words) = found.unwrap_or_default();
+        let others = |found: Vec<Neighbour>, own: &str| {
+            let entry = |neighbour: Neighbour| Some((entries.get(neighbour.entry as usize)?, neighbour.score));
+            let others = found.into_iter().filter_map(entry).filter(|(entry, _)| entry.text != own);
+            others.take(Weights::NEIGHBOURS).collect::<Vec<_>>()
         };
-        Ok(judged.map(judge).collect())
+        let near_entry =
+            |(entry, cosine): (Entry<'_>, f32)| Near { code: entry.code, text: entry.kind == EntryKind::Text, cosine };
+        let known = logits.rows().zip(near.into_iter().zip(words));
+        let judged = rows.iter().zip(&texts).zip(known).map(|((row, text), (logits, (near, words)))| {
+            let near = others(near, text).into_iter().map(near_entry).collect();
+            let words = others(words, text).into_iter().map(|(entry, score)| (entry.code, score)).collect();
+            Judged { code: row.code, logits: logits.to_vec(), found: Found { near, words } }
+        });
+        Ok(judged.collect())
     }
 
     /// Writes the metadata again, with `weights`.
@@ -102,11 +113,7 @@ impl Served {
         metadata.write(&directory.join(files::UNSPSC)).map_err(TrainError::Artifact)
     }
 
-    fn classify<'t>(&mut self, texts: impl Iterator<Item = &'t str>) -> Result<Logits, TrainError> {
-        let tokens: Vec<TokenIds> = texts
-            .map(|text| self.artifact.text.encode(text))
-            .collect::<Result<_, _>>()
-            .map_err(TrainError::Artifact)?;
-        self.engine.classify(&tokens).map_err(|error: EngineError| TrainError::Engine(error))
+    fn tokens<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Result<Vec<TokenIds>, TrainError> {
+        texts.map(|text| self.artifact.text.encode(text)).collect::<Result<_, _>>().map_err(TrainError::Artifact)
     }
 }

@@ -1,6 +1,6 @@
-use unspsc_artifact::EntryKind;
+use unspsc_artifact::{Entry, EntryKind};
 use unspsc_dataset::{Labelling, Row, Splits, label};
-use unspsc_hierarchy::{Hierarchy, Near, Weights};
+use unspsc_hierarchy::{Found, Hierarchy, Near, Weights};
 use unspsc_taxonomy::{Code, Level};
 
 use super::entries::Entries;
@@ -27,7 +27,6 @@ fn a_text_that_is_the_title_of_its_code_stands_in_the_index_once_and_in_its_orde
         .map(|(at, title)| (code(at), title.to_owned()))
         .into();
     let entries = Entries::of(&data);
-    let found: Vec<_> = (0..entries.texts().len()).filter_map(|entry| entries.get(entry)).collect();
     let expected = [
         (code("31161600"), EntryKind::Title, "bolts"),
         (code("31161600"), EntryKind::Text, "bolt m8"),
@@ -35,18 +34,18 @@ fn a_text_that_is_the_title_of_its_code_stands_in_the_index_once_and_in_its_orde
         (code("43211503"), EntryKind::Title, "notebooks"),
         (code("43211503"), EntryKind::Text, "laptop, 15 inch"),
     ];
-    assert_eq!(found, expected);
+    assert_eq!(entries.all(), expected.map(|(code, kind, text)| Entry { code, kind, text }));
 }
 
 #[test]
 fn a_row_counts_at_the_levels_that_its_code_reaches() {
     let hierarchy = Hierarchy::new(&["43210000".into(), "31160000".into()], Weights::even()).unwrap();
-    let near = [Near { code: code("43211503"), text: false, cosine: 0.9 }];
-    let probabilities = hierarchy.probabilities(&[3.0, 0.0], &near);
+    let near = vec![Near { code: code("43211503"), text: false, cosine: 0.9 }];
+    let probabilities = hierarchy.probabilities(&[3.0, 0.0], &Found { near, words: Vec::new() });
     let mut tally = Tally::default();
     tally.count(code("43211500"), &probabilities);
     tally.count(code("31160000"), &probabilities);
-    tally.count(code("43211503"), &hierarchy.probabilities(&[3.0, 0.0], &[]));
+    tally.count(code("43211503"), &hierarchy.probabilities(&[3.0, 0.0], &Found::default()));
     let levels = tally.finish();
     let accuracies = Level::ALL.map(|level| (levels[&level].rows, levels[&level].accuracy));
     assert_eq!(accuracies, [(3, 2.0 / 3.0), (3, 2.0 / 3.0), (2, 0.5), (1, 0.0)]);

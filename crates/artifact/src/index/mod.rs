@@ -1,4 +1,4 @@
-//! `index.safetensors`: vectors of titles and training texts, of four bits a value, and the titles of codes.
+//! `index.safetensors`: vectors of titles and training texts, of four bits a value, the words of those titles, and the titles of codes.
 //!
 //! | tensor | type and shape | |
 //! |---|---|---|
@@ -6,6 +6,9 @@
 //! | `scales` | F32 `[entries]` | a row's scale |
 //! | `codes` | U32 `[entries]` | ascending |
 //! | `kinds` | U8 `[entries]` | [`EntryKind`] |
+//! | `words` | U64 `[words]` | [`words`](crate::words()) of the entries that are titles, strictly ascending |
+//! | `word_ends` | U32 `[words]` | where the entries of a word end in `word_entries` and those of the next begin |
+//! | `word_entries` | U32 `[occurrences]` | the entries that have the word, strictly ascending |
 //! | `title_codes` | U32 `[titles]` | strictly ascending |
 //! | `title_ends` | U32 `[titles]` | where a title ends in `title_bytes` and the next begins |
 //! | `title_bytes` | U8 `[bytes]` | UTF-8 |
@@ -30,7 +33,7 @@ use reader::Reader;
 const FORMAT: &str = "unspsc-index";
 
 /// The version of the layout above.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// What an entry's vector was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +44,18 @@ pub enum EntryKind {
     Text,
 }
 
-/// Vectors with the codes they stand for, and titles of codes. What is large is mapped into memory and not copied.
+/// What is put into an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'t> {
+    /// The code that it stands for.
+    pub code: Code,
+    /// What its vector was made of.
+    pub kind: EntryKind,
+    /// The text that its vector was made of.
+    pub text: &'t str,
+}
+
+/// Vectors with the codes they stand for, the words of those that are titles, and titles of codes. What is large is mapped into memory and not copied.
 #[derive(Debug)]
 pub struct TitleIndex {
     file: Mapped,
@@ -51,6 +65,9 @@ pub struct TitleIndex {
     /// Where in the file's bytes they are.
     vectors: Range<usize>,
     kinds: Range<usize>,
+    words: Vec<u64>,
+    word_ends: Vec<u32>,
+    word_entries: Vec<u32>,
     title_codes: Vec<u32>,
     title_ends: Vec<u32>,
     title_bytes: Range<usize>,
@@ -74,8 +91,22 @@ impl TitleIndex {
         let scales = reader.scales(entries)?;
         let vectors = reader.bytes("vectors", &[entries, nibbles::width(hidden)])?;
         let kinds = reader.kinds(entries)?;
+        let (words, word_ends, word_entries) = reader.words(entries)?;
         let (title_ends, title_bytes) = reader.titles(title_codes.len())?;
-        Ok(Self { hidden, codes, scales, vectors, kinds, title_codes, title_ends, title_bytes, file })
+        Ok(Self {
+            hidden,
+            codes,
+            scales,
+            vectors,
+            kinds,
+            words,
+            word_ends,
+            word_entries,
+            title_codes,
+            title_ends,
+            title_bytes,
+            file,
+        })
     }
 
     /// How many vectors there are.
@@ -126,6 +157,22 @@ impl TitleIndex {
     pub fn vector(&self, entry: usize) -> Vec<f32> {
         let width = nibbles::width(self.hidden);
         nibbles::unpack(&self.packed_vectors()[entry * width..][..width], self.hidden, self.scales[entry])
+    }
+
+    /// The titles among the entries that have `word`, of [`words`](crate::words()), ascending.
+    #[must_use]
+    pub fn entries_with(&self, word: u64) -> &[u32] {
+        self.words.binary_search(&word).map_or(&[], |at| self.entries_at(at))
+    }
+
+    /// The titles among the entries that have a word, for each word that any has.
+    pub fn entries_by_word(&self) -> impl Iterator<Item = &[u32]> {
+        (0..self.words.len()).map(|at| self.entries_at(at))
+    }
+
+    fn entries_at(&self, word: usize) -> &[u32] {
+        let start = if word == 0 { 0 } else { self.word_ends[word - 1] };
+        &self.word_entries[start as usize..self.word_ends[word] as usize]
     }
 
     /// The title of exactly this code.

@@ -93,6 +93,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The words of `entries` entries, where the entries of each end, and these.
+    pub(super) fn words(&self, entries: usize) -> Result<(Vec<u64>, Vec<u32>, Vec<u32>), ArtifactError> {
+        let rows = self.info("words")?.shape.first().copied().unwrap_or(0);
+        let bytes = self.values("words", Dtype::U64, &[rows])?;
+        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        if let Some(at) = words.windows(2).position(|pair| pair[0] >= pair[1]) {
+            return Err(self.wrong("words", &format!("is out of order after row {at}")));
+        }
+        self.range("word_ends", Dtype::U32, &[rows])?;
+        let (ends, of_words) = (self.u32s("word_ends")?, self.u32s("word_entries")?);
+        if !ends.is_sorted() || ends.last().map_or(0, |end| *end as usize) != of_words.len() {
+            return Err(self.wrong("word_ends", "does not cut `word_entries` into the entries of words"));
+        }
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        for (start, end) in starts.zip(&ends) {
+            let own = &of_words[start as usize..*end as usize];
+            let ascending = own.windows(2).all(|pair| pair[0] < pair[1]);
+            if !ascending || own.last().is_some_and(|last| *last as usize >= entries) {
+                let reason = format!("holds rows {start} to {end} that are no {entries} entries in order");
+                return Err(self.wrong("word_entries", &reason));
+            }
+        }
+        Ok((words, ends, of_words))
+    }
+
     /// The ends of so many titles, and where their bytes are.
     pub(super) fn titles(&self, titles: usize) -> Result<(Vec<u32>, Range<usize>), ArtifactError> {
         let ends = self.u32s("title_ends")?;

@@ -5,6 +5,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::*;
+use crate::words;
 
 const HIDDEN: usize = 70;
 
@@ -12,12 +13,16 @@ fn code(text: &str) -> Code {
     text.parse().unwrap()
 }
 
+fn entry<'t>(at: &str, kind: EntryKind, text: &'t str) -> Entry<'t> {
+    Entry { code: code(at), kind, text }
+}
+
 /// Three entries, out of order, and three titles.
 fn write(path: &Path) -> Result<(), ArtifactError> {
     let entries = [
-        (code("44121701"), EntryKind::Text),
-        (code("44121701"), EntryKind::Title),
-        (code("10101501"), EntryKind::Text),
+        entry("44121701", EntryKind::Text, "blue pen"),
+        entry("44121701", EntryKind::Title, "Ball point pens"),
+        entry("10101501", EntryKind::Text, "cat"),
     ];
     let vectors: Vec<f32> = (0..3 * HIDDEN).map(|at| ((at * 7919) % 101) as f32 - 50.0).collect();
     let titles = ["Ball point pens", "", "Café"].map(str::to_owned);
@@ -39,6 +44,12 @@ fn what_is_written_is_read_back_in_the_order_of_codes() {
     assert_eq!((index.entries(), index.hidden()), (3, HIDDEN));
     assert_eq!(index.codes(), [10_101_501, 44_121_701, 44_121_701]);
     assert_eq!([0, 1, 2].map(|entry| index.kind(entry)), [EntryKind::Text, EntryKind::Title, EntryKind::Text]);
+    // Those of texts do not count.
+    assert_eq!(
+        ["pen", "ball", "cats", "dog"].map(|word| index.entries_with(words(word)[0])),
+        [&[1][..], &[1], &[], &[]]
+    );
+    assert_eq!(index.entries_by_word().collect::<Vec<_>>(), [&[1]; 3]);
     assert_eq!(index.title(code("44121701")), Some("Ball point pens"));
     assert_eq!(index.title(code("44121702")), None);
     let titles: Vec<_> = index.titles().map(|(code, title)| (code.to_string(), title)).collect();
@@ -65,7 +76,7 @@ fn vectors_have_unit_length_and_lose_little() {
 fn what_cannot_be_written_leaves_the_old_file() {
     let (folder, path) = written();
     let before = std::fs::read(&path).unwrap();
-    let entries = [(code("44121701"), EntryKind::Title), (code("44121702"), EntryKind::Title)];
+    let entries = ["44121701", "44121702"].map(|at| entry(at, EntryKind::Title, "pens"));
     let write =
         |vectors: &[f32]| TitleIndex::write(&path, 2, &entries, vectors, &BTreeMap::new()).unwrap_err().to_string();
     assert!(write(&[1.0; 3]).contains("tensor `vectors` gets 3 values; 2 entries of 2"));
@@ -122,9 +133,9 @@ fn refused_with<const N: usize>(tensor: &str, values: &[[u8; N]]) -> String {
 fn an_index_of_another_version_or_model_is_refused() {
     for (format, part) in [
         ("pt", "is no title index: its format is `pt`"),
-        ("unspsc-index 2 70", "has version `2`; this program reads version 1"),
-        ("unspsc-index 1 768", "has vectors of `768` values; the model's have 70"),
-        ("unspsc-index 1", "has vectors of `` values; the model's have 70"),
+        ("unspsc-index 1 70", "has version `1`; this program reads version 2"),
+        ("unspsc-index 2 768", "has vectors of `768` values; the model's have 70"),
+        ("unspsc-index 2", "has vectors of `` values; the model's have 70"),
     ] {
         let error = refused(|file| {
             file.metadata.insert("format".to_owned(), format.to_owned());
@@ -136,7 +147,18 @@ fn an_index_of_another_version_or_model_is_refused() {
 
 #[test]
 fn a_tensor_that_is_not_as_it_should_be_is_named() {
-    let names = ["vectors", "scales", "codes", "kinds", "title_codes", "title_ends", "title_bytes"];
+    let names = [
+        "vectors",
+        "scales",
+        "codes",
+        "kinds",
+        "words",
+        "word_ends",
+        "word_entries",
+        "title_codes",
+        "title_ends",
+        "title_bytes",
+    ];
     for name in names {
         let error = refused(|file| drop(file.tensors.remove(name)));
         assert!(error.contains(&format!("tensor `{name}` is missing: train again")), "{error}");
@@ -150,7 +172,8 @@ fn a_tensor_that_is_not_as_it_should_be_is_named() {
             bytes.truncate(bytes.len() / shape[0] * (shape[0] - 1));
             shape[0] -= 1;
         });
-        assert!(error.contains("it should be") && error.contains("train again"), "{name}: {error}");
+        let said = if name == "word_entries" { "`word_ends` does not cut" } else { "it should be" };
+        assert!(error.contains(said) && error.contains("train again"), "{name}: {error}");
     }
 }
 
@@ -165,6 +188,10 @@ fn values_that_cannot_be_are_named() {
         (refused_with("scales", &[0_f32.to_le_bytes()]), "`scales` holds 0 in row 0"),
         (refused_with("scales", &[f32::INFINITY.to_le_bytes()]), "`scales` holds inf in row 0"),
         (refused_with("kinds", &[[2]]), "`kinds` holds 2; a kind is 0 or 1"),
+        (refused_with("words", &[u64::MAX.to_le_bytes()]), "`words` is out of order after row 0"),
+        (refused_with("word_ends", &[number(9)]), "`word_ends` does not cut `word_entries` into the entries of words"),
+        (refused_with("word_entries", &[number(3)]), "`word_entries` holds rows 0 to 1 that are no 3 entries in order"),
+        (refused_with("word_ends", &[number(0), number(2)]), "that are no 3 entries in order"),
         (refused_with("title_bytes", &[[0xff]]), "`title_bytes` is no UTF-8"),
         (refused_with("title_ends", &[number(16)]), "`title_ends` does not cut `title_bytes` into texts"),
         (refused_with("title_ends", &[number(0), number(19)]), "`title_ends` does not cut `title_bytes` into texts"),

@@ -7,8 +7,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use unspsc_taxonomy::Code;
 
-use super::{EntryKind, FORMAT, TitleIndex, VERSION, nibbles};
-use crate::{ArtifactError, mapped};
+use super::{Entry, EntryKind, FORMAT, TitleIndex, VERSION, nibbles};
+use crate::{ArtifactError, mapped, words};
 
 impl TitleIndex {
     /// Writes an index to `path`, which appears whole or not at all.
@@ -22,7 +22,7 @@ impl TitleIndex {
     pub fn write(
         path: &Path,
         hidden: usize,
-        entries: &[(Code, EntryKind)],
+        entries: &[Entry<'_>],
         vectors: &[f32],
         titles: &BTreeMap<Code, String>,
     ) -> Result<(), ArtifactError> {
@@ -40,12 +40,17 @@ impl TitleIndex {
         })?;
         let titles = TitleColumns::new(titles)
             .ok_or_else(|| wrong("title_bytes", "gets more than 4 GiB of titles: shorten the list".into()))?;
+        let words = WordColumns::new(&columns.titles)
+            .ok_or_else(|| wrong("word_entries", "gets more than 4 billion words: shorten the texts".into()))?;
         let (count, width) = (entries.len(), nibbles::width(hidden));
         let tensors = [
             ("vectors", Dtype::U8, vec![count, width], &columns.vectors),
             ("scales", Dtype::F32, vec![count], &columns.scales),
             ("codes", Dtype::U32, vec![count], &columns.codes),
             ("kinds", Dtype::U8, vec![count], &columns.kinds),
+            ("words", Dtype::U64, vec![words.words.len() / 8], &words.words),
+            ("word_ends", Dtype::U32, vec![words.ends.len() / 4], &words.ends),
+            ("word_entries", Dtype::U32, vec![words.entries.len() / 4], &words.entries),
             ("title_codes", Dtype::U32, vec![titles.codes.len() / 4], &titles.codes),
             ("title_ends", Dtype::U32, vec![titles.ends.len() / 4], &titles.ends),
             ("title_bytes", Dtype::U8, vec![titles.bytes.len()], &titles.bytes),
@@ -61,23 +66,26 @@ impl TitleIndex {
 
 /// What is stored of the entries, as little-endian bytes.
 #[derive(Default)]
-struct Columns {
+struct Columns<'t> {
     vectors: Vec<u8>,
     scales: Vec<u8>,
     codes: Vec<u8>,
     kinds: Vec<u8>,
+    /// The titles among the entries; not stored themselves.
+    titles: Vec<Option<&'t str>>,
 }
 
-impl Columns {
+impl<'t> Columns<'t> {
     /// The entries in the order of their codes, or the number of one whose vector has no direction.
-    fn new(hidden: usize, entries: &[(Code, EntryKind)], vectors: &[f32]) -> Result<Self, usize> {
+    fn new(hidden: usize, entries: &[Entry<'t>], vectors: &[f32]) -> Result<Self, usize> {
         let mut order: Vec<usize> = (0..entries.len()).collect();
-        order.sort_by_key(|entry| entries[*entry]);
+        order.sort_by_key(|entry| (entries[*entry].code, entries[*entry].kind));
         let mut columns = Self::default();
         columns.vectors.reserve_exact(entries.len() * nibbles::width(hidden));
         for entry in order {
             let unit = unit(&vectors[entry * hidden..][..hidden]).ok_or(entry)?;
-            let (code, kind) = entries[entry];
+            let Entry { code, kind, text } = entries[entry];
+            columns.titles.push((kind == EntryKind::Title).then_some(text));
             columns.scales.extend(nibbles::pack(&unit, &mut columns.vectors).to_le_bytes());
             columns.codes.extend(code.number().to_le_bytes());
             columns.kinds.push(match kind {
@@ -94,6 +102,33 @@ fn unit(vector: &[f32]) -> Option<Vec<f32>> {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     (length.is_finite() && length > 0.0)
         .then(|| vector.iter().map(|value| (f64::from(*value) / length) as f32).collect())
+}
+
+/// What is stored of the titles' words, as little-endian bytes.
+#[derive(Default)]
+struct WordColumns {
+    words: Vec<u8>,
+    ends: Vec<u8>,
+    entries: Vec<u8>,
+}
+
+impl WordColumns {
+    /// Of the `titles` among the entries, in the order of the file; none where a number does not fit 32 bits.
+    fn new(titles: &[Option<&str>]) -> Option<Self> {
+        let mut by_word: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for (entry, title) in titles.iter().enumerate() {
+            for word in title.map(words).unwrap_or_default() {
+                by_word.entry(word).or_default().push(u32::try_from(entry).ok()?);
+            }
+        }
+        let mut columns = Self::default();
+        for (word, entries) in by_word {
+            columns.words.extend(word.to_le_bytes());
+            columns.entries.extend(entries.into_iter().flat_map(u32::to_le_bytes));
+            columns.ends.extend(u32::try_from(columns.entries.len() / 4).ok()?.to_le_bytes());
+        }
+        Some(columns)
+    }
 }
 
 /// What is stored of the titles, as little-endian bytes.

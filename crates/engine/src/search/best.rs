@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::kernels::nibbles::QueryScale;
 
-/// Entries that are compared with the threshold at a time.
+/// Scores that are compared with the threshold at a time.
 const LANES: usize = 16;
 
 /// An entry of the index, and how near it is.
@@ -12,14 +12,15 @@ const LANES: usize = 16;
 pub struct Neighbour {
     /// Its number in the index.
     pub entry: u32,
-    /// The cosine of the angle between the two vectors, from -1 to 1 but for what quantising changes.
-    pub cosine: f32,
+    /// How near: of vectors the cosine of the angle between the two, from -1 to 1 but for what quantising changes; of words
+    /// what those add up to that are shared, above 0.
+    pub score: f32,
 }
 
 impl Neighbour {
     /// The nearest first, of equal ones the first in the index.
     fn order(&self, other: &Self) -> Ordering {
-        other.cosine.total_cmp(&self.cosine).then(self.entry.cmp(&other.entry))
+        other.score.total_cmp(&self.score).then(self.entry.cmp(&other.entry))
     }
 }
 
@@ -29,13 +30,18 @@ pub(super) struct Best {
     count: usize,
     /// At most twice `count`, in no order; the best are among them.
     kept: Vec<Neighbour>,
-    /// What a cosine has to exceed: that of the worst of the best when `kept` was last cut.
+    /// What a score has to exceed: that of the worst of the best when `kept` was last cut.
     threshold: f32,
 }
 
 impl Best {
     pub(super) fn new(count: usize) -> Self {
-        Self { count, kept: Vec::with_capacity(2 * count), threshold: f32::NEG_INFINITY }
+        Self::above(f32::NEG_INFINITY, count)
+    }
+
+    /// Of those that exceed `threshold`.
+    pub(super) fn above(threshold: f32, count: usize) -> Self {
+        Self { count, kept: Vec::with_capacity(2 * count), threshold }
     }
 
     /// Offers the entries from number `first` on, by their sums of products with the query and their scales. Calls go
@@ -50,16 +56,25 @@ impl Best {
             for ((cosine, sum), scale) in cosines.iter_mut().zip(sums).zip(scales) {
                 *cosine = query.cosine(*sum, *scale);
             }
-            if cosines.iter().fold(false, |any, cosine| any | (*cosine > self.threshold)) {
-                self.keep(first + part * LANES, cosines);
-            }
+            self.offer_some(first + part * LANES, cosines);
         }
     }
 
-    fn keep(&mut self, first: usize, cosines: &[f32]) {
-        for (entry, cosine) in (first..).zip(cosines) {
-            if *cosine > self.threshold {
-                self.kept.push(Neighbour { entry: entry as u32, cosine: *cosine });
+    /// Offers the entries from number `first` on by their scores, upwards in the index as well.
+    pub(super) fn offer_scores(&mut self, first: usize, scores: &[f32]) {
+        if self.count > 0 {
+            scores.chunks(LANES).enumerate().for_each(|(part, scores)| self.offer_some(first + part * LANES, scores));
+        }
+    }
+
+    /// Keeps those of a few entries that exceed the threshold, which hardly any does.
+    fn offer_some(&mut self, first: usize, scores: &[f32]) {
+        if !scores.iter().fold(false, |any, score| any | (*score > self.threshold)) {
+            return;
+        }
+        for (entry, score) in (first..).zip(scores) {
+            if *score > self.threshold {
+                self.kept.push(Neighbour { entry: entry as u32, score: *score });
                 if self.kept.len() == 2 * self.count {
                     self.cut();
                 }
@@ -73,7 +88,7 @@ impl Best {
             return;
         }
         let (_, worst, _) = self.kept.select_nth_unstable_by(self.count - 1, Neighbour::order);
-        self.threshold = worst.cosine;
+        self.threshold = worst.score;
         self.kept.truncate(self.count);
     }
 

@@ -1,17 +1,20 @@
-//! The nearest vectors of an index, exactly: one product of the queries with all of them.
+//! The entries of an index that are nearest to a text: by the words that they share, and by their vectors, exactly, in one
+//! product of the queries with all of them.
 //!
 //! Stored vectors have four bits a value, queries eight; sums of their products are exact. So a text's neighbours are
 //! the same whatever other texts are in its batch, and on any number of threads.
 
 mod best;
+mod words;
 
 use rayon::prelude::*;
-use unspsc_artifact::TitleIndex;
+use unspsc_artifact::{TitleIndex, TokenIds};
 
 use crate::InstructionSet;
 use crate::kernels::nibbles::{BLOCK, NibbleKernel, PackedBlock, Product, Queries};
 use best::Best;
 pub use best::Neighbour;
+use words::Bm25;
 
 /// Stored vectors that all queries pass before the next: 24 KiB of 768 values, which stay in the first-level cache.
 const BLOCK_ROWS: usize = 64;
@@ -27,13 +30,14 @@ const MIN_BLOCKS: usize = 32;
 pub struct Search {
     index: TitleIndex,
     kernel: NibbleKernel,
+    bm25: Bm25,
 }
 
 impl Search {
     /// Takes an index, for this processor.
     #[must_use]
     pub fn new(index: TitleIndex) -> Self {
-        Self { index, kernel: NibbleKernel::fastest() }
+        Self { bm25: Bm25::new(&index), index, kernel: NibbleKernel::fastest() }
     }
 
     /// What is searched.
@@ -67,6 +71,15 @@ impl Search {
             best
         });
         best.into_iter().map(Best::into_sorted).collect()
+    }
+
+    /// The `count` titles among the entries that share most with the words of each of `texts`, the greatest score first, and of
+    /// equal ones the first in the index. There are fewer where fewer share any.
+    ///
+    /// The threads of the rayon pool that it is called in share the texts.
+    #[must_use]
+    pub fn sharing_words(&self, texts: &[TokenIds], count: usize) -> Vec<Vec<Neighbour>> {
+        texts.par_iter().map(|text| self.bm25.best(&self.index, &text.words, count)).collect()
     }
 
     /// Offers the block of entries that begins at `first` to each query's best.
