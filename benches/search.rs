@@ -1,6 +1,7 @@
 //! Times of searching a title index beside those of the encoder that makes its vectors, and what four bits a value cost.
 //!
 //! `search times MODEL_DIR ROUNDS`: milliseconds a batch, medians of rounds in which the contenders take turns.
+//! `search model MODEL_DIR TEXTS`: milliseconds a text of a trained model's, on one thread, for the lines of the file TEXTS.
 //! `search exactness [VECTORS HIDDEN]`: cosines and neighbours against float32, of random vectors or of a file of float32.
 
 use std::collections::BTreeMap;
@@ -10,17 +11,21 @@ use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use unspsc_artifact::{Entry, EntryKind, Metadata, ModelConfig, TitleIndex, TokenIds, Weights};
+use unspsc_artifact::{Artifact, Entry, EntryKind, Metadata, ModelConfig, TitleIndex, TokenIds, Weights};
 use unspsc_contract::{Pooling, files};
 use unspsc_engine::{Engine, Precision, Search};
 
-const USAGE: &str = "usage: search times MODEL_DIR ROUNDS | search exactness [VECTORS HIDDEN]";
+const USAGE: &str =
+    "usage: search times MODEL_DIR ROUNDS | search model MODEL_DIR TEXTS | search exactness [VECTORS HIDDEN]";
 
 /// Vectors of the index: as many as the code list has titles.
 const ENTRIES: usize = 150_000;
 
 /// Neighbours that are asked for.
 const COUNT: usize = 10;
+
+/// Those that a trained model asks for.
+const NEIGHBOURS: usize = 64;
 
 /// Token ids from here on are words.
 const FIRST_WORD: u32 = 1000;
@@ -32,6 +37,7 @@ fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["times", model, rounds] => times(Path::new(model), rounds.parse()?),
+        ["model", directory, texts] => model(Path::new(directory), &std::fs::read_to_string(texts)?),
         ["exactness"] => [384, 768].into_iter().try_for_each(|hidden| exactness(hidden, &random(20_000 * hidden))),
         ["exactness", vectors, hidden] => {
             let bytes = std::fs::read(vectors)?;
@@ -74,7 +80,7 @@ fn times(model: &Path, rounds: usize) -> Outcome {
             let batches = [8, 16].map(|tokens| batch(texts as u32, tokens, config.vocab_size as u32));
             let mut all = vec![Vec::new(); 5];
             for _ in 0..rounds {
-                all[0].push(milliseconds(|| Ok(engines[0].nearest(&search, &queries, COUNT)))?);
+                all[0].push(milliseconds(|| Ok(engines[0].install(|| search.nearest(&queries, COUNT))))?);
                 for (at, engine) in engines.iter_mut().enumerate() {
                     for (tokens, batch) in batches.iter().enumerate() {
                         all[1 + 2 * at + tokens].push(milliseconds(|| Ok(engine.classify(batch)?))?);
@@ -88,6 +94,29 @@ fn times(model: &Path, rounds: usize) -> Outcome {
                 bytes / medians[0] / 1e6
             );
         }
+    }
+    Ok(())
+}
+
+fn model(directory: &Path, texts: &str) -> Outcome {
+    let artifact = Artifact::load(directory)?;
+    let weights = Weights::read(&directory.join(files::WEIGHTS))?;
+    let mut engine = Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Int16, 1)?;
+    let search = Search::new(TitleIndex::read(&directory.join(files::INDEX), artifact.config.hidden_size)?);
+    let mut all = vec![Vec::new(); 4];
+    for text in texts.lines() {
+        let mut tokens = Vec::new();
+        all[0].push(milliseconds(|| Ok(tokens.push(artifact.text.encode(text)?)))?);
+        let mut queries = Vec::new();
+        all[1].push(milliseconds(|| Ok(queries.extend(engine.classify(&tokens)?.pooled().flatten())))?);
+        all[2].push(milliseconds(|| Ok(engine.install(|| search.nearest(&queries, NEIGHBOURS))))?);
+        all[3].push(milliseconds(|| Ok(engine.install(|| search.sharing_words(&tokens, NEIGHBOURS))))?);
+    }
+    println!("{} entries, {} texts; ms a text, median and 99th percentile", search.index().entries(), all[0].len());
+    for (name, times) in ["tokens and words", "encoder and head, int16", "by vectors", "by words"].iter().zip(&mut all)
+    {
+        times.sort_unstable_by(f64::total_cmp);
+        println!("{name}: {:.3} {:.3}", times[times.len() / 2], times[times.len() * 99 / 100]);
     }
     Ok(())
 }

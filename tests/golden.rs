@@ -14,7 +14,8 @@ use unspsc_engine::{Engine, Precision};
 /// The project's promise for float32.
 const TOLERANCE: f64 = 1e-4;
 
-const MODELS: [(&str, Pooling); 3] = [("bert", Pooling::Cls), ("bert", Pooling::Mean), ("distilbert", Pooling::Cls)];
+const MODELS: [(&str, Pooling); 4] =
+    [("bert", Pooling::Cls), ("bert", Pooling::Mean), ("distilbert", Pooling::Cls), ("distilbert", Pooling::Mean)];
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
@@ -51,6 +52,7 @@ fn agrees_with_transformers() {
         ("bert", Pooling::Cls, "bert-cls.json"),
         ("bert", Pooling::Mean, "bert-mean.json"),
         ("distilbert", Pooling::Cls, "distilbert-cls.json"),
+        ("distilbert", Pooling::Mean, "distilbert-mean.json"),
     ] {
         let (artifact, mut engine) = load(model, pooling, Precision::Float32, 2);
         let cases: Value = serde_json::from_slice(&std::fs::read(golden().join(file)).unwrap()).unwrap();

@@ -99,7 +99,23 @@ fn a_model_brings_its_index_and_how_far_to_trust_it() {
     let segment = &report.levels[&Level::Segment];
     assert!(segment.rows == 16 && segment.accuracy > 0.9, "{segment:?}");
     assert_eq!(report.levels[&Level::Commodity].rows, 4, "one row in four has a commodity");
-    assert!(log.contains("test, head and search, segment, 16 rows: accuracy"), "{log}");
+    assert!(log.contains("test, head and index, segment, 16 rows: accuracy"), "{log}");
+}
+
+#[test]
+fn a_row_that_is_judged_is_not_looked_up() {
+    let job = Job::with_rows(Architecture::Bert, &with(&json!({ "epochs": "1" })));
+    // Each a commodity that nothing else is known of, and its own title.
+    let held_out = |first: u32| -> String {
+        let row = |number| format!("\"article {number}\",{}\n", 43_211_500 + number);
+        ["description,unspsc\n".to_owned()].into_iter().chain((first..first + 30).map(row)).collect()
+    };
+    job.write("ml/input/data/validation/rows.csv", &held_out(20));
+    job.write("ml/input/data/test/rows.csv", &held_out(60));
+    job.write("ml/input/data/titles/titles.csv", &(held_out(20) + &held_out(60).replace("description,unspsc\n", "")));
+    job.succeed();
+    let commodity = job.report().levels[&Level::Commodity].clone();
+    assert_eq!((commodity.rows, commodity.accuracy), (30, 0.0), "{commodity:?}");
 }
 
 #[test]

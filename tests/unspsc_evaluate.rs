@@ -88,10 +88,13 @@ fn a_line_that_cannot_be_understood_is_named() {
         let (well, _, err) = evaluate(&golden("rows.csv"), &folder.path().join("out"), &arguments);
         assert!(!well && err.contains(reason), "{err}");
     }
-    fs::write(&file, r#"{"description": "something else"}"#).unwrap();
-    let arguments = ["--predictions", file.to_str().unwrap()];
-    let (well, _, err) = evaluate(&golden("rows.csv"), &folder.path().join("out"), &arguments);
-    assert!(!well && err.contains("there is nothing to judge"), "{err}");
+    // Of a model without codes, too.
+    for line in [r#"{"description": "something else"}"#, r#"{"description": "laptop computer", "label": "good"}"#] {
+        fs::write(&file, line).unwrap();
+        let arguments = ["--predictions", file.to_str().unwrap()];
+        let (well, _, err) = evaluate(&golden("rows.csv"), &folder.path().join("out"), &arguments);
+        assert!(!well && err.contains("there is nothing to judge"), "{err}");
+    }
 }
 
 /// The requests that came; the first is refused.

@@ -75,6 +75,14 @@ def onet(file):
     return [Row(text, found[0]) for text, found in sorted(best.items()) if text and len(found) == 1]
 
 
+def consistent(rows):
+    """In order, without texts that stand for several segments, which nobody can learn and `train` would leave out."""
+    segments = defaultdict(set)
+    for row in rows:
+        segments[row.text].add(row.code[:2])
+    return sorted(row for row in rows if len(segments[row.text]) == 1)
+
+
 def buyer(data):
     with open(data / "validation/industrial-mro.csv", encoding="utf-8", newline="") as file:
         return [Row(clean(line["description"]), line["unspsc"].strip()) for line in csv.DictReader(file)]
@@ -90,7 +98,8 @@ def make(data, work, seed, train_rows=None, buyer_rows=None):
     validated = round((len(commodities) - tested) * VALIDATION_SHARE)
     test, validation = set(commodities[:tested]), set(commodities[tested:tested + validated])
     held_out = [row for row in tools if row.code in test | validation]
-    texts = {row.text for row in held_out}
+    bought = buyer(data)
+    texts = {row.text for row in held_out + bought}
 
     def free(rows):
         """Rows in a random order without any text or commodity that is held out."""
@@ -103,8 +112,7 @@ def make(data, work, seed, train_rows=None, buyer_rows=None):
         count[row.code[:2]] += 1
         if count[row.code[:2]] <= TITLES_PER_SEGMENT:
             taught.append(row)
-    train = sorted({*free(tools), *names, *taught})
-    bought = buyer(data)
+    train = consistent({*free(tools), *names, *taught})
     return write(work, seed, {
         "train": draw.sample(train, min(len(train), train_rows or len(train))),
         "validation": [row for row in tools if row.code in validation],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use unspsc_artifact::{Artifact, TextEncoder, TokenIds};
 use unspsc_contract::invocation::{Candidate, DEFAULT_REVIEW_THRESHOLD, Depth, Prediction, Score, Step};
-use unspsc_hierarchy::Probabilities;
+use unspsc_hierarchy::{Probabilities, Threshold};
 use unspsc_taxonomy::{Code, Level, clean};
 
 use crate::api_error::ApiError;
@@ -82,7 +82,7 @@ impl Classifier {
         Ok(Prediction { truncated, pred_class, logits, embedding, ..prediction })
     }
 
-    /// What is to be expected of a text level by level: what head and search say together or, without an index, what
+    /// What is to be expected of a text level by level: what head and index say together or, without an index, what
     /// its labels add up to. None where labels are no codes.
     fn probabilities<'r>(&self, row: &'r Row) -> Option<Cow<'r, Probabilities>> {
         let sums = || self.labels.sums(&softmax(&row.logits, self.temperature)).map(Cow::Owned);
@@ -91,7 +91,7 @@ impl Classifier {
 
     /// The answer by codes.
     fn of_codes(&self, probabilities: &Probabilities, depth: Depth, options: &AnswerOptions) -> Option<Prediction> {
-        let least = |level| self.least(Some(level), options);
+        let least = |level| self.least(Some((level, depth)), options);
         let Chosen { step: (level, code, probability), path, needs_review } = choose(probabilities, depth, least)?;
         let candidates = |level| {
             let most = probabilities.at(level).iter().take(options.top_k);
@@ -127,12 +127,15 @@ impl Classifier {
         Some(Prediction { by_level, ..bare(best, self.labels.level(), needs_review, top_k) })
     }
 
-    /// The least probability of an answer at `level` that needs no review; none where each does.
-    fn least(&self, level: Option<Level>, options: &AnswerOptions) -> Option<f64> {
+    /// The least probability of an answer at a level that needs no review, where it was asked for so deep; none where each does.
+    fn least(&self, at: Option<(Level, Depth)>, options: &AnswerOptions) -> Option<f64> {
         let index = self.index.as_ref().filter(|index| index.has_thresholds());
-        match (options.threshold, index, level) {
+        match (options.threshold, index, at) {
             (Some(threshold), ..) => Some(threshold),
-            (None, Some(index), Some(level)) => index.threshold(level, options.precision),
+            (None, Some(index), Some((level, depth))) => {
+                let Threshold { probability, on_path, .. } = index.threshold(level, options.precision)?;
+                if depth == Depth::Auto { *on_path } else { *probability }
+            }
             _ => Some(DEFAULT_REVIEW_THRESHOLD),
         }
     }

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, TokenIds, Weights};
+use unspsc_artifact::{Artifact, Metadata, ModelConfig, TextEncoder, TitleIndex, TokenIds, Weights, words};
 use unspsc_contract::files;
 use unspsc_contract::invocation::Outcome;
-use unspsc_engine::{Engine, Precision};
+use unspsc_engine::{Engine, Precision, Search};
 
 use crate::api_error::ApiError;
 use crate::classifier::Classifier;
@@ -30,13 +30,14 @@ use crate::testing::LIMITS;
 pub type Target = fn(&[u8]);
 
 /// Every parser by its name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("document", document),
     ("records", records),
     ("media", media),
     ("statement", statement),
     ("tokens", tokens),
     ("model", model),
+    ("index", index),
 ];
 
 /// A JSON body, or a line of JSON Lines.
@@ -174,6 +175,25 @@ fn model(bytes: &[u8]) {
         let Ok(mut engine) = Engine::load(&config, &metadata, &weights, precision, 1) else { continue };
         // Numbers out of a file need not be finite, which is an error and no panic.
         drop(engine.classify(&[TokenIds { ids: vec![2, 7, 3], ..TokenIds::default() }]));
+    }
+}
+
+/// A title index. What can be read is searched, and says nothing of entries that there are not.
+fn index(bytes: &[u8]) {
+    let folder = Folder::new();
+    let path = folder.0.join(files::INDEX);
+    fs::write(&path, bytes).unwrap();
+    for hidden in [2, 70] {
+        let Ok(index) = TitleIndex::read(&path, hidden) else { continue };
+        index.titles().for_each(|(code, title)| assert_eq!(index.title(code), Some(title)));
+        let words = ["pens", "toner"].iter().flat_map(|text| words(text)).collect();
+        let search = Search::new(index);
+        let mut found = search.nearest(&vec![1.0; hidden], 3);
+        found.extend(search.sharing_words(&[TokenIds { words, ..TokenIds::default() }], 3));
+        for neighbour in found.into_iter().flatten() {
+            assert!((neighbour.entry as usize) < search.index().entries() && neighbour.score.is_finite());
+            let _kind = search.index().kind(neighbour.entry as usize);
+        }
     }
 }
 

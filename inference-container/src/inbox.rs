@@ -22,7 +22,7 @@ use crate::traces;
 pub(crate) struct Row {
     /// `[labels]`
     pub(crate) logits: Vec<f32>,
-    /// What head and search say together, where the model has an index.
+    /// What head and index say together, where the model has an index.
     pub(crate) probabilities: Option<Probabilities>,
     /// The pooled vector, `[hidden]`, where it was asked for.
     pub(crate) embedding: Option<Vec<f32>>,

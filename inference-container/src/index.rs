@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use unspsc_artifact::{Artifact, ArtifactError, EntryKind, TitleIndex, TokenIds};
 use unspsc_contract::files;
 use unspsc_engine::{Logits, Neighbour, Search};
-use unspsc_hierarchy::{Found, Hierarchy, Near, Probabilities};
+use unspsc_hierarchy::{Found, Hierarchy, Near, Probabilities, Threshold};
 use unspsc_taxonomy::{Code, Level};
 
 /// A model's title index with the weights by which head, vectors and words are joined.
@@ -78,9 +78,8 @@ impl Index {
         self.hierarchy.weights().has_thresholds()
     }
 
-    /// The probability from which on the share `precision` of answers at `level` is right; none where none is known to
-    /// be enough.
-    pub(crate) fn threshold(&self, level: Level, precision: f64) -> Option<f64> {
+    /// What is enough at `level` for the share `precision` of answers to be right.
+    pub(crate) fn threshold(&self, level: Level, precision: f64) -> Option<&Threshold> {
         self.hierarchy.threshold(level, precision)
     }
 }

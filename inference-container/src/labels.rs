@@ -42,11 +42,14 @@ struct TitleSources {
 }
 
 impl TitleSources {
-    /// The title of `code` or, where none is known, of its closest ancestor among the embedded ones.
+    /// The title of `code` or, where none is known, of its closest ancestor that has one.
     fn get(&self, code: Code) -> Option<&str> {
-        let of_index = self.index.as_ref().and_then(|index| index.title(code));
-        let of_labels = || self.of_labels.get(&code.to_string()).map(String::as_str);
-        of_index.or_else(of_labels).or_else(|| self.embedded.nearest(code))
+        let exact = |code: Code| {
+            let of_index = self.index.as_ref().and_then(|index| index.title(code));
+            let of_labels = || self.of_labels.get(&code.to_string()).map(String::as_str);
+            of_index.or_else(of_labels).or_else(|| self.embedded.get(code))
+        };
+        Level::ALL.into_iter().rev().filter(|level| code.reaches(*level)).find_map(|level| exact(code.at(level)))
     }
 
     fn label(&self, code: Code) -> Label {

@@ -1,5 +1,7 @@
 //! `unspsc invoke`: descriptions in, codes out.
 
+use std::iter;
+
 use anyhow::{Context as _, bail};
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
@@ -67,18 +69,17 @@ pub(crate) fn refusal(message: &str) -> anyhow::Error {
     }
 }
 
-/// Text, code, level, title and probability of each, and whether a person should look at it.
+/// The path of each text, from the segment down, and at which step of it the answer stands.
 pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Result<String> {
     let titles = Titles::embedded()?;
-    let mut rows = table(["description", "code", "level", "title", "probability", "review"]);
+    let mut rows = table(["description", "code", "level", "title", "probability", "answer"]);
     for (text, outcome) in texts.iter().zip(&answer.predictions) {
         match outcome {
-            Outcome::Prediction(Prediction { label, level, title, probability, needs_review, .. }) => {
-                let known = label.parse().ok().and_then(|code| titles.nearest(code));
-                let title = title.as_deref().or(known).unwrap_or("–");
-                let level = level.map_or("–", Level::as_str);
-                let review = if *needs_review { "needed" } else { "" };
-                rows.add_row([text, label, level, title, &format!("{probability:.3}"), review]);
+            Outcome::Prediction(prediction) => {
+                // Whose description it is stands in the first line alone.
+                for (text, step) in iter::once(text.as_str()).chain(iter::repeat("")).zip(steps(prediction, &titles)) {
+                    rows.add_row([text, &step[0], &step[1], &step[2], &step[3], &step[4]]);
+                }
             }
             Outcome::Error(ErrorBody { error }) => {
                 rows.add_row([text.as_str(), "–", "–", &error.message, "–", ""]);
@@ -89,8 +90,29 @@ pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Resu
     Ok(rows.to_string())
 }
 
+/// Code, level, title and probability of each step, and what is to be said of it: one step for a model whose labels are no codes.
+fn steps(prediction: &Prediction, titles: &Titles) -> Vec<[String; 5]> {
+    let Prediction { label, level, title, probability, needs_review, path, .. } = prediction;
+    let step = |code: &str, level: Option<Level>, title: Option<&str>, probability: f64| {
+        let known = code.parse().ok().and_then(|code| titles.nearest(code));
+        let mark = match (code == label, needs_review) {
+            (false, _) => "",
+            (true, false) => "trusted",
+            (true, true) => "needs review",
+        };
+        let title = title.or(known).unwrap_or("–");
+        [code, level.map_or("–", Level::as_str), title, &format!("{probability:.3}"), mark].map(str::to_owned)
+    };
+    if path.is_empty() {
+        return vec![step(label, *level, title.as_deref(), *probability)];
+    }
+    path.iter().map(|at| step(&at.label, Some(at.level), at.title.as_deref(), at.probability)).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use unspsc_contract::invocation::Step;
+
     use super::*;
 
     fn prediction(label: &str, level: Option<Level>, needs_review: bool) -> Outcome {
@@ -111,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_level_and_title_of_every_code_and_shows_what_failed_or_needs_a_look() {
+    fn the_table_has_each_step_of_the_path_and_shows_what_failed_or_needs_a_look() {
         let detail = ErrorDetail {
             code: "invalid_request".to_owned(),
             message: "it is empty".to_owned(),
@@ -125,11 +147,23 @@ mod tests {
         for part in ["rice", "50000000", "segment", "Food Beverage and Tobacco Products", "0.988", "it is empty"] {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
-        assert!(!shown.contains("needed"), "{shown}");
-        let predictions = vec![prediction("50221101", Some(Level::Commodity), true)];
+        assert!(shown.contains("trusted") && !shown.contains("review"), "{shown}");
+        let path =
+            [("50000000", Level::Segment, 0.9), ("50220000", Level::Family, 0.8), ("50221100", Level::Class, 0.4)];
+        let step = |(label, level, probability): (&str, Level, f64)| Step {
+            label: label.to_owned(),
+            title: Some(format!("A title of {level}s")),
+            level,
+            probability,
+        };
+        let Outcome::Prediction(mut answer) = prediction("50220000", Some(Level::Family), true) else { panic!() };
+        answer.path = path.map(step).to_vec();
         let long = "parboiled rice of long grain in bags of 25 kg, for a canteen of four hundred".to_owned();
-        let shown = describe(&[long], &BatchResponse { predictions }).unwrap();
-        assert!(shown.contains("commodity") && shown.contains("needed"), "{shown}");
+        let shown = describe(&[long], &BatchResponse { predictions: vec![Outcome::Prediction(answer)] }).unwrap();
+        let line = |code: &str| shown.lines().find(|line| line.contains(code)).unwrap();
+        assert!(line("50000000").contains("parboiled") && line("50000000").contains("0.900"), "{shown}");
+        assert!(line("50220000").contains("needs review") && !line("50221100").contains("review"), "{shown}");
+        assert!(line("50221100").contains("class") && line("50221100").contains("A title of classs"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
     }
 

@@ -82,13 +82,13 @@ pub(crate) fn describe(report: &Report, data: &DataArgs) -> anyhow::Result<Strin
     ))
 }
 
-/// What head and search do together on the test split, as a table that ends its line; nothing where that is not known.
+/// What head and index do together on the test split, as a table that ends its line; nothing where that is not known.
 fn by_level(levels: &BTreeMap<Level, LevelScores>) -> String {
     if levels.is_empty() {
         return String::new();
     }
     let mut figures =
-        table(["head and search", "rows", "accuracy", "balanced accuracy", "first five", "at 90 % precision"]);
+        table(["head and index", "rows", "accuracy", "balanced accuracy", "first five", "at 90 % precision"]);
     for (level, scores) in levels {
         let count = HumanCount(scores.rows as u64).to_string();
         let shares =

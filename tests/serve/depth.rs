@@ -9,15 +9,23 @@ use unspsc_taxonomy::{CLEANING_VERSION, Code, Level};
 
 use super::*;
 
-/// What is in the index: texts with their codes. The first two are equal, so that nothing decides between their codes.
-const ENTRIES: [(&str, &str); 6] = [
+/// What is in the index: texts with their codes. The first two are equal, so that nothing decides between their codes; the last two have one
+/// vector, and [`title`] gives them words that differ.
+const ENTRIES: [(&str, &str); 8] = [
     ("hex bolt M8", "12161502"),
     ("hex bolt M8", "12161501"),
     ("brown bread, sliced", "15101801"),
     ("office cleaning every week", "20111601"),
     ("toner cartridge", "14103103"),
     ("toner for copiers", "14103105"),
+    ("steel wire", "16101501"),
+    ("steel wire", "16101502"),
 ];
+
+/// The title of an entry, whose words are looked up.
+fn title<'t>((text, at): (&'t str, &str)) -> &'t str {
+    if at == "16101501" { "copper rod" } else { text }
+}
 
 /// Titles of levels that the program carries none of.
 const TITLES: [(&str, &str); 3] =
@@ -46,7 +54,7 @@ async fn indexed(thresholds: &[(f64, Option<f64>)]) -> TempDir {
     let (_, answer) = server.invoke(json!({"instances": texts, "embeddings": true})).await;
     let vector = |prediction: &Value| -> Vec<f32> { serde_json::from_value(prediction["embedding"].clone()).unwrap() };
     let vectors = answer["predictions"].as_array().unwrap().iter().map(vector).collect::<Vec<_>>().concat();
-    let entries = ENTRIES.map(|(text, at)| Entry { code: code(at), kind: EntryKind::Title, text });
+    let entries = ENTRIES.map(|(text, at)| Entry { code: code(at), kind: EntryKind::Title, text: title((text, at)) });
     let titles = TITLES.map(|(text, title)| (code(text), title.to_owned())).into_iter().collect();
     TitleIndex::write(&model.join(files::INDEX), vectors.len() / entries.len(), &entries, &vectors, &titles).unwrap();
     fs::write(model.join(files::UNSPSC), metadata(json!(weights)).to_string()).unwrap();
@@ -60,6 +68,7 @@ fn weights(thresholds: &[(f64, Option<f64>)]) -> Weights {
         let threshold = |(precision, probability): &(f64, Option<f64>)| Threshold {
             precision: *precision,
             probability: *probability,
+            on_path: *probability,
         };
         level.thresholds = thresholds.iter().map(threshold).collect();
     }
@@ -104,6 +113,22 @@ async fn a_description_is_answered_down_to_the_commodity_with_the_path_to_it() {
     let (_, own) = server.invoke(json!({"description": "toner cartridge"})).await;
     assert_eq!((&own["label"], &own["level"]), (&json!("14000000"), &json!("segment")), "the level of its labels");
     assert!(own.get("by_level").is_none());
+}
+
+#[tokio::test]
+async fn words_decide_between_equal_vectors() {
+    let (server, _base) = started(&[]).await;
+    let (_, answer) = server.invoke(json!({"description": "steel wire", "depth": "commodity"})).await;
+    assert_eq!(answer["label"], "16101502", "and not the lower code, whose words are others: {answer}");
+}
+
+#[tokio::test]
+async fn a_code_without_a_title_has_that_of_its_closest_ancestor() {
+    let (server, _base) = started(&[]).await;
+    let (_, answer) = server.invoke(json!({"description": "hex bolt M8", "depth": "commodity"})).await;
+    let titles: Vec<&str> =
+        answer["top_k"].as_array().unwrap()[..2].iter().map(|it| it["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["Hexagon bolts", "Bolts"], "its own, and that of its class: {answer}");
 }
 
 #[tokio::test]

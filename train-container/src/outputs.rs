@@ -55,7 +55,7 @@ pub(crate) struct Results<'a> {
 }
 
 impl Results<'_> {
-    /// Writes the reports, with what head and search do together, after so many `seconds`.
+    /// Writes the reports, with what head and index do together, after so many `seconds`.
     pub(crate) fn write_reports(&self, levels: Levels, seconds: f64) -> Result<(), TrainError> {
         let report = self.report(levels, seconds);
         let folder = &self.environment.output_data_dir;

@@ -10,8 +10,8 @@ use unspsc_taxonomy::{CLEANING_VERSION, Code, Level, Titles};
 
 use crate::{ArtifactError, ModelConfig, read_json, write_json};
 
-/// Version of the layout of `unspsc.json` and of what it stands for; since 3, DistilBERT's mean vectors are given
-/// [`FEATURE_LENGTH`] as BERT's are.
+/// Version of the layout of `unspsc.json` and of what it stands for; since 4, words of titles are
+/// weighed beside head and vectors.
 const FORMAT_VERSION: u32 = 4;
 
 /// The L2 norm that a classifier with mean pooling gives each text's vector before the classifier, as sentence encoders
@@ -44,7 +44,7 @@ pub struct Metadata {
     pub labels: BTreeMap<String, usize>,
     /// Titles by label.
     pub titles: BTreeMap<String, String>,
-    /// How head and search are weighed; none where there is no index to search.
+    /// How head and index are weighed; none where there is no index to search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hierarchy: Option<Weights>,
     /// What the model was trained on; unknown for models from elsewhere.

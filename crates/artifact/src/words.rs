@@ -7,6 +7,9 @@ use rust_stemmers::{Algorithm, Stemmer};
 /// Words that are read of a text: descriptions have fewer, and an endless one costs no more.
 const MAX_WORDS: usize = 64;
 
+/// Bytes of a word that are read: the stemmer takes the square of its length.
+const MAX_BYTES: usize = 64;
+
 /// Words that say nothing of a product.
 const STOP_WORDS: [&str; 23] = [
     "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "no", "not", "of", "on",
@@ -19,7 +22,8 @@ const STOP_WORDS: [&str; 23] = [
 pub fn words(text: &str) -> Vec<u64> {
     thread_local!(static STEMMER: OnceCell<Stemmer> = const { OnceCell::new() });
     let runs = text.split(|character: char| !character.is_ascii_alphanumeric());
-    let lower = runs.filter(|run| !run.is_empty()).map(str::to_ascii_lowercase);
+    // They are ASCII, so that each of their bytes is a character.
+    let lower = runs.filter(|run| !run.is_empty()).map(|run| run[..run.len().min(MAX_BYTES)].to_ascii_lowercase());
     let telling = lower.filter(|word| !STOP_WORDS.contains(&word.as_str()));
     let mut words: Vec<u64> = STEMMER.with(|stemmer| {
         let stemmer = stemmer.get_or_init(|| Stemmer::create(Algorithm::English));
@@ -53,5 +57,6 @@ mod tests {
         assert!(words("nut bolt washer").is_sorted());
         let endless: String = (0..100).map(|number| format!("word{number} ")).collect();
         assert_eq!(words(&endless).len(), 64);
+        assert_eq!(words(&"ay".repeat(1_000_000)), words(&"ay".repeat(32)), "of an endless word the beginning");
     }
 }

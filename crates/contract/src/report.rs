@@ -34,7 +34,7 @@ pub struct TrainingReport {
     /// On the test split, with the weights that were kept; asked once; absent in JSON where the job was stopped first.
     #[serde(default, skip_serializing_if = "Evaluation::is_missing")]
     pub test: Evaluation,
-    /// On the test split, head and search together, as the model answers when it is served; nothing where its labels are no codes
+    /// On the test split, head and index together, as the model answers when it is served; nothing where its labels are no codes
     /// or the job was stopped first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub levels: BTreeMap<Level, LevelScores>,

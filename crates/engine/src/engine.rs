@@ -9,7 +9,7 @@ use crate::encoder::{Buffers, Encoder};
 use crate::head::{Head, mean_pool};
 use crate::kernels::integer::{Format, IntegerKernel};
 use crate::loader::Loader;
-use crate::{EngineError, InstructionSet, Neighbour, Precision, Search};
+use crate::{EngineError, InstructionSet, Precision};
 
 /// The logits of a batch, and the vectors that they were computed from.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,12 +146,6 @@ impl Engine {
     /// Runs `work` on this engine's threads.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
-    }
-
-    /// As [`Search::nearest`], on this engine's threads.
-    #[must_use]
-    pub fn nearest(&self, search: &Search, queries: &[f32], count: usize) -> Vec<Vec<Neighbour>> {
-        self.install(|| search.nearest(queries, count))
     }
 
     /// The instructions that are used on this processor.

@@ -2,9 +2,10 @@
 
 use unspsc_taxonomy::{Code, Level};
 
+use crate::head::{HeadLevel, softmax};
 use crate::probabilities::{Node, Probabilities};
 use crate::source::{Source, span};
-use crate::{LevelWeights, Weights};
+use crate::{LevelWeights, Threshold, Weights};
 
 /// What an index has for a text.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,28 +41,12 @@ pub struct Hierarchy {
     head: Vec<HeadLevel>,
 }
 
-/// The codes of one level that outputs belong to.
-#[derive(Debug, Clone)]
-struct HeadLevel {
-    /// Ascending.
-    codes: Vec<Code>,
-    /// Place of each output's ancestor in `codes`; none for an output above this level.
-    of_output: Vec<Option<usize>>,
-}
-
 impl Hierarchy {
     /// For a head whose `outputs` are named by their codes; none where one is no code.
     #[must_use]
     pub fn new(outputs: &[String], weights: Weights) -> Option<Self> {
         let outputs: Vec<Code> = outputs.iter().map(|output| output.parse().ok()).collect::<Option<_>>()?;
-        let level = |level: Level| {
-            let own = |code: &Code| code.reaches(level).then(|| code.at(level));
-            let mut codes: Vec<Code> = outputs.iter().filter_map(own).collect();
-            codes.sort_unstable();
-            codes.dedup();
-            let place = |code: &Code| own(code).and_then(|code| codes.binary_search(&code).ok());
-            HeadLevel { of_output: outputs.iter().map(place).collect(), codes }
-        };
+        let level = |level: Level| HeadLevel::new(&outputs, level);
         Some(Self { weights, head: Level::ALL.into_iter().map(level).collect() })
     }
 
@@ -79,7 +64,7 @@ impl Hierarchy {
 
     /// See [`Weights::threshold`].
     #[must_use]
-    pub fn threshold(&self, level: Level, precision: f64) -> Option<f64> {
+    pub fn threshold(&self, level: Level, precision: f64) -> Option<&Threshold> {
         self.weights.threshold(level, precision)
     }
 
@@ -104,17 +89,8 @@ impl Hierarchy {
 
     /// What is known of a text, level by level.
     pub(crate) fn evidence(&self, logits: &[f32], found: &Found) -> Evidence<'_> {
-        let exponentials = softmax(logits);
-        let head = |level: &HeadLevel| {
-            let mut shares = vec![0.0; level.codes.len()];
-            for (place, exponential) in level.of_output.iter().zip(&exponentials) {
-                if let Some(share) = place.and_then(|place| shares.get_mut(place)) {
-                    *share += exponential;
-                }
-            }
-            shares
-        };
-        let head = self.head.iter().map(head).collect();
+        let shares = softmax(logits);
+        let head = self.head.iter().map(|level| level.shares(&shares)).collect();
         let Weights { temperature, text_penalty, word_temperature, .. } = self.weights;
         let penalty = |near: &Near| if near.text { text_penalty } else { 0.0 };
         let near = found.near.iter().map(|near| (near.code, f64::from(near.cosine), penalty(near)));
@@ -122,18 +98,10 @@ impl Hierarchy {
         Evidence {
             hierarchy: self,
             head,
-            search: Source::new(near.collect(), temperature),
+            vectors: Source::new(near.collect(), temperature),
             words: Source::new(words.collect(), word_temperature),
         }
     }
-}
-
-/// Probabilities of logits; none where they are no numbers.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = logits.iter().map(|logit| f64::from(*logit - highest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.into_iter().map(|exponential| exponential / sum).collect()
 }
 
 /// What is known of a text.
@@ -142,7 +110,7 @@ pub(crate) struct Evidence<'h> {
     hierarchy: &'h Hierarchy,
     /// By level, the head's share of each of its codes.
     head: Vec<Vec<f64>>,
-    search: Source,
+    vectors: Source,
     words: Source,
 }
 
@@ -152,18 +120,19 @@ impl Evidence<'_> {
         let mut children: Vec<Child> = Vec::new();
         let of_level = Level::ALL.iter().position(|other| *other == level);
         let of_level = of_level.and_then(|at| Some((self.hierarchy.head.get(at)?, self.head.get(at)?)));
-        if let Some((HeadLevel { codes, .. }, shares)) = of_level {
+        if let Some((level, shares)) = of_level {
+            let codes = level.codes();
             let own = parent.map_or(0..codes.len(), |parent| span(codes, parent, |code| *code));
             let known = codes[own.clone()].iter().zip(&shares[own]);
-            children.extend(known.map(|(code, share)| Child { code: *code, head: *share, search: 0.0, words: 0.0 }));
+            children.extend(known.map(|(code, share)| Child { code: *code, head: *share, vectors: 0.0, words: 0.0 }));
         }
-        let nearest = self.search.add(&mut children, (level, parent), |child| &mut child.search);
+        let nearest = self.vectors.add(&mut children, (level, parent), |child| &mut child.vectors);
         let best_words = self.words.add(&mut children, (level, parent), |child| &mut child.words);
         let sum = |of: fn(&Child) -> f64| children.iter().map(of).sum::<f64>();
-        let (head, search, words) = (sum(|child| child.head), sum(|child| child.search), sum(|child| child.words));
+        let (head, vectors, words) = (sum(|child| child.head), sum(|child| child.vectors), sum(|child| child.words));
         for child in &mut children {
             child.head = log_share(child.head, head);
-            child.search = log_share(child.search, search);
+            child.vectors = log_share(child.vectors, vectors);
             child.words = log_share(child.words, words);
         }
         Children { children, distance: 1.0 - nearest, best_words }
@@ -180,7 +149,7 @@ fn log_share(share: f64, sum: f64) -> f64 {
 pub(crate) struct Child {
     pub(crate) code: Code,
     pub(crate) head: f64,
-    pub(crate) search: f64,
+    pub(crate) vectors: f64,
     pub(crate) words: f64,
 }
 
@@ -197,8 +166,8 @@ pub(crate) struct Children {
 impl Children {
     /// The share of each child in what its parent has, without that of none of them.
     fn shares(&self, weights: &LevelWeights) -> impl Iterator<Item = (Code, f64)> {
-        let LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: _ } = weights;
-        let score = |child: &Child| head * child.head + search * child.search + words * child.words;
+        let LevelWeights { head, vectors, words, other, other_by_distance, other_by_words, thresholds: _ } = weights;
+        let score = |child: &Child| head * child.head + vectors * child.vectors + words * child.words;
         let other = other + other_by_distance * self.distance + other_by_words * self.best_words;
         let scores: Vec<f64> = self.children.iter().map(score).collect();
         let highest = scores.iter().copied().fold(other, f64::max);

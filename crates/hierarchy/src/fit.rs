@@ -26,8 +26,14 @@ const TEXT_PENALTIES: [f64; 4] = [0.0, 0.05, 0.1, 0.15];
 /// The precisions that thresholds are looked for.
 const PRECISIONS: [f64; 9] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99];
 
-/// Rows above a threshold that are too few to say anything of it.
+/// The first weights: those of head, vectors and words.
+const BELIEVED: usize = 3;
+
+/// Fewer rows above a threshold say nothing of it.
 const MIN_ROWS: usize = 20;
+
+/// So many wrong answers above a threshold must be allowed by its precision: 1 of 40 says more of 0.95 than 0 of 20.
+const ALLOWED: f64 = 2.0;
 
 /// The weights under which the codes of `rows` are most probable, without thresholds; `hierarchy` says what the head knows.
 #[must_use]
@@ -57,28 +63,26 @@ fn fit_levels(hierarchy: &Hierarchy, rows: &[Judged]) -> (f64, Weights) {
     let (mut loss, mut weights) = (0.0, hierarchy.weights().clone());
     for (choices, level) in choices.into_iter().zip(Level::ALL) {
         let of_level = weights.levels.entry(level).or_default();
-        let LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: _ } = *of_level;
-        let guess = [head, search, words, other, other_by_distance, other_by_words];
+        let LevelWeights { head, vectors, words, other, other_by_distance, other_by_words, thresholds: _ } = *of_level;
+        let guess = [head, vectors, words, other, other_by_distance, other_by_words];
         let (fitted, of_choices) = believing(choices, guess);
-        let [head, search, words, other, other_by_distance, other_by_words] = fitted;
+        let [head, vectors, words, other, other_by_distance, other_by_words] = fitted;
         *of_level =
-            LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: Vec::new() };
+            LevelWeights { head, vectors, words, other, other_by_distance, other_by_words, thresholds: Vec::new() };
         loss += of_choices;
     }
     (loss, weights)
 }
 
 /// The best weights of which those of head, vectors and words are not negative: none is ever taken for its opposite.
-fn believing(mut choices: Vec<Choice>, guess: Vector) -> (Vector, f64) {
-    let mut best = maximise(&choices, guess);
-    for believed in 0..3 {
-        if best.0[believed] < 0.0 {
-            choices.iter_mut().flat_map(|choice| &mut choice.alternatives).for_each(|it| it[believed] = 0.0);
-            best = maximise(&choices, guess);
-            best.0[believed] = 0.0;
-        }
+fn believing(mut choices: Vec<Choice>, mut guess: Vector) -> (Vector, f64) {
+    loop {
+        let best = maximise(&choices, guess);
+        let Some(disbelieved) = (0..BELIEVED).find(|at| best.0[*at] < 0.0) else { return best };
+        // What speaks for nothing stays at its guess.
+        guess[disbelieved] = 0.0;
+        choices.iter_mut().flat_map(|choice| &mut choice.alternatives).for_each(|it| it[disbelieved] = 0.0);
     }
-    best
 }
 
 /// The choice among the children of the ancestor of `code` above `level`, where the code reaches that level.
@@ -88,43 +92,72 @@ fn choice(evidence: &Evidence<'_>, code: Code, level: Level) -> Option<Choice> {
         return None;
     }
     let Children { children, distance, best_words } = evidence.children(level, parent);
-    let alternative = |child: &Child| [child.head, child.search, child.words, 0.0, 0.0, 0.0];
+    let alternative = |child: &Child| [child.head, child.vectors, child.words, 0.0, 0.0, 0.0];
     let mut alternatives: Vec<_> = children.iter().map(alternative).collect();
     alternatives.push([0.0, 0.0, 0.0, 1.0, distance, best_words]);
     let right = children.iter().position(|child| child.code == code.at(level)).unwrap_or(children.len());
     (!children.is_empty()).then_some(Choice { alternatives, right })
 }
 
-/// The weights of `hierarchy` with the least probability, at each level and for each precision, that `rows` ask for: the most
-/// answers of which that share is right.
+/// The weights of `hierarchy` with the least probabilities, at each level and for each precision, that `rows` ask for: with the
+/// most answers of which that share is right.
 #[must_use]
 pub fn fit_thresholds(hierarchy: &Hierarchy, rows: &[Judged]) -> Weights {
-    let mut answers: Vec<Vec<(f64, bool)>> = vec![Vec::new(); Level::ALL.len()];
+    let mut of_level: Vec<Vec<Answer>> = vec![Vec::new(); Level::ALL.len()];
+    let mut paths: Vec<Vec<Answer>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let path = hierarchy.probabilities(&row.logits, &row.found).path();
-        for (answers, (level, code, probability)) in answers.iter_mut().zip(path) {
-            if row.code.reaches(level) {
-                answers.push((probability, row.code.at(level) == code));
-            }
+        let probabilities = hierarchy.probabilities(&row.logits, &row.found);
+        let answer = |level: Level, code: Code, probability: f64| Answer {
+            probability,
+            is_right: row.code.reaches(level).then(|| row.code.at(level) == code),
+        };
+        for (answers, level) in of_level.iter_mut().zip(Level::ALL) {
+            answers.extend(probabilities.at(level).first().map(|(code, p)| answer(level, *code, *p)));
         }
+        paths.push(probabilities.path().into_iter().map(|(level, code, p)| answer(level, code, p)).collect());
     }
     let mut weights = hierarchy.weights().clone();
-    for (mut answers, level) in answers.into_iter().zip(Level::ALL) {
-        answers.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        let threshold = |precision| Threshold { precision, probability: least_probability(&answers, precision) };
-        weights.levels.entry(level).or_default().thresholds = PRECISIONS.map(threshold).to_vec();
+    weights.levels.values_mut().for_each(|level| level.thresholds.clear());
+    for precision in PRECISIONS {
+        let on_path = on_path(&paths, precision);
+        for ((level, on_path), answers) in Level::ALL.into_iter().zip(on_path).zip(&of_level) {
+            let probability = least_probability(answers.clone(), precision);
+            weights.levels.entry(level).or_default().thresholds.push(Threshold { precision, probability, on_path });
+        }
     }
     weights
 }
 
-/// The least probability at which the share `precision` of the more or equally probable answers is right; `answers` descend.
-fn least_probability(answers: &[(f64, bool)], precision: f64) -> Option<f64> {
+/// An answer at a level, which is right or wrong where the row's code reaches that level.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Answer {
+    probability: f64,
+    is_right: Option<bool>,
+}
+
+/// The least probability at each level, coarse to fine, for the answers of `paths` that stand at it when each goes as deep as it
+/// can: of those that no finer level has taken.
+fn on_path(paths: &[Vec<Answer>], precision: f64) -> Vec<Option<f64>> {
+    let mut rest: Vec<&Vec<Answer>> = paths.iter().collect();
+    let mut least = vec![None; Level::ALL.len()];
+    for (place, least) in least.iter_mut().enumerate().rev() {
+        *least = least_probability(rest.iter().filter_map(|path| path.get(place).copied()).collect(), precision);
+        rest.retain(|path| path.get(place).zip(*least).is_none_or(|(answer, least)| answer.probability < least));
+    }
+    least
+}
+
+/// The least probability at which the share `precision` of the more or equally probable answers is right.
+fn least_probability(mut answers: Vec<Answer>, precision: f64) -> Option<f64> {
+    answers.retain(|answer| answer.is_right.is_some());
+    answers.sort_unstable_by(|a, b| b.probability.total_cmp(&a.probability));
     let (mut rows, mut right, mut least) = (0, 0, None);
-    for same in answers.chunk_by(|one, other| one.0 == other.0) {
+    for same in answers.chunk_by(|one, other| one.probability == other.probability) {
         rows += same.len();
-        right += same.iter().filter(|(_, hit)| *hit).count();
-        if rows >= MIN_ROWS && right as f64 >= precision * rows as f64 {
-            least = same.first().map(|(probability, _)| *probability);
+        right += same.iter().filter(|answer| answer.is_right == Some(true)).count();
+        let says_something = rows >= MIN_ROWS && rows as f64 * (1.0 - precision) >= ALLOWED - 1e-9;
+        if says_something && right as f64 >= precision * rows as f64 {
+            least = same.first().map(|answer| answer.probability);
         }
     }
     least
@@ -195,24 +228,63 @@ mod tests {
         assert!((path[0].2 - 0.75).abs() < 0.02, "{path:?}");
     }
 
-    #[test]
-    fn a_threshold_takes_all_answers_of_one_probability_together() {
-        let mut answers = vec![(0.9, true); 30];
-        answers.extend([(0.8, true), (0.8, true), (0.8, false), (0.8, false)]);
-        answers.extend(vec![(0.4, false); 30]);
-        assert_eq!(least_probability(&answers, 0.99), Some(0.9));
-        assert_eq!(least_probability(&answers, 0.94), Some(0.8));
-        assert_eq!(least_probability(&answers, 0.5), Some(0.4));
-        assert_eq!(least_probability(&answers[30..], 0.9), None);
-        assert_eq!(least_probability(&answers[..10], 0.5), None, "too few to say");
+    /// So many answers of this probability, right or wrong.
+    fn answers(of: &[(usize, f64, bool)]) -> Vec<Answer> {
+        let answer = |(count, probability, right): &(usize, f64, bool)| {
+            vec![Answer { probability: *probability, is_right: Some(*right) }; *count]
+        };
+        of.iter().flat_map(answer).collect()
     }
 
     #[test]
-    fn thresholds_are_those_of_the_path() {
+    fn a_threshold_takes_all_answers_of_one_probability_together() {
+        let all = answers(&[(40, 0.9, true), (2, 0.8, true), (2, 0.8, false), (30, 0.4, false)]);
+        let least = |precision| least_probability(all.clone(), precision);
+        assert_eq!([0.95, 0.9, 0.5].map(least), [Some(0.8), Some(0.8), Some(0.4)]);
+        assert_eq!(least_probability(all[40..].to_vec(), 0.9), None);
+        assert_eq!(least_probability(all[..10].to_vec(), 0.5), None, "too few to say");
+        assert_eq!(least(0.96), None, "44 rows do not allow two wrong ones");
+        let unknown = vec![Answer { probability: 0.9, is_right: None }; 100];
+        assert_eq!(least_probability(unknown, 0.5), None);
+    }
+
+    #[test]
+    fn who_goes_as_deep_as_can_be_trusted_is_right_as_often_as_asked_at_each_level() {
+        // Easy rows, sure at both levels, and hard ones, of which the segment is right in half.
+        let path = |segment: (f64, bool), family: (f64, bool)| {
+            [segment, family].map(|(probability, right)| Answer { probability, is_right: Some(right) }).to_vec()
+        };
+        let mut paths = vec![path((0.95, true), (0.9, true)); 60];
+        paths.extend(vec![path((0.6, true), (0.1, false)); 10]);
+        paths.extend(vec![path((0.6, false), (0.1, false)); 10]);
+        assert_eq!(on_path(&paths, 0.8), [None, Some(0.9), None, None], "the easy rows do not speak for the hard ones");
+        let segments = paths.iter().map(|path| path[0]).collect();
+        assert_eq!(least_probability(segments, 0.8), Some(0.6), "which they do where all are answered");
+    }
+
+    #[test]
+    fn what_misleads_is_not_believed_at_all() {
+        let (hierarchy, mut rows) = rows(-3.0);
+        for row in &mut rows {
+            let other = if row.code == code("10101501") { "20101501" } else { "10101501" };
+            row.found = Found { near: vec![near(other, false, 0.9)], words: vec![(row.code, 6.0), (code(other), 5.0)] };
+        }
+        let fitted = fit(&hierarchy, &rows);
+        let LevelWeights { head, vectors, words, .. } = fitted.levels[&Level::Segment];
+        assert_eq!((head, vectors), (0.0, 0.0), "{fitted:?}");
+        assert!(words > 0.5, "{fitted:?}");
+        assert_eq!(share_right(&hierarchy.with(fitted), &rows), 1.0);
+    }
+
+    #[test]
+    fn thresholds_are_those_of_the_rows() {
         let (hierarchy, rows) = rows(0.0);
         let hierarchy = hierarchy.clone().with(fit(&hierarchy, &rows));
         let weights = fit_thresholds(&hierarchy, &rows);
-        assert!(weights.threshold(Level::Segment, 0.7).is_some());
-        assert_eq!(weights.threshold(Level::Segment, 0.9), None, "three in four are right at most");
+        let segment = |precision| weights.threshold(Level::Segment, precision).copied().unwrap();
+        assert!(segment(0.7).probability.is_some());
+        assert_eq!(segment(0.9).probability, None, "three in four are right at most");
+        assert_eq!(segment(0.7).on_path, None, "the commodity has taken all");
+        assert!(weights.threshold(Level::Commodity, 0.7).is_some_and(|it| it.on_path.is_some()));
     }
 }

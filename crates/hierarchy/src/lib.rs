@@ -14,6 +14,7 @@
 
 mod evidence;
 mod fit;
+mod head;
 mod newton;
 mod probabilities;
 mod source;

@@ -41,7 +41,7 @@ impl Source {
             }
             let code = code.at(level);
             let place = children.binary_search_by(|child| child.code.cmp(&code)).unwrap_or_else(|place| {
-                children.insert(place, Child { code, head: 0.0, search: 0.0, words: 0.0 });
+                children.insert(place, Child { code, head: 0.0, vectors: 0.0, words: 0.0 });
                 place
             });
             *of(&mut children[place]) += share;

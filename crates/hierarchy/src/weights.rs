@@ -26,7 +26,7 @@ pub struct LevelWeights {
     /// Of the logarithm of a child's share by the head.
     pub head: f64,
     /// Of the logarithm of a child's share by the nearest vectors.
-    pub search: f64,
+    pub vectors: f64,
     /// Of the logarithm of a child's share by the words of titles.
     pub words: f64,
     /// What speaks for none of the children.
@@ -40,13 +40,15 @@ pub struct LevelWeights {
     pub thresholds: Vec<Threshold>,
 }
 
-/// The probability from which on the answers at a level have at least this precision.
+/// The probabilities from which on answers have at least this precision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// Share of right answers.
     pub precision: f64,
-    /// The least probability; none where no answers are so often right.
+    /// The least probability of a level's answers; none where no answers are so often right.
     pub probability: Option<f64>,
+    /// The same of those answers on the most probable path that are trusted at no finer level, which are the harder ones.
+    pub on_path: Option<f64>,
 }
 
 impl Weights {
@@ -57,7 +59,7 @@ impl Weights {
     #[must_use]
     pub fn even() -> Self {
         let third = 1.0 / 3.0;
-        let level = LevelWeights { head: third, search: third, words: third, other: -6.0, ..LevelWeights::default() };
+        let level = LevelWeights { head: third, vectors: third, words: third, other: -6.0, ..LevelWeights::default() };
         Self {
             neighbours: Self::NEIGHBOURS,
             temperature: 0.05,
@@ -82,19 +84,20 @@ impl Weights {
             return Err(format!("`hierarchy.levels` lacks `{level}`"));
         }
         let is_finite = |weights: &LevelWeights| {
-            let LevelWeights { head, search, words, other, other_by_distance, other_by_words, thresholds: _ } = weights;
-            [head, search, words, other, other_by_distance, other_by_words].iter().all(|value| value.is_finite())
+            let LevelWeights { head, vectors, words, other, other_by_distance, other_by_words, thresholds: _ } =
+                weights;
+            [head, vectors, words, other, other_by_distance, other_by_words].iter().all(|value| value.is_finite())
         };
         let bad = self.levels.iter().find(|(_, weights)| !is_finite(weights));
         bad.map_or(Ok(()), |(level, _)| Err(format!("`hierarchy.levels.{level}` holds a value that is no number")))
     }
 
-    /// The least probability of answers at `level` of which the share `precision` is right; none where no probability is known
-    /// to be enough. Between two precisions that were looked at, the higher one counts.
+    /// What is enough at `level` for the share `precision` of answers to be right; none where that was not looked for. Between
+    /// two precisions that were looked at, the higher one counts.
     #[must_use]
-    pub fn threshold(&self, level: Level, precision: f64) -> Option<f64> {
+    pub fn threshold(&self, level: Level, precision: f64) -> Option<&Threshold> {
         let thresholds = &self.levels.get(&level)?.thresholds;
-        thresholds.iter().find(|threshold| threshold.precision >= precision - 1e-9)?.probability
+        thresholds.iter().find(|threshold| threshold.precision >= precision - 1e-9)
     }
 
     /// Whether thresholds were fitted.
@@ -111,11 +114,11 @@ mod tests {
     #[test]
     fn the_higher_precision_counts_and_an_unknown_one_is_never_reached() {
         let mut weights = Weights::even();
-        let at = |precision, probability| Threshold { precision, probability };
+        let at = |precision, probability| Threshold { precision, probability, on_path: None };
         if let Some(level) = weights.levels.get_mut(&Level::Family) {
             level.thresholds = vec![at(0.5, Some(0.3)), at(0.9, Some(0.8)), at(0.95, None)];
         }
-        let threshold = |precision| weights.threshold(Level::Family, precision);
+        let threshold = |precision| weights.threshold(Level::Family, precision).and_then(|it| it.probability);
         assert_eq!(
             [0.4, 0.5, 0.6, 0.9, 0.92, 0.99].map(threshold),
             [Some(0.3), Some(0.3), Some(0.8), Some(0.8), None, None]

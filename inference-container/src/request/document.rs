@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
+use unspsc_taxonomy::Level;
 
 use super::options::OptionFields;
 use super::{AnswerOptions, Document, Item, RequestLimits, Scoring, Shape};
@@ -14,6 +15,9 @@ use crate::statement::Statement;
 
 /// Most descriptions in one document: more than two processors answer within SageMaker's 60 seconds.
 const MAX_INSTANCES: usize = 20_000;
+
+/// Most candidates that a document may ask for: as JSON some 25 MB, all of which are held at a time.
+const MAX_CANDIDATES: usize = 250_000;
 
 /// The forms of a document, for messages.
 const FORMS: &str =
@@ -54,18 +58,33 @@ impl Document {
         options: AnswerOptions,
         limits: &RequestLimits,
     ) -> Result<Self, ApiError> {
-        match json.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Self::from_body(read(json)?, place, options, limits),
+        let document = match json.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Self::from_body(read(json)?, place, options, limits)?,
             Some(b'[') => {
                 let Instances(items) = read(json)?;
-                Ok(Self { items: batch(items, "the list")?, shape: Shape::Batch, options })
+                Self { items: batch(items, "the list")?, shape: Shape::Batch, options }
             }
-            Some(b'"') if place == Place::Line => Ok(Self::single(Ok(read(json)?), options)),
+            Some(b'"') if place == Place::Line => Self::single(Ok(read(json)?), options),
             _ => {
                 read::<IgnoredAny>(json)?;
-                Err(ApiError::InvalidRequest(format!("the body must be a JSON object or list: {FORMS}")))
+                return Err(ApiError::InvalidRequest(format!("the body must be a JSON object or list: {FORMS}")));
             }
+        };
+        document.check_candidates()
+    }
+
+    /// Refuses a document whose answer would hold too much at a time.
+    fn check_candidates(self) -> Result<Self, ApiError> {
+        // The answer's own, and those of each level.
+        let lists = if self.options.by_level { 1 + Level::ALL.len() } else { 1 };
+        let candidates = self.items.len() * self.options.top_k * lists;
+        if candidates <= MAX_CANDIDATES || matches!(self.shape, Shape::Scores(_)) {
+            return Ok(self);
         }
+        Err(ApiError::InvalidRequest(format!(
+            "this asks for up to {candidates} candidates; {MAX_CANDIDATES} are the most: send fewer descriptions, a smaller `top_k`, \
+             or no `by_level`, or send JSON Lines, which are answered one by one"
+        )))
     }
 
     fn from_body(body: Body, place: Place, options: AnswerOptions, limits: &RequestLimits) -> Result<Self, ApiError> {

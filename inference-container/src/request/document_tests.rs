@@ -106,6 +106,17 @@ fn a_list_has_a_limit() {
 }
 
 #[test]
+fn what_is_asked_for_has_a_limit() {
+    let body =
+        |count: usize, options: &str| format!("{{\"instances\": [{}\"a\"]{options}}}", "\"a\",".repeat(count - 1));
+    assert!(parse(&body(20_000, ", \"top_k\": 10")).is_ok() && parse(&body(10_000, ", \"by_level\": true")).is_ok());
+    for options in [", \"top_k\": 50", ", \"by_level\": true, \"top_k\": 10"] {
+        let error = parse(&body(20_000, options)).unwrap_err().to_string();
+        assert!(error.contains("asks for up to 1000000 candidates; 250000 are the most"), "{error}");
+    }
+}
+
+#[test]
 fn a_bad_instance_says_what_it_lacks() {
     for (item, part) in [
         (r#"{"text": "a"}"#, "`description` is missing"),

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use unspsc_contract::invocation::{ErrorDetail, Outcome};
 use unspsc_taxonomy::{Code, Level, clean};
 
@@ -38,13 +38,18 @@ pub(super) struct Answer {
     /// Candidates by level, most probable first.
     #[serde(default)]
     pub(super) by_level: BTreeMap<Level, Vec<Guess>>,
-    /// The code at the level that the classifier chose.
+    /// The code at the level that the classifier chose; none where its labels are no codes.
+    #[serde(default, deserialize_with = "code")]
     pub(super) label: Option<Code>,
     /// Whether not even its segment can be trusted.
     #[serde(default)]
     pub(super) needs_review: bool,
     /// Why there is no answer.
     pub(super) error: Option<ErrorDetail>,
+}
+
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|label| label.parse().ok()))
 }
 
 /// A candidate.

@@ -31,11 +31,10 @@ impl Tally {
         for level in Level::ALL.into_iter().filter(|level| code.reaches(*level)) {
             let truth = code.at(level);
             let ranked = probabilities.at(level);
-            // No answer is wrong, and takes no code from another.
             let (answer, confidence) = ranked.first().map_or((None, 0.0), |(code, p)| (Some(*code), *p));
             let class = |code: Code| code.number() as usize;
             let at = self.0.entry(level).or_default();
-            at.confusion.count(class(truth), answer.map_or(usize::MAX, class));
+            at.confusion.count(class(truth), answer.map(class));
             at.top5.count(&truth, ranked.iter().map(|(code, _)| *code));
             at.reliability.count(confidence, answer == Some(truth));
             at.coverage.count(confidence, answer == Some(truth));

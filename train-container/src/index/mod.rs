@@ -1,4 +1,4 @@
-//! After training: the index of titles and texts, how head and search are weighed, and how good the two are together.
+//! After training: the index of titles and texts, how head and index are weighed, and how good the two are together.
 //!
 //! All of it is computed by the engine that will serve the model, from the files that it will serve: what is calibrated is
 //! what answers.
@@ -27,13 +27,13 @@ use entries::Entries;
 use judge::Tally;
 use served::Served;
 
-/// Held-out rows that head and search are weighed by: a few weights need no more, and all of a code list's would take minutes.
+/// Held-out rows that head and index are weighed by: a few weights need no more, and all of a code list's would take minutes.
 const MAX_JUDGED: usize = 4000;
 
-/// How good head and search are together on the test split, by level.
+/// How good head and index are together on the test split, by level.
 pub(crate) type Levels = BTreeMap<Level, LevelScores>;
 
-/// Adds the index to the model in `directory`, and to its metadata how head and search are weighed, fitted on the validation rows
+/// Adds the index to the model in `directory`, and to its metadata how head and index are weighed, fitted on the validation rows
 /// of `data`. Returns how good they are on its test rows; none where labels are no codes or `stop` came first, which leaves the
 /// model with its head alone.
 pub(crate) fn complete(directory: &Path, data: &Data, seed: u64, stop: &Stop) -> Result<Option<Levels>, TrainError> {
@@ -64,7 +64,7 @@ pub(crate) fn complete(directory: &Path, data: &Data, seed: u64, stop: &Stop) ->
     let weights = fit_thresholds(&weighed, &judged);
     drop(judged);
     served.write_weights(directory, &weights)?;
-    tracing::info!("head and search weighed by {} validation rows: {}", rows.len(), describe(&weights));
+    tracing::info!("head and index weighed by {} validation rows: {}", rows.len(), describe(&weights));
     test(&mut served, &entries, &weighed, (&data.splits.test, stop))
 }
 
@@ -96,7 +96,7 @@ fn test(
     let rows: Vec<&Example> = rows.iter().collect();
     for rows in rows.chunks(served::BATCH) {
         if stop.requested() {
-            tracing::warn!("stopped: head and search were not judged together");
+            tracing::warn!("stopped: head and index were not judged together");
             return Ok(None);
         }
         for judged in served.judge(entries, rows)? {
@@ -107,7 +107,7 @@ fn test(
     for (level, scores) in &levels {
         let LevelScores { rows, accuracy, balanced_accuracy, top5_accuracy, ece, coverage, .. } = scores;
         tracing::info!(
-            "test, head and search, {level}, {rows} rows: accuracy {accuracy:.4}, balanced {balanced_accuracy:.4}, \
+            "test, head and index, {level}, {rows} rows: accuracy {accuracy:.4}, balanced {balanced_accuracy:.4}, \
              top 5 {top5_accuracy:.4}, calibration error {ece:.4}, {:.1} % answered at {:.0} % precision",
             coverage * 100.0,
             judge::PRECISION * 100.0
@@ -126,7 +126,7 @@ fn sampled(rows: &[Example], seed: u64) -> Vec<&Example> {
 
 fn describe(weights: &Weights) -> String {
     let level = |(level, it): (&Level, &unspsc_hierarchy::LevelWeights)| {
-        format!("{level} {:.2} of the head, {:.2} of the vectors and {:.2} of the words", it.head, it.search, it.words)
+        format!("{level} {:.2} of the head, {:.2} of the vectors and {:.2} of the words", it.head, it.vectors, it.words)
     };
     let levels: Vec<String> = weights.levels.iter().map(level).collect();
     format!("{}; cosines by {}, texts less {}", levels.join(", "), weights.temperature, weights.text_penalty)

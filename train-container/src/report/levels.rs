@@ -1,4 +1,4 @@
-//! How good head and search are together, level by level.
+//! How good head and index are together, level by level.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ pub(super) fn section(levels: &BTreeMap<Level, LevelScores>) -> String {
         |(level, scores): (&Level, &LevelScores)| reliability_diagram(&format!("Right, {level}"), &scores.bins, &[]);
     let diagrams: String = levels.iter().map(diagram).collect();
     format!(
-        "<section><h2>Head and search, by level</h2>\n{}<p class=\"note\">All other sections are of the head alone. Here the index of \
-         titles and training texts is searched as well, and the two are weighed as was best on validation; a row's own text \
+        "<section><h2>Head and index, by level</h2>\n{}<p class=\"note\">All other sections are of the head alone. Here the index of \
+         titles and training texts is searched as well, by vectors and by words, and all are weighed as was best on validation; a row's own text \
          counts for nothing where the index holds it.</p>\n<div class=\"charts\">{diagrams}</div>\n</section>\n",
         table(caption, head, 1, levels.iter().map(row))
     )

@@ -180,11 +180,11 @@ fn a_job_that_was_stopped_says_so_and_shows_validation() {
 #[test]
 fn what_head_and_search_do_together_stands_by_level() {
     let html = page(&report(), &Circumstances::default());
-    let section = html.split("<h2>Head and search, by level</h2>").nth(1).unwrap();
+    let section = html.split("<h2>Head and index, by level</h2>").nth(1).unwrap();
     for cell in ["family", "62.5 %", "50.0 %", "93.8 %", "4.2 %", "31.2 %"] {
         assert!(section.contains(cell), "{cell}");
     }
     assert!(section.contains("Right, family"));
     let without = TrainingReport { levels: BTreeMap::new(), ..report() };
-    assert!(!page(&without, &Circumstances::default()).contains("Head and search"));
+    assert!(!page(&without, &Circumstances::default()).contains("Head and index"));
 }

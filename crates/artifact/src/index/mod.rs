@@ -91,7 +91,7 @@ impl TitleIndex {
         let scales = reader.scales(entries)?;
         let vectors = reader.bytes("vectors", &[entries, nibbles::width(hidden)])?;
         let kinds = reader.kinds(entries)?;
-        let (words, word_ends, word_entries) = reader.words(entries)?;
+        let (words, word_ends, word_entries) = reader.words(&kinds)?;
         let (title_ends, title_bytes) = reader.titles(title_codes.len())?;
         Ok(Self {
             hidden,
@@ -143,7 +143,7 @@ impl TitleIndex {
         &self.file.bytes()[self.vectors.clone()]
     }
 
-    /// The scale of each entry's vector, finite and above zero: `[entries]`.
+    /// The scale of each entry's vector, above zero and at most 1: `[entries]`.
     #[must_use]
     pub fn scales(&self) -> &[f32] {
         &self.scales

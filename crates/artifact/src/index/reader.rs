@@ -78,7 +78,8 @@ impl<'a> Reader<'a> {
     pub(super) fn scales(&self, entries: usize) -> Result<Vec<f32>, ArtifactError> {
         let bytes = self.values("scales", Dtype::F32, &[entries])?;
         let scales: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        match scales.iter().position(|scale| !(scale.is_finite() && *scale > 0.0)) {
+        // A seventh is the most that a vector of length 1 needs.
+        match scales.iter().position(|scale| !(*scale > 0.0 && *scale <= 1.0)) {
             Some(at) => Err(self.wrong("scales", &format!("holds {} in row {at}, which is no scale", scales[at]))),
             None => Ok(scales),
         }
@@ -93,8 +94,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The words of `entries` entries, where the entries of each end, and these.
-    pub(super) fn words(&self, entries: usize) -> Result<(Vec<u64>, Vec<u32>, Vec<u32>), ArtifactError> {
+    /// The words of titles among the entries of these `kinds`, where the entries of each end, and these.
+    pub(super) fn words(&self, kinds: &Range<usize>) -> Result<(Vec<u64>, Vec<u32>, Vec<u32>), ArtifactError> {
+        let kinds = &self.file.bytes()[kinds.clone()];
         let rows = self.info("words")?.shape.first().copied().unwrap_or(0);
         let bytes = self.values("words", Dtype::U64, &[rows])?;
         let words: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
@@ -110,8 +112,8 @@ impl<'a> Reader<'a> {
         for (start, end) in starts.zip(&ends) {
             let own = &of_words[start as usize..*end as usize];
             let ascending = own.windows(2).all(|pair| pair[0] < pair[1]);
-            if !ascending || own.last().is_some_and(|last| *last as usize >= entries) {
-                let reason = format!("holds rows {start} to {end} that are no {entries} entries in order");
+            if !ascending || !own.iter().all(|entry| kinds.get(*entry as usize) == Some(&0)) {
+                let reason = format!("holds in rows {start} to {end} what are no titles in order");
                 return Err(self.wrong("word_entries", &reason));
             }
         }
