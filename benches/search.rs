@@ -104,11 +104,20 @@ fn model(directory: &Path, texts: &str) -> Outcome {
     let mut engine = Engine::load(&artifact.config, &artifact.metadata, &weights, Precision::Int16, 1)?;
     let search = Search::new(TitleIndex::read(&directory.join(files::INDEX), artifact.config.hidden_size)?);
     let mut all = vec![Vec::new(); 4];
+    if texts.is_empty() {
+        return Err("the file of texts is empty: write one a line".into());
+    }
     for text in texts.lines() {
         let mut tokens = Vec::new();
-        all[0].push(milliseconds(|| Ok(tokens.push(artifact.text.encode(text)?)))?);
+        all[0].push(milliseconds(|| {
+            tokens.push(artifact.text.encode(text)?);
+            Ok(())
+        })?);
         let mut queries = Vec::new();
-        all[1].push(milliseconds(|| Ok(queries.extend(engine.classify(&tokens)?.pooled().flatten())))?);
+        all[1].push(milliseconds(|| {
+            queries.extend(engine.classify(&tokens)?.pooled().flatten());
+            Ok(())
+        })?);
         all[2].push(milliseconds(|| Ok(engine.install(|| search.nearest(&queries, NEIGHBOURS))))?);
         all[3].push(milliseconds(|| Ok(engine.install(|| search.sharing_words(&tokens, NEIGHBOURS))))?);
     }

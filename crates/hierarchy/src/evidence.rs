@@ -95,11 +95,12 @@ impl Hierarchy {
         let penalty = |near: &Near| if near.text { text_penalty } else { 0.0 };
         let near = found.near.iter().map(|near| (near.code, f64::from(near.cosine), penalty(near)));
         let words = found.words.iter().map(|(code, score)| (*code, f64::from(*score), 0.0));
+        let (near, words): (Vec<_>, Vec<_>) = (near.collect(), words.collect());
         Evidence {
             hierarchy: self,
             head,
-            vectors: Source::new(near.collect(), temperature),
-            words: Source::new(words.collect(), word_temperature),
+            vectors: Source::new(&near, temperature),
+            words: Source::new(&words, word_temperature),
         }
     }
 }

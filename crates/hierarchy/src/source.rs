@@ -15,7 +15,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// Of entries with their scores, from which something is taken off before these are divided by `temperature`.
-    pub(crate) fn new(entries: Vec<(Code, f64, f64)>, temperature: f64) -> Self {
+    pub(crate) fn new(entries: &[(Code, f64, f64)], temperature: f64) -> Self {
         let corrected = |(_, score, penalty): &(Code, f64, f64)| score - penalty;
         let highest = entries.iter().map(corrected).fold(f64::NEG_INFINITY, f64::max);
         let share = |entry: &(Code, f64, f64)| ((corrected(entry) - highest) / temperature).exp();

@@ -110,9 +110,9 @@ fn what_is_asked_for_has_a_limit() {
     let body =
         |count: usize, options: &str| format!("{{\"instances\": [{}\"a\"]{options}}}", "\"a\",".repeat(count - 1));
     assert!(parse(&body(20_000, ", \"top_k\": 10")).is_ok() && parse(&body(10_000, ", \"by_level\": true")).is_ok());
-    for options in [", \"top_k\": 50", ", \"by_level\": true, \"top_k\": 10"] {
+    for options in [", \"top_k\": 20", ", \"by_level\": true, \"top_k\": 4"] {
         let error = parse(&body(20_000, options)).unwrap_err().to_string();
-        assert!(error.contains("asks for up to 1000000 candidates; 250000 are the most"), "{error}");
+        assert!(error.contains("asks for up to 400000 candidates; 250000 are the most"), "{error}");
     }
 }
 

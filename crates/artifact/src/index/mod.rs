@@ -65,12 +65,28 @@ pub struct TitleIndex {
     /// Where in the file's bytes they are.
     vectors: Range<usize>,
     kinds: Range<usize>,
-    words: Vec<u64>,
-    word_ends: Vec<u32>,
-    word_entries: Vec<u32>,
+    words: Words,
     title_codes: Vec<u32>,
     title_ends: Vec<u32>,
     title_bytes: Range<usize>,
+}
+
+/// The titles that have a word.
+#[derive(Debug)]
+struct Words {
+    /// Ascending.
+    numbers: Vec<u64>,
+    /// Where the entries of each end, and those of the next begin.
+    ends: Vec<u32>,
+    entries: Vec<u32>,
+}
+
+impl Words {
+    /// The entries of the word at this place, ascending.
+    fn entries_of(&self, place: usize) -> &[u32] {
+        let start = if place == 0 { 0 } else { self.ends[place - 1] };
+        &self.entries[start as usize..self.ends[place] as usize]
+    }
 }
 
 impl TitleIndex {
@@ -91,22 +107,9 @@ impl TitleIndex {
         let scales = reader.scales(entries)?;
         let vectors = reader.bytes("vectors", &[entries, nibbles::width(hidden)])?;
         let kinds = reader.kinds(entries)?;
-        let (words, word_ends, word_entries) = reader.words(&kinds)?;
+        let words = reader.words(&kinds)?;
         let (title_ends, title_bytes) = reader.titles(title_codes.len())?;
-        Ok(Self {
-            hidden,
-            codes,
-            scales,
-            vectors,
-            kinds,
-            words,
-            word_ends,
-            word_entries,
-            title_codes,
-            title_ends,
-            title_bytes,
-            file,
-        })
+        Ok(Self { hidden, codes, scales, vectors, kinds, words, title_codes, title_ends, title_bytes, file })
     }
 
     /// How many vectors there are.
@@ -162,17 +165,12 @@ impl TitleIndex {
     /// The titles among the entries that have `word`, of [`words`](crate::words()), ascending.
     #[must_use]
     pub fn entries_with(&self, word: u64) -> &[u32] {
-        self.words.binary_search(&word).map_or(&[], |at| self.entries_at(at))
+        self.words.numbers.binary_search(&word).map_or(&[], |at| self.words.entries_of(at))
     }
 
     /// The titles among the entries that have a word, for each word that any has.
     pub fn entries_by_word(&self) -> impl Iterator<Item = &[u32]> {
-        (0..self.words.len()).map(|at| self.entries_at(at))
-    }
-
-    fn entries_at(&self, word: usize) -> &[u32] {
-        let start = if word == 0 { 0 } else { self.word_ends[word - 1] };
-        &self.word_entries[start as usize..self.word_ends[word] as usize]
+        (0..self.words.numbers.len()).map(|at| self.words.entries_of(at))
     }
 
     /// The title of exactly this code.

@@ -6,7 +6,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use unspsc_taxonomy::Code;
 
-use super::{FORMAT, VERSION};
+use super::{FORMAT, VERSION, Words};
 use crate::ArtifactError;
 use crate::mapped::Mapped;
 
@@ -94,30 +94,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The words of titles among the entries of these `kinds`, where the entries of each end, and these.
-    pub(super) fn words(&self, kinds: &Range<usize>) -> Result<(Vec<u64>, Vec<u32>, Vec<u32>), ArtifactError> {
+    /// The words of titles among the entries of these `kinds`.
+    pub(super) fn words(&self, kinds: &Range<usize>) -> Result<Words, ArtifactError> {
         let kinds = &self.file.bytes()[kinds.clone()];
         let rows = self.info("words")?.shape.first().copied().unwrap_or(0);
         let bytes = self.values("words", Dtype::U64, &[rows])?;
-        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
-        if let Some(at) = words.windows(2).position(|pair| pair[0] >= pair[1]) {
+        let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        if let Some(at) = numbers.windows(2).position(|pair| pair[0] >= pair[1]) {
             return Err(self.wrong("words", &format!("is out of order after row {at}")));
         }
         self.range("word_ends", Dtype::U32, &[rows])?;
-        let (ends, of_words) = (self.u32s("word_ends")?, self.u32s("word_entries")?);
-        if !ends.is_sorted() || ends.last().map_or(0, |end| *end as usize) != of_words.len() {
+        let (ends, entries) = (self.u32s("word_ends")?, self.u32s("word_entries")?);
+        if !ends.is_sorted() || ends.last().map_or(0, |end| *end as usize) != entries.len() {
             return Err(self.wrong("word_ends", "does not cut `word_entries` into the entries of words"));
         }
         let starts = [0].into_iter().chain(ends.iter().copied());
         for (start, end) in starts.zip(&ends) {
-            let own = &of_words[start as usize..*end as usize];
+            let own = &entries[start as usize..*end as usize];
             let ascending = own.windows(2).all(|pair| pair[0] < pair[1]);
             if !ascending || !own.iter().all(|entry| kinds.get(*entry as usize) == Some(&0)) {
                 let reason = format!("holds in rows {start} to {end} what are no titles in order");
                 return Err(self.wrong("word_entries", &reason));
             }
         }
-        Ok((words, ends, of_words))
+        Ok(Words { numbers, ends, entries })
     }
 
     /// The ends of so many titles, and where their bytes are.
