@@ -106,7 +106,15 @@ fn steps(prediction: &Prediction, titles: &Titles) -> Vec<[String; 5]> {
     if path.is_empty() {
         return vec![step(label, *level, title.as_deref(), *probability)];
     }
-    path.iter().map(|at| step(&at.label, Some(at.level), at.title.as_deref(), at.probability)).collect()
+    let steps = path.iter().map(|at| step(&at.label, Some(at.level), at.title.as_deref(), at.probability));
+    let mut steps: Vec<[String; 5]> = steps.collect();
+    for step in (1..steps.len()).rev() {
+        // A code without a title of its own has that of the code above, where it can be read.
+        if steps[step][2] == steps[step - 1][2] {
+            steps[step][2].clear();
+        }
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -148,11 +156,14 @@ mod tests {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
         assert!(shown.contains("trusted") && !shown.contains("review"), "{shown}");
-        let path =
-            [("50000000", Level::Segment, 0.9), ("50220000", Level::Family, 0.8), ("50221100", Level::Class, 0.4)];
-        let step = |(label, level, probability): (&str, Level, f64)| Step {
+        let path = [
+            ("50000000", Level::Segment, "Food", 0.9),
+            ("50220000", Level::Family, "Cereals", 0.8),
+            ("50221100", Level::Class, "Cereals", 0.4),
+        ];
+        let step = |(label, level, title, probability): (&str, Level, &str, f64)| Step {
             label: label.to_owned(),
-            title: Some(format!("A title of {level}s")),
+            title: Some(title.to_owned()),
             level,
             probability,
         };
@@ -163,7 +174,8 @@ mod tests {
         let line = |code: &str| shown.lines().find(|line| line.contains(code)).unwrap();
         assert!(line("50000000").contains("parboiled") && line("50000000").contains("0.900"), "{shown}");
         assert!(line("50220000").contains("needs review") && !line("50221100").contains("review"), "{shown}");
-        assert!(line("50221100").contains("class") && line("50221100").contains("A title of classs"), "{shown}");
+        assert!(line("50220000").contains("Cereals") && line("50221100").contains("class"), "{shown}");
+        assert!(!line("50221100").contains("Cereals"), "the title of its family is its family's: {shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
     }
 
