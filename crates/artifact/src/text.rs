@@ -28,7 +28,7 @@ pub struct TextEncoder {
 pub struct TokenIds {
     /// Token ids, special tokens included, without padding: `[tokens]`, at most the model's `max_length`.
     pub ids: Vec<u32>,
-    /// What the text is looked up by in a [`TitleIndex`](crate::TitleIndex), see [`words`].
+    /// What the text is looked up by in a [`TitleIndex`](crate::TitleIndex), see [`words()`].
     pub words: Vec<u64>,
     /// Whether the text had more tokens than the model reads.
     pub truncated: bool,
