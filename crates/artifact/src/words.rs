@@ -16,8 +16,9 @@ const STOP_WORDS: [&str; 23] = [
     "or", "other", "the", "to", "with",
 ];
 
-/// The first 64 words of `text`, each once and as a number, ascending: runs of Latin letters and digits, in lower case, without those that say
-/// nothing, by their stem (Snowball's for English, <https://snowballstem.org>), so that "gloves" and "Glove" are one.
+/// The words of `text`, each once and as a number, ascending: runs of Latin letters and digits, in lower case, without those that
+/// say nothing, by their stem (Snowball's for English, <https://snowballstem.org>), so that "gloves" and "Glove" are one. Read are
+/// the first 64 of them, and of each the first 64 letters.
 #[must_use]
 pub fn words(text: &str) -> Vec<u64> {
     thread_local!(static STEMMER: OnceCell<Stemmer> = const { OnceCell::new() });

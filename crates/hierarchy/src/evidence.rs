@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn words_decide_between_equal_vectors_and_find_what_has_no_vector_near() {
+    fn words_decide_between_equal_vectors() {
         let hierarchy = hierarchy(&["10100000", "20100000"]);
         let path = |words: &[(&str, f32)]| {
             let words = words.iter().map(|(text, score)| (code(text), *score)).collect();

@@ -49,7 +49,7 @@ fn a_row_counts_at_the_levels_that_its_code_reaches() {
     let levels = tally.finish();
     let accuracies = Level::ALL.map(|level| (levels[&level].rows, levels[&level].accuracy));
     assert_eq!(accuracies, [(3, 2.0 / 3.0), (3, 2.0 / 3.0), (2, 0.5), (1, 0.0)]);
-    // Of the two commodities that are right or missed, the first is always right.
+    // Two rows of one class, of which one is found: 2 TP / (2 TP + FN).
     assert_eq!(levels[&Level::Class].macro_f1, 2.0 / 3.0, "an answer that is lacking is no class of its own");
     assert_eq!(levels[&Level::Family].top5_accuracy, 1.0, "the family that was missed is the second");
 }

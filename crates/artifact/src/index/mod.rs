@@ -1,4 +1,5 @@
-//! `index.safetensors`: vectors of titles and training texts, of four bits a value, the words of those titles, and the titles of codes.
+//! `index.safetensors`: vectors of titles and training texts, of four bits a value, the words of those titles, and the
+//! titles of codes.
 //!
 //! | tensor | type and shape | |
 //! |---|---|---|
@@ -55,7 +56,8 @@ pub struct Entry<'t> {
     pub text: &'t str,
 }
 
-/// Vectors with the codes they stand for, the words of those that are titles, and titles of codes. What is large is mapped into memory and not copied.
+/// Vectors with the codes they stand for, the words of those that are titles, and titles of codes. Vectors, kinds and titles are
+/// mapped into memory and not copied.
 #[derive(Debug)]
 pub struct TitleIndex {
     file: Mapped,
