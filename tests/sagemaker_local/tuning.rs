@@ -6,8 +6,11 @@ use crate::server::{BUCKET, Place, Server, pid, until};
 
 /// A stand-in for `train` that has `hyperparameter NAME`, and then does `then`.
 fn train(then: &str) -> String {
-    let read = r#"hyperparameter() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" "$SAGEMAKER_BASE_DIR/input/config/hyperparameters.json"; }"#;
-    format!("{read}\necho $$ > \"$SAGEMAKER_BASE_DIR/pid\"\n{then}")
+    let read = r#"
+cd "$SAGEMAKER_BASE_DIR"
+hyperparameter() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" input/config/hyperparameters.json; }
+echo $$ > pid"#;
+    format!("{read}\n{then}")
 }
 
 fn request(name: &str, config: Value, rest: Value) -> Value {
@@ -212,7 +215,9 @@ async fn a_trial_below_the_median_of_earlier_ones_is_stopped() {
 
 #[tokio::test]
 async fn hyperband_stops_who_is_behind_at_a_rung_and_who_has_had_all() {
-    let report = "case $(hyperparameter kind) in good) score=0.9 ;; *) score=0.1 ;; esac\nwhile :; do echo \"score=$score;\"; sleep 0.2; done";
+    let report = r#"
+case $(hyperparameter kind) in good) score=0.9 ;; *) score=0.1 ;; esac
+while :; do echo "score=$score;"; sleep 0.2; done"#;
     let place = Place::new(&train(report), "");
     let server = place.start();
     let config = json!({

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::hyperband::Hyperband;
-use super::ranges::{Parameter, Values};
+use super::ranges::{Parameter, Values, whole};
 use super::record::{EarlyStopping, Strategy, TuningConfig, TuningJobSpec, WarmStartType};
 use crate::error::ApiError;
 use crate::names;
@@ -174,10 +174,10 @@ fn combinations(parameters: &[Parameter]) -> f64 {
 pub(super) fn number_of_trials(config: &TuningConfig, parameters: &[Parameter]) -> usize {
     let combinations = combinations(parameters);
     if config.strategy == Strategy::Grid {
-        return combinations as usize;
+        return whole(combinations);
     }
     let asked = config.resource_limits.max_number_of_training_jobs.and_then(|asked| usize::try_from(asked).ok());
-    asked.unwrap_or(combinations.min(MAX_TRIALS as f64) as usize)
+    asked.unwrap_or_else(|| whole(combinations).min(MAX_TRIALS))
 }
 
 /// The rungs of the strategy Hyperband.

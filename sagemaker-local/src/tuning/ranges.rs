@@ -186,10 +186,8 @@ impl Parameter {
     /// The value at a place.
     pub(super) fn value(&self, place: f64) -> String {
         match &self.domain {
-            // The cast saturates.
             Domain::Categories(values) => {
-                let index = (place * values.len() as f64) as usize;
-                values.get(index).or(values.last()).cloned().unwrap_or_default()
+                values.get(whole(place * values.len() as f64)).or(values.last()).cloned().unwrap_or_default()
             }
             Domain::Interval(interval) => interval.value(place),
         }
@@ -250,6 +248,12 @@ impl Scale {
             Self::ReverseLogarithmic => -(-scaled).exp_m1(),
         }
     }
+}
+
+/// The number without its fraction; none below 0, and no more than there can be.
+pub(super) fn whole(number: f64) -> usize {
+    // The cast saturates.
+    usize::try_from(number as i64).unwrap_or_default()
 }
 
 fn number(text: &str) -> Option<f64> {
