@@ -22,5 +22,7 @@ mod services;
 mod stand_in;
 #[path = "sagemaker_local/status.rs"]
 mod status;
+#[path = "sagemaker_local/tuning.rs"]
+mod tuning;
 #[path = "sagemaker_local/wire.rs"]
 mod wire;
