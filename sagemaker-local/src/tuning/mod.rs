@@ -30,7 +30,7 @@ pub(crate) use record::TuningJob;
 #[cfg(test)]
 pub(crate) use record::example;
 use record::{OBJECTIVE_PARAMETER, TuningJobSpec, TuningStatus};
-pub(crate) use trials::recover;
+pub(crate) use trials::{recover, shown};
 
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest, OBJECTIVE};

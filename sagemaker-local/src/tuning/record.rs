@@ -229,7 +229,7 @@ pub(crate) struct TuningJob {
     pub(super) arn: String,
     #[serde(rename = "HyperParameterTuningJobStatus")]
     pub(super) status: TuningStatus,
-    pub(super) creation_time: Time,
+    pub(crate) creation_time: Time,
     #[serde(rename = "HyperParameterTuningEndTime", skip_serializing_if = "Option::is_none")]
     pub(super) end_time: Option<Time>,
     pub(super) last_modified_time: Time,

@@ -100,6 +100,28 @@ impl Trial<'_> {
     }
 }
 
+/// What the page shows of a tuning job.
+pub(crate) fn shown(state: &State, tuning: &TuningJob) -> Value {
+    let trials = of(state, tuning);
+    let trial = |trial: &Trial<'_>| {
+        json!({
+            "name": trial.record.name,
+            "status": trial.job.training_job_status,
+            "values": trial.record.values,
+            "reports": trial.reports().iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+            "failure": trial.job.failure_reason,
+        })
+    };
+    json!({
+        "name": tuning.spec.hyper_parameter_tuning_job_name,
+        "status": tuning.status,
+        "created": tuning.creation_time,
+        "objective": tuning.spec.config.objective.metric_name,
+        "best": best(&trials).map(|trial| &trial.record.name),
+        "trials": trials.iter().map(trial).collect::<Vec<_>>(),
+    })
+}
+
 /// The best of those that have a result; of equals the first.
 fn best<'a>(trials: &'a [Trial<'a>]) -> Option<&'a Trial<'a>> {
     let results = trials.iter().filter_map(|trial| Some((trial, trial.loss()?)));
