@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::platform::Platform;
-use crate::{hosting, logs, scaling, tags, training};
+use crate::{hosting, logs, scaling, tags, training, transform};
 
 /// Carries out the operation `target`, such as `SageMaker.CreateModel`.
 ///
@@ -27,6 +27,10 @@ fn sagemaker(platform: &Arc<Platform>, operation: &str, body: &[u8]) -> Result<V
         "DescribeTrainingJob" => training::describe(platform, &parse(body)?),
         "StopTrainingJob" => training::stop(platform, &parse(body)?),
         "ListTrainingJobs" => training::list(platform, &parse(body)?),
+        "CreateTransformJob" => transform::create(platform, parse(body)?),
+        "DescribeTransformJob" => transform::describe(platform, &parse(body)?),
+        "StopTransformJob" => transform::stop(platform, &parse(body)?),
+        "ListTransformJobs" => transform::list(platform, &parse(body)?),
         "CreateModel" => hosting::create_model(platform, parse(body)?),
         "DescribeModel" => hosting::describe_model(platform, &parse(body)?),
         "DeleteModel" => hosting::delete_model(platform, &parse(body)?),

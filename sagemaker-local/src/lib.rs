@@ -7,7 +7,7 @@
 //!
 //! | request | goes to |
 //! |---|---|
-//! | `X-Amz-Target: SageMaker.…` | `training`, `hosting` |
+//! | `X-Amz-Target: SageMaker.…` | `training`, `transform`, `hosting` |
 //! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
 //! | `X-Amz-Target: Logs_20140328.…` | `logs` |
 //! | `POST /` with a form | `identity`: STS |
@@ -41,6 +41,7 @@ mod tags;
 mod tasks;
 mod time;
 mod training;
+mod transform;
 
 pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};

@@ -17,6 +17,7 @@ use crate::scaling::{ScalableTarget, ScalingPolicy};
 use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
+use crate::transform::TransformJob;
 
 /// What a job's record says when its server ended before it did.
 pub(crate) const JOB_STOPPED: &str = "InternalServerError: the local platform was stopped while the job ran";
@@ -38,6 +39,7 @@ pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
 #[serde(default)]
 pub(crate) struct State {
     pub(crate) training_jobs: BTreeMap<String, TrainingJob>,
+    pub(crate) transform_jobs: BTreeMap<String, TransformJob>,
     pub(crate) models: BTreeMap<String, Model>,
     pub(crate) endpoint_configs: BTreeMap<String, EndpointConfig>,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
@@ -52,6 +54,9 @@ impl State {
     pub(crate) fn recover(&mut self) {
         let now = Time::now();
         for job in self.training_jobs.values_mut().filter(|job| !job.is_over()) {
+            job.fail(JOB_STOPPED, now);
+        }
+        for job in self.transform_jobs.values_mut().filter(|job| !job.is_over()) {
             job.fail(JOB_STOPPED, now);
         }
         let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
@@ -73,6 +78,7 @@ impl State {
         let resource = arn.strip_prefix(prefix.trim_end_matches('/')).and_then(|rest| rest.split_once('/'));
         resource.is_some_and(|(kind, name)| match kind {
             "training-job" => self.training_jobs.contains_key(name),
+            "transform-job" => self.transform_jobs.contains_key(name),
             "model" => self.models.contains_key(name),
             "endpoint-config" => self.endpoint_configs.contains_key(name),
             "endpoint" => self.endpoints.contains_key(name),

@@ -11,7 +11,7 @@ mod routes;
 
 pub(crate) use configs::{create_config, delete_config, describe_config, list_configs};
 pub(crate) use endpoints::{create_endpoint, delete_endpoint, describe_endpoint, list_endpoints};
-pub(crate) use models::{create_model, delete_model, describe_model, list_models};
-pub(crate) use ports::Ports;
-pub(crate) use record::{Endpoint, EndpointConfig, EndpointStatus, Model};
+pub(crate) use models::{create_model, delete_model, describe_model, list_models, model_not_found};
+pub(crate) use ports::{Port, Ports};
+pub(crate) use record::{Container, Endpoint, EndpointConfig, EndpointStatus, Model};
 pub(crate) use routes::Routes;
