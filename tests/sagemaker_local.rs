@@ -14,5 +14,7 @@ mod lifecycle;
 mod server;
 #[path = "sagemaker_local/stand_in.rs"]
 mod stand_in;
+#[path = "sagemaker_local/transform.rs"]
+mod transform;
 #[path = "sagemaker_local/wire.rs"]
 mod wire;

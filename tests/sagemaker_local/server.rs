@@ -78,6 +78,15 @@ impl Place {
         Self::started(command)
     }
 
+    /// A server that things go wrong with.
+    pub(crate) fn start_with_faults(&self, faults: &[&str]) -> Server {
+        let mut command = self.command(LIMIT.as_secs());
+        for fault in faults {
+            command.args(["--fault", fault]);
+        }
+        Self::started(command)
+    }
+
     fn started(mut command: Command) -> Server {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);

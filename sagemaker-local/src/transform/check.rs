@@ -122,8 +122,7 @@ fn check_environment(spec: &TransformJobSpec) -> Result<(), ApiError> {
     for (key, value) in &spec.environment {
         let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !plain || key.len() > MAX_KEY_CHARS || key.bytes().next().is_none_or(|first| first.is_ascii_digit()) {
-            let broken =
-                "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z_][a-zA-Z0-9_]{0,1023}]";
+            let broken = "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z_][a-zA-Z0-9_]{0,1023}]";
             return Err(ApiError::constraint("environment", key, broken));
         }
         check_length(&format!("environment.{key}"), value, MAX_VALUE_CHARS)?;

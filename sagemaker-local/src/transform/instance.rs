@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use crate::hosting::Port;
-use crate::hosting::Container;
 use crate::archive;
 use crate::faults::FaultKind;
+use crate::hosting::Container;
+use crate::hosting::Port;
 use crate::logs::Follower;
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
@@ -68,9 +68,11 @@ impl NoInstance {
     /// The reason as a whole sentence, after the program's own words if it has left any.
     pub(crate) fn reason(&self, who: &str) -> String {
         match self {
-            Self::Capacity => "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please \
+            Self::Capacity => {
+                "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please \
                                retry using a different ML instance type or after some time."
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Start(error) => format!("ClientError: {error}"),
             Self::Unhealthy(what, words) => {
                 let did = format!("{who} {what}.");
@@ -281,7 +283,8 @@ mod tests {
 
     #[test]
     fn a_reason_begins_with_the_programs_own_error() {
-        let words = |error: Option<&str>| Words { error: error.map(str::to_owned), lines: vec!["a".into(), "b".into()] };
+        let words =
+            |error: Option<&str>| Words { error: error.map(str::to_owned), lines: vec!["a".into(), "b".into()] };
         let ended = |error| NoInstance::Unhealthy("ended".to_owned(), words(error)).reason("The container");
         assert_eq!(ended(Some("no labels.")), "no labels. The container ended.");
         assert_eq!(ended(None), "The container ended. Its last log lines: a | b");

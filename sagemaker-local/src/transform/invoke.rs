@@ -57,7 +57,10 @@ impl Failure {
 pub(super) enum Body {
     Bytes(Bytes),
     /// A file that is sent as it is read.
-    File { path: PathBuf, gzip: bool },
+    File {
+        path: PathBuf,
+        gzip: bool,
+    },
 }
 
 /// An attempt that failed, and whether another one may do better.

@@ -31,7 +31,8 @@ impl JsonPath {
     /// # Errors
     /// What is wrong with the text, or beyond this platform.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("the JSONPath {text:?} is none that sagemaker-local knows; use names, indices and slices");
+        let wrong =
+            || format!("the JSONPath {text:?} is none that sagemaker-local knows; use names, indices and slices");
         let mut rest = text.strip_prefix('$').ok_or_else(|| format!("the JSONPath {text:?} does not begin with $"))?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
@@ -102,7 +103,9 @@ fn item(text: &str) -> Option<Item> {
 }
 
 fn select_names(value: Value, names: &[String]) -> Result<Value, String> {
-    let Value::Object(mut members) = value else { return Err("a JSONPath names a member of what is no object".to_owned()) };
+    let Value::Object(mut members) = value else {
+        return Err("a JSONPath names a member of what is no object".to_owned());
+    };
     let mut take = |name: &String| members.remove(name).ok_or_else(|| format!("there is no member {name:?}"));
     match names {
         [name] => take(name),

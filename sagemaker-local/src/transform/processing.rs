@@ -60,14 +60,18 @@ impl Processing {
         }
         let format = format(spec.transform_input.content_type.as_deref());
         if format.is_none() || format != self::format(spec.transform_output.accept.as_deref()) {
-            return Err("DataProcessing needs TransformInput.ContentType and TransformOutput.Accept, both text/csv, or each \
+            return Err(
+                "DataProcessing needs TransformInput.ContentType and TransformOutput.Accept, both text/csv, or each \
                         application/json or application/jsonlines"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let is_line = |value: &Option<String>| value.as_deref() == Some("Line");
         let lines = is_line(&spec.transform_input.split_type);
         if lines != is_line(&spec.transform_output.assemble_with) || (format == Some(Format::Csv) && !lines) {
-            return Err("DataProcessing needs SplitType and AssembleWith to be the same, and Line for text/csv".to_owned());
+            return Err(
+                "DataProcessing needs SplitType and AssembleWith to be the same, and Line for text/csv".to_owned()
+            );
         }
         let format = format.unwrap_or(Format::Json);
         if format == Format::Csv && !(input.is_of_rows() && output.is_of_rows()) {
@@ -268,7 +272,10 @@ mod tests {
     fn the_answer_becomes_a_member_of_the_record() {
         let joined = lines("application/jsonlines", json!({ "JoinSource": "Input" }));
         let text = combined(&joined, "{\"id\":1}\n[2]", "{\"code\":5}\n\"x\"\n").unwrap();
-        assert_eq!(text, "{\"id\":1,\"SageMakerOutput\":{\"code\":5}}\n{\"SageMakerInput\":[2],\"SageMakerOutput\":\"x\"}");
+        assert_eq!(
+            text,
+            "{\"id\":1,\"SageMakerOutput\":{\"code\":5}}\n{\"SageMakerInput\":[2],\"SageMakerOutput\":\"x\"}"
+        );
         let asked = json!({
             "InputFilter": "$.text", "JoinSource": "Input", "OutputFilter": "$['id','SageMakerOutput']",
         });

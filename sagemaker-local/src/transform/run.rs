@@ -6,9 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tempfile::SpooledTempFile;
 use tokio::task::JoinSet;
 use unspsc_contract::OptMl;
 
+use super::assemble::Assembler;
 use super::check::address;
 use super::data_log::DataLog;
 use super::instance::{Instance, InstanceSpec, NoInstance, unpack_model};
@@ -145,7 +147,7 @@ impl Job {
         tokio::fs::create_dir_all(&scratch).await.map_err(|error| Reason::internal(&error))?;
         let model = OptMl::new(self.folder.opt_ml()).model();
         let unpacked = unpack_model(&self.platform, &self.container, model).await;
-        unpacked.map_err(|error| Reason(format!("ClientError: {error}")))?;
+        unpacked.map_err(Reason)?;
         let mut starting = JoinSet::new();
         for number in 0..u32::try_from(self.spec.transform_resources.instance_count).unwrap_or(1) {
             let (platform, spec) = (Arc::clone(&self.platform), self.instance(number)?);
@@ -185,20 +187,23 @@ impl Job {
     /// Has one instance answer objects until none is left or the job is to stop.
     async fn work(&self, worker: Worker, mut stop: StopSignal) -> Result<(), Reason> {
         let Worker { number, mut instance, data_log } = worker;
-        let port = instance.port();
+        let (port, heard) = (instance.port(), stop.clone());
         tokio::select! {
             biased;
             gone = instance.ended(&self.platform) => return Err(Reason::no_instance(&gone)),
-            _ = stop.stopped() => {}
-            () = self.objects(number, port, &data_log) => {}
+            () = self.objects(number, port, &data_log, heard) => {}
         }
         instance.terminate(stop.grace(self.platform.instance_grace())).await;
         Ok(())
     }
 
-    async fn objects(&self, number: u32, port: u16, data_log: &DataLog) {
+    async fn objects(&self, number: u32, port: u16, data_log: &DataLog, mut stop: StopSignal) {
         let say = |text: &str| data_log.say(self.platform.clock.now(), text);
-        let told = Target::parameters(&self.platform, port).await.unwrap_or_else(|error| {
+        let told = tokio::select! {
+            told = Target::parameters(&self.platform, port) => told,
+            _ = stop.stopped() => return,
+        };
+        let told = told.unwrap_or_else(|error| {
             say(&format!("execution-parameters cannot be read, defaults are used: {error}"));
             plan::Parameters::default()
         });
@@ -208,20 +213,28 @@ impl Job {
             Arc::new(Target { platform: Arc::clone(&self.platform), port, plan, folder: self.folder.scratch() });
         loop {
             let Some(object) = self.progress().waiting.pop_front() else { return };
-            if let Err(failure) = self.object(number, &target, &object).await {
+            let output = self.folder.scratch().join(format!("output-{number}"));
+            let answered = tokio::select! {
+                answered = object::transform(&target, &object, output) => answered,
+                _ = stop.stopped() => return,
+            };
+            // An output is either in its bucket and known to be there, or not there: no stop comes between.
+            let kept = match answered {
+                Ok(answers) => self.keep(&object, answers).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = kept {
                 say(&self.told(&object.key, &failure));
                 self.progress().failed.push((object.key, failure));
             }
         }
     }
 
-    /// Has one object answered and puts the answers into its bucket.
-    async fn object(&self, number: u32, target: &Arc<Target>, object: &Object) -> Result<(), Failure> {
-        let output = self.folder.scratch().join(format!("output-{number}"));
-        let mut assembler = object::transform(target, object, output).await?;
+    /// Puts the answers to an object into its bucket.
+    async fn keep(&self, object: &Object, mut answers: Assembler<SpooledTempFile>) -> Result<(), Failure> {
         let full = self.platform.faults.strike(FaultKind::FullDisk, &self.name).is_some();
         let full = if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) };
-        let file = full.and_then(|()| assembler.finish()).map_err(|error| object::kept(&error))?;
+        let file = full.and_then(|()| answers.finish()).map_err(|error| object::kept(&error))?;
         let uri = self.output(&object.key).map_err(|error| Failure::client(&error))?;
         self.platform.storage.put(file, &uri).await.map_err(|error| Failure::client(&error))?;
         self.progress().done.push(uri);
