@@ -139,7 +139,7 @@ impl Processing {
             }
             (Format::Json, true) => {
                 let joined = join(json(record, "a record")?, json(answer, "an answer")?);
-                let kept = self.output.select(joined).map_err(|problem| data("a joined record", problem))?;
+                let kept = self.output.select(joined).map_err(|problem| data("a joined record", &problem))?;
                 write_json(&kept, out)
             }
         }
@@ -157,7 +157,7 @@ impl Processing {
             return Ok(out.write_all(text)?);
         }
         let value = if self.format == Format::Csv { row(text)? } else { json(text, what)? };
-        let chosen = path.select(value).map_err(|problem| data(what, problem))?;
+        let chosen = path.select(value).map_err(|problem| data(what, &problem))?;
         if self.format == Format::Csv { write_row(&chosen, out) } else { write_json(&chosen, out) }
     }
 }
@@ -170,7 +170,7 @@ fn format(content_type: Option<&str>) -> Option<Format> {
     }
 }
 
-fn data(what: &'static str, problem: impl ToString) -> ProcessingError {
+fn data(what: &'static str, problem: &impl ToString) -> ProcessingError {
     ProcessingError::Data { what, problem: problem.to_string() }
 }
 
@@ -190,7 +190,7 @@ fn next_line(answer: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool, Proc
 }
 
 fn json(text: &[u8], what: &'static str) -> Result<Value, ProcessingError> {
-    serde_json::from_slice(text).map_err(|error| data(what, format_args!("Unable to parse data as JSON: {error}")))
+    serde_json::from_slice(text).map_err(|error| data(what, &format_args!("Unable to parse data as JSON: {error}")))
 }
 
 fn write_json(value: &Value, out: &mut impl Write) -> Result<(), ProcessingError> {
@@ -209,7 +209,7 @@ fn join(record: Value, answer: Value) -> Value {
 
 fn row(text: &[u8]) -> Result<Value, ProcessingError> {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
-    let record = reader.records().next().transpose().map_err(|error| data("a row", error))?;
+    let record = reader.records().next().transpose().map_err(|error| data("a row", &error))?;
     let fields = record.iter().flat_map(csv::StringRecord::iter).map(Value::from);
     Ok(Value::Array(fields.collect()))
 }
@@ -221,7 +221,7 @@ fn write_row(chosen: &Value, out: &mut impl Write) -> Result<(), ProcessingError
     };
     let mut writer = WriterBuilder::new().from_writer(Vec::new());
     let written = writer.write_record(fields.iter().map(|field| field.as_str().unwrap_or_default()));
-    written.map_err(|error| data("a row", error))?;
+    written.map_err(|error| data("a row", &error))?;
     let row = writer.into_inner().map_err(|error| data("a row", error.error()))?;
     Ok(out.write_all(row.strip_suffix(b"\n").unwrap_or(&row))?)
 }

@@ -159,7 +159,7 @@ impl Job {
             let instance = instance.map_err(|gone| Reason::no_instance(&gone))?;
             workers.push(Worker { number, instance, data_log: DataLog::new(self.folder.data_log(number)) });
         }
-        self.change(|job, now| job.start(now))?;
+        self.change(TransformJob::start)?;
         Ok(workers)
     }
 
