@@ -1,4 +1,13 @@
-//! Transform jobs: the operations. A job answers every object below a prefix by containers of its own and keeps the answers beside each other.
+//! Transform jobs: the operations. A job has containers of its own answer every object below a prefix.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `check` | refuses what SageMaker refuses, and what this platform lacks: manifests, RecordIO, TFRecord, data capture, wildcards in JSONPath |
+//! | `run` | the life of a job, from its containers to its record |
+//! | `plan` | request, then `/execution-parameters`, then SageMaker's defaults |
+//! | `object`, `split`, `invoke`, `assemble` | one object: its bodies, each request with its retries, the answers in order |
+//! | `processing`, `json_path` | filters, and the joining of input and answer |
+//! | `data_log` | what SageMaker says of the data, as a log stream |
 
 mod assemble;
 mod check;
