@@ -16,5 +16,7 @@ mod server;
 mod stand_in;
 #[path = "sagemaker_local/transform.rs"]
 mod transform;
+#[path = "sagemaker_local/transform_failures.rs"]
+mod transform_failures;
 #[path = "sagemaker_local/wire.rs"]
 mod wire;

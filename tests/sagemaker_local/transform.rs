@@ -1,32 +1,32 @@
-//! Batch transform: objects cut, answered, put together, and what can go wrong on the way.
+//! Batch transform: objects cut, answered and put together.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::server::{BUCKET, Place, Server, gone, pid, until};
+use crate::server::{BUCKET, Place, Server, gone};
 use crate::stand_in;
 
 /// A place whose `serve` is the stand-in.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     Place::new("", &stand_in::serve())
 }
 
 /// Puts `text` into the bucket as an object.
-fn put(place: &Place, key: &str, text: impl AsRef<[u8]>) {
+pub(crate) fn put(place: &Place, key: &str, text: impl AsRef<[u8]>) {
     let file = place.object(key);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
 }
 
 /// The object `key` of the output, if there is one.
-fn output(place: &Place, key: &str) -> Option<String> {
+pub(crate) fn output(place: &Place, key: &str) -> Option<String> {
     std::fs::read_to_string(place.object("answers").join(key)).ok()
 }
 
 /// Puts the model `m` there, with weights and with `environment`.
-async fn create_model(place: &Place, server: &Server, environment: Value) {
+pub(crate) async fn create_model(place: &Place, server: &Server, environment: Value) {
     let model = place.folder.path().join("model");
     std::fs::create_dir_all(&model).unwrap();
     std::fs::write(model.join("weights"), "the weights").unwrap();
@@ -38,7 +38,7 @@ async fn create_model(place: &Place, server: &Server, environment: Value) {
 }
 
 /// A job over the objects below `batch/`, a record a request, with `changes`.
-fn job(name: &str, changes: Value) -> Value {
+pub(crate) fn job(name: &str, changes: Value) -> Value {
     let mut request = json!({
         "TransformJobName": name,
         "ModelName": "m",
@@ -51,26 +51,26 @@ fn job(name: &str, changes: Value) -> Value {
     request
 }
 
-fn input(changes: Value) -> Value {
+pub(crate) fn input(changes: Value) -> Value {
     let source = json!({ "S3DataSource": { "S3DataType": "S3Prefix", "S3Uri": format!("s3://{BUCKET}/batch/") } });
     let mut input = json!({ "DataSource": source, "SplitType": "Line" });
     input.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     input
 }
 
-async fn finished(server: &Server, name: &str) -> Value {
+pub(crate) async fn finished(server: &Server, name: &str) -> Value {
     let over = |job: &Value| !["InProgress", "Stopping"].contains(&job["TransformJobStatus"].as_str().unwrap());
     server.poll("DescribeTransformJob", json!({ "TransformJobName": name }), over).await
 }
 
 /// Runs a job to its end: its description.
-async fn transform(server: &Server, name: &str, changes: Value) -> Value {
+pub(crate) async fn transform(server: &Server, name: &str, changes: Value) -> Value {
     server.sagemaker("CreateTransformJob", job(name, changes)).await;
     finished(server, name).await
 }
 
 /// The lines of a job's stream whose name ends in `end`.
-async fn log_lines(server: &Server, job: &str, end: &str) -> String {
+pub(crate) async fn log_lines(server: &Server, job: &str, end: &str) -> String {
     let group = "/aws/sagemaker/TransformJobs";
     let prefix = json!({ "logGroupName": group, "logStreamNamePrefix": format!("{job}/i-") });
     let (_, streams) = server.call("Logs_20140328.DescribeLogStreams", prefix).await;
@@ -84,7 +84,7 @@ async fn log_lines(server: &Server, job: &str, end: &str) -> String {
 }
 
 /// Nothing of a job that is over takes room, but for its logs.
-fn is_tidy(place: &Place) -> bool {
+pub(crate) fn is_tidy(place: &Place) -> bool {
     std::fs::read_dir(place.state().join("scratch")).is_ok_and(|mut left| left.next().is_none())
 }
 
@@ -188,57 +188,6 @@ async fn a_request_takes_as_many_records_as_fit_and_a_larger_record_fails_its_ob
 }
 
 #[tokio::test]
-async fn a_bad_record_costs_its_object_and_the_job_which_says_why() {
-    let place = place();
-    put(&place, "batch/bad.txt", "one\nfail\nthree\n");
-    put(&place, "batch/good.txt", "one\ntwo\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    let job = transform(&server, "bad", json!({})).await;
-    assert_eq!(job["TransformJobStatus"], "Failed", "{job}");
-    assert_eq!(
-        job["FailureReason"],
-        "ClientError: See job logs for more information. 1 of 2 objects failed; batch/bad.txt: Bad HTTP status received \
-         from algorithm: 422: cannot do that"
-    );
-    assert_eq!((output(&place, "good.txt.out").unwrap().as_str(), output(&place, "bad.txt.out")), ("one\ntwo\n", None));
-    let log = log_lines(&server, "bad", "/data-log").await;
-    let line = "[sagemaker logs]: test-bucket/batch/bad.txt:";
-    assert!(
-        log.contains(&format!(
-            "{line} Bad HTTP status received from algorithm: 422\n{line} \n{line} Message:\n{line} cannot do that"
-        )),
-        "{log}"
-    );
-    assert!(is_tidy(&place));
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn what_may_pass_is_tried_again_and_not_more_often_than_asked_for() {
-    let place = place();
-    put(&place, "batch/a.txt", "flaky\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    // The stand-in refuses twice.
-    let retries = |number: u32| json!({ "ModelClientConfig": { "InvocationsMaxRetries": number } });
-    let job = transform(&server, "twice", retries(2)).await;
-    assert_eq!(job["TransformJobStatus"], "Completed", "{job}");
-    let job = transform(&server, "once", retries(1)).await;
-    let reason = job["FailureReason"].as_str().unwrap();
-    assert!(
-        reason.starts_with("AlgorithmError: ") && reason.ends_with("Bad HTTP status received from algorithm: 503"),
-        "{reason}"
-    );
-    put(&place, "batch/a.txt", "hang\n");
-    let client = json!({ "InvocationsMaxRetries": 0, "InvocationsTimeoutInSeconds": 1 });
-    let job = transform(&server, "slow", json!({ "ModelClientConfig": client })).await;
-    let reason = job["FailureReason"].as_str().unwrap();
-    assert!(reason.contains("Unable to get response from algorithm: it took longer than 1 seconds"), "{reason}");
-    server.terminate().await;
-}
-
-#[tokio::test]
 async fn packed_objects_are_unpacked_and_records_joined_with_their_answers() {
     let place = place();
     let mut gzip = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -283,181 +232,6 @@ async fn several_instances_share_the_objects_and_none_outlives_the_job() {
     let streams = json!({ "logGroupName": "/aws/sagemaker/TransformJobs" });
     let (_, streams) = server.call("Logs_20140328.DescribeLogStreams", streams).await;
     assert_eq!(streams["logStreams"].as_array().unwrap().len(), 6, "a log and a data log each: {streams}");
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn a_container_that_ends_fails_the_job_with_its_last_words() {
-    let place = place();
-    put(&place, "batch/a.txt", "one\ndie\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    let job = transform(&server, "dies", json!({})).await;
-    let reason = job["FailureReason"].as_str().unwrap();
-    assert!(
-        reason.starts_with("AlgorithmError: The model container ended while in service (exit code: 7)."),
-        "{reason}"
-    );
-    assert_eq!(output(&place, "a.txt.out"), None);
-    assert!(is_tidy(&place));
-    server.terminate().await;
-
-    let broken = Place::new("", "echo \"model.safetensors is corrupt\" >&2\nexit 2");
-    put(&broken, "batch/a.txt", "one\n");
-    let server = broken.start();
-    create_model(&broken, &server, json!({})).await;
-    let job = transform(&server, "corrupt", json!({})).await;
-    let reason = job["FailureReason"].as_str().unwrap();
-    assert!(reason.contains("ended before it passed the ping health check (exit code: 2)"), "{reason}");
-    assert!(reason.contains("model.safetensors is corrupt"), "{reason}");
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn a_job_that_is_stopped_leaves_no_process_and_no_output() {
-    let place = Place::new("", &format!("echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\n{}", stand_in::serve()));
-    put(&place, "batch/a.txt", "one\n");
-    put(&place, "batch/b.txt", "hang\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    server.sagemaker("CreateTransformJob", job("long", json!({}))).await;
-    let child = pid(&place.state().join("scratch/long/opt-ml/pid")).await;
-    until("the first object is answered", || output(&place, "a.txt.out").is_some()).await;
-    server.sagemaker("StopTransformJob", json!({ "TransformJobName": "long" })).await;
-    let job = finished(&server, "long").await;
-    assert_eq!(job["TransformJobStatus"], "Stopped", "{job}");
-    assert!(job["TransformEndTime"].is_number() && job.get("FailureReason").is_none());
-    assert_eq!((output(&place, "a.txt.out"), output(&place, "b.txt.out")), (None, None));
-    gone(child).await;
-    assert!(is_tidy(&place));
-    let (code, message) = server.refused("StopTransformJob", json!({ "TransformJobName": "long" })).await;
-    assert_eq!(code, "ValidationException");
-    assert_eq!(message, "The request was rejected because the transform job is in status Stopped.");
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn a_server_that_is_killed_takes_the_containers_along_and_the_next_one_clears_up() {
-    let place = Place::new("", &format!("echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\n{}", stand_in::serve()));
-    put(&place, "batch/a.txt", "hang\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    server.sagemaker("CreateTransformJob", job("long", json!({}))).await;
-    let child = pid(&place.state().join("scratch/long/opt-ml/pid")).await;
-    server.kill();
-    gone(child).await;
-    let server = place.start();
-    let job = finished(&server, "long").await;
-    assert_eq!(job["TransformJobStatus"], "Failed");
-    assert_eq!(job["FailureReason"], "InternalServerError: the local platform was stopped while the job ran");
-    assert!(!place.state().join("scratch").exists());
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn faults_on_demand_befall_transform_jobs() {
-    let place = place();
-    put(&place, "batch/a.txt", "");
-    let server = place.start_with_faults(&["capacity:name=none", "crash:name=crashed", "full-disk:name=full"]);
-    create_model(&place, &server, json!({})).await;
-    for (name, words) in [
-        ("none", "CapacityError: Unable to provision requested ML compute capacity"),
-        ("crashed", "AlgorithmError: The model container ended while in service (killed by SIGKILL)"),
-        (
-            "full",
-            "ClientError: See job logs for more information. 1 of 1 objects failed; batch/a.txt: the answers cannot be kept",
-        ),
-    ] {
-        // One that is never answered, so that the crash comes first.
-        put(&place, "batch/a.txt", if name == "crashed" { "hang" } else { "one" });
-        let job = transform(&server, name, json!({})).await;
-        let reason = job["FailureReason"].as_str().unwrap();
-        assert!(reason.starts_with(words), "{name}: {reason}");
-        assert_eq!(output(&place, "a.txt.out"), None, "{name}");
-    }
-    assert_eq!(transform(&server, "well", json!({})).await["TransformJobStatus"], "Completed");
-    server.terminate().await;
-}
-
-#[tokio::test]
-async fn refusals_have_the_codes_and_words_of_aws() {
-    let place = place();
-    put(&place, "batch/a.txt", "one\n");
-    let server = place.start();
-    create_model(&place, &server, json!({})).await;
-    let resources =
-        |count: u32| json!({ "TransformResources": { "InstanceType": "ml.m5.large", "InstanceCount": count } });
-    let source = |kind: &str, uri: &str| {
-        let source = json!({ "S3DataSource": { "S3DataType": kind, "S3Uri": uri } });
-        json!({ "TransformInput": { "DataSource": source } })
-    };
-    let client = |changes: Value| json!({ "ModelClientConfig": changes });
-    let long_path = format!("$.{}", "x".repeat(62));
-    for (changes, words) in [
-        (json!({ "TransformJobName": "a_b" }), "Value 'a_b' at 'transformJobName' failed to satisfy constraint"),
-        (json!({ "ModelName": "x" }), "Could not find model \"arn:aws:sagemaker:us-east-1:000000000000:model/x\"."),
-        (
-            json!({ "BatchStrategy": "All" }),
-            "Value 'All' at 'batchStrategy' failed to satisfy constraint: Member must satisfy enum value set: [MultiRecord, SingleRecord]",
-        ),
-        (
-            json!({ "MaxPayloadInMB": 101 }),
-            "Value '101' at 'maxPayloadInMB' failed to satisfy constraint: Member must have value less than or equal to 100",
-        ),
-        (json!({ "MaxPayloadInMB": -1 }), "greater than or equal to 0"),
-        (json!({ "MaxPayloadInMB": 30, "MaxConcurrentTransforms": 4 }), "must not exceed 100 MB"),
-        (
-            client(json!({ "InvocationsTimeoutInSeconds": 3601 })),
-            "Value '3601' at 'modelClientConfig.invocationsTimeoutInSeconds'",
-        ),
-        (client(json!({ "InvocationsMaxRetries": 4 })), "Value '4' at 'modelClientConfig.invocationsMaxRetries'"),
-        (resources(0), "Value '0' at 'transformResources.instanceCount'"),
-        (resources(5), "InstanceCount above 4"),
-        (source("Converse", "s3://test-bucket/batch"), "does not support the S3DataType Converse"),
-        (
-            source("ManifestFile", "s3://test-bucket/batch"),
-            "does not support the S3DataType ManifestFile of TransformInput; use S3Prefix",
-        ),
-        (
-            source("S3Prefix", "s3://test-bucket/nothing"),
-            "No S3 objects found under S3 URL \"s3://test-bucket/nothing\"",
-        ),
-        (source("S3Prefix", "batch"), "is no S3 address"),
-        (
-            json!({ "TransformInput": input(json!({ "SplitType": "TFRecord" })) }),
-            "does not support the SplitType TFRecord",
-        ),
-        (
-            json!({ "TransformInput": input(json!({ "CompressionType": "Zip" })) }),
-            "Value 'Zip' at 'transformInput.compressionType'",
-        ),
-        (json!({ "TransformOutput": { "S3OutputPath": "s3://no-bucket/out" } }), "s3://no-bucket/out does not exist"),
-        (json!({ "DataProcessing": { "JoinSource": "Output" } }), "Value 'Output' at 'dataProcessing.joinSource'"),
-        (
-            json!({ "DataProcessing": { "InputFilter": long_path } }),
-            "at 'dataProcessing.inputFilter' failed to satisfy constraint: Member must have length",
-        ),
-        (json!({ "DataProcessing": { "JoinSource": "Input" } }), "DataProcessing needs TransformInput.ContentType"),
-        (json!({ "Environment": { "A-B": "x" } }), "Value 'A-B' at 'environment'"),
-        (json!({ "DataCaptureConfig": {} }), "does not support DataCaptureConfig"),
-        (json!({ "TransformOutput": null }), "invalid type: null"),
-    ] {
-        let (code, message) = server.refused("CreateTransformJob", job("job", changes)).await;
-        assert_eq!(code, "ValidationException", "{message}");
-        assert!(message.contains(words), "{words}: {message}");
-    }
-    let missing = json!({ "TransformJobName": "x" });
-    let (_, message) = server.refused("DescribeTransformJob", missing.clone()).await;
-    assert_eq!(message, "Could not find requested job with name: x");
-    let (_, message) = server.refused("StopTransformJob", missing).await;
-    assert_eq!(message, "Could not find job to update with name: x");
-    transform(&server, "job", json!({})).await;
-    let (code, message) = server.refused("CreateTransformJob", job("job", json!({}))).await;
-    assert_eq!(code, "ResourceInUse");
-    assert!(
-        message.ends_with("already exists (arn:aws:sagemaker:us-east-1:000000000000:transform-job/job)"),
-        "{message}"
-    );
     server.terminate().await;
 }
 
