@@ -3,9 +3,9 @@
 //! A row of CSV is an array of text. The answer's columns go behind the row's; an answer in JSON becomes the member `SageMakerOutput` of the
 //! record. Records and the lines of an answer are taken in pairs, so an answer must have as many lines as its request.
 
-use std::io::{self, BufRead, Read as _, Write};
+use std::io::{self, BufRead, Cursor, Read as _, Write};
 
-use csv::{ReaderBuilder, WriterBuilder};
+use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use serde_json::{Map, Value};
 
 use super::json_path::JsonPath;
@@ -16,6 +16,9 @@ const OUTPUT: &str = "SageMakerOutput";
 const INPUT: &str = "SageMakerInput";
 /// Longest line of an answer in bytes, and longest answer to one record: SageMaker's limit of a payload.
 const MAX_ANSWER_BYTES: u64 = 100 * 1024 * 1024;
+
+/// Room for a row that is written, in bytes; it grows where a row is longer.
+const ROW_BYTES: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -82,12 +85,12 @@ impl Processing {
 
     /// The body of a request for the records in `source`.
     pub(super) fn request(&self, source: &[u8]) -> Result<Vec<u8>, ProcessingError> {
-        let mut body = Vec::with_capacity(source.len());
+        let (mut body, mut rows) = (Vec::with_capacity(source.len()), Rows::new());
         for (number, record) in self.records(source).enumerate() {
             if number > 0 {
                 body.push(b'\n');
             }
-            self.filter(&self.input, record, "a record", &mut body)?;
+            self.filter(&self.input, record, "a record", &mut rows, &mut body)?;
         }
         Ok(body)
     }
@@ -99,11 +102,11 @@ impl Processing {
         answer: &mut impl BufRead,
         out: &mut impl Write,
     ) -> Result<(), ProcessingError> {
-        let records = self.records(source).count();
+        let (records, mut rows) = (self.records(source).count(), Rows::new());
         if self.format == Format::Json && records == 1 {
             let mut whole = Vec::new();
             answer.take(MAX_ANSWER_BYTES).read_to_end(&mut whole)?;
-            return self.pair(source, &whole, out);
+            return self.pair(source, &whole, &mut rows, out);
         }
         let mut line = Vec::new();
         let mut number = 0;
@@ -114,7 +117,7 @@ impl Processing {
             if number > 0 {
                 out.write_all(b"\n")?;
             }
-            self.pair(record, &line, out)?;
+            self.pair(record, &line, &mut rows, out)?;
             number += 1;
         }
         while next_line(answer, &mut line)? {
@@ -130,12 +133,12 @@ impl Processing {
     }
 
     /// Writes what is kept of one record and its answer.
-    fn pair(&self, record: &[u8], answer: &[u8], out: &mut impl Write) -> Result<(), ProcessingError> {
+    fn pair(&self, record: &[u8], answer: &[u8], rows: &mut Rows, out: &mut impl Write) -> Result<(), ProcessingError> {
         match (self.format, self.join) {
-            (_, false) => self.filter(&self.output, answer, "an answer", out),
+            (_, false) => self.filter(&self.output, answer, "an answer", rows, out),
             (Format::Csv, true) => {
                 let row = [record, b",", answer].concat();
-                self.filter(&self.output, &row, "a joined row", out)
+                self.filter(&self.output, &row, "a joined row", rows, out)
             }
             (Format::Json, true) => {
                 let joined = join(json(record, "a record")?, json(answer, "an answer")?);
@@ -151,12 +154,13 @@ impl Processing {
         path: &JsonPath,
         text: &[u8],
         what: &'static str,
+        rows: &mut Rows,
         out: &mut impl Write,
     ) -> Result<(), ProcessingError> {
         if path.is_root() {
             return Ok(out.write_all(text)?);
         }
-        let value = if self.format == Format::Csv { row(text)? } else { json(text, what)? };
+        let value = if self.format == Format::Csv { rows.read(text)? } else { json(text, what)? };
         let chosen = path.select(value).map_err(|problem| data(what, &problem))?;
         if self.format == Format::Csv { write_row(&chosen, out) } else { write_json(&chosen, out) }
     }
@@ -207,11 +211,28 @@ fn join(record: Value, answer: Value) -> Value {
     Value::Object(members)
 }
 
-fn row(text: &[u8]) -> Result<Value, ProcessingError> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
-    let record = reader.records().next().transpose().map_err(|error| data("a row", &error))?;
-    let fields = record.iter().flat_map(csv::StringRecord::iter).map(Value::from);
-    Ok(Value::Array(fields.collect()))
+/// Reads rows of CSV, each from a line of its own; made once for many, since making it takes longer than reading a row.
+struct Rows(csv::Reader<Cursor<Vec<u8>>>);
+
+impl Rows {
+    fn new() -> Self {
+        Self(ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Cursor::default()))
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<Value, ProcessingError> {
+        let feed = self.0.get_mut();
+        feed.set_position(0);
+        feed.get_mut().clear();
+        feed.get_mut().extend_from_slice(line);
+        feed.get_mut().push(b'\n');
+        let mut record = StringRecord::new();
+        let read = self.0.read_record(&mut record).map_err(|error| data("a row", &error))?;
+        // The line feed is our own, and can only be in a field that never ended.
+        if !read || record.iter().any(|field| field.contains('\n')) {
+            return Err(data("a row", &"a quotation mark is left open; SageMaker takes no line breaks within fields"));
+        }
+        Ok(Value::Array(record.iter().map(Value::from).collect()))
+    }
 }
 
 fn write_row(chosen: &Value, out: &mut impl Write) -> Result<(), ProcessingError> {
@@ -219,7 +240,7 @@ fn write_row(chosen: &Value, out: &mut impl Write) -> Result<(), ProcessingError
         Value::Array(fields) => fields.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let mut writer = WriterBuilder::new().from_writer(Vec::new());
+    let mut writer = WriterBuilder::new().buffer_capacity(ROW_BYTES).from_writer(Vec::new());
     let written = writer.write_record(fields.iter().map(|field| field.as_str().unwrap_or_default()));
     written.map_err(|error| data("a row", &error))?;
     let row = writer.into_inner().map_err(|error| data("a row", error.error()))?;
@@ -265,6 +286,7 @@ mod tests {
         assert_eq!(filtered.request(b"1,\"a, b\",c\n2,d,e").unwrap(), b"\"a, b\",c\nd,e");
         let one = lines("text/csv", json!({ "InputFilter": "$[1]" }));
         assert_eq!(one.request(b"1,\"say \"\"a\"\"\"").unwrap(), b"\"say \"\"a\"\"\"");
+        assert!(one.request(b"1,\"a\n2,b").unwrap_err().to_string().contains("quotation mark is left open"));
         assert!(one.request(b"1").unwrap_err().to_string().contains("no element 1 among 1"));
     }
 
