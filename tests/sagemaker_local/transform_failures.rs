@@ -150,73 +150,79 @@ async fn faults_on_demand_befall_transform_jobs() {
     server.terminate().await;
 }
 
-#[tokio::test]
-async fn refusals_have_the_codes_and_words_of_aws() {
+/// Every change of a request is refused as `ValidationException`, with the words beside it.
+async fn check_refusals(refusals: Vec<(Value, &str)>) {
     let place = place();
     put(&place, "batch/a.txt", "one\n");
     let server = place.start();
     create_model(&place, &server, json!({})).await;
-    let resources =
-        |count: u32| json!({ "TransformResources": { "InstanceType": "ml.m5.large", "InstanceCount": count } });
-    let source = |kind: &str, uri: &str| {
-        let source = json!({ "S3DataSource": { "S3DataType": kind, "S3Uri": uri } });
-        json!({ "TransformInput": { "DataSource": source } })
-    };
+    for (changes, words) in refusals {
+        let (code, message) = server.refused("CreateTransformJob", job("job", changes)).await;
+        assert_eq!(code, "ValidationException", "{message}");
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    server.terminate().await;
+}
+
+fn resources(count: u32) -> Value {
+    json!({ "TransformResources": { "InstanceType": "ml.m5.large", "InstanceCount": count } })
+}
+
+fn source(kind: &str, uri: &str) -> Value {
+    json!({ "TransformInput": { "DataSource": { "S3DataSource": { "S3DataType": kind, "S3Uri": uri } } } })
+}
+
+#[tokio::test]
+async fn values_out_of_bounds_are_refused_in_the_words_of_aws() {
     let client = |changes: Value| json!({ "ModelClientConfig": changes });
+    let batch = "failed to satisfy constraint: Member must satisfy enum value set: [MultiRecord, SingleRecord]";
     let long_path = format!("$.{}", "x".repeat(62));
-    for (changes, words) in [
+    check_refusals(vec![
         (json!({ "TransformJobName": "a_b" }), "Value 'a_b' at 'transformJobName' failed to satisfy constraint"),
-        (json!({ "ModelName": "x" }), "Could not find model \"arn:aws:sagemaker:us-east-1:000000000000:model/x\"."),
-        (
-            json!({ "BatchStrategy": "All" }),
-            "Value 'All' at 'batchStrategy' failed to satisfy constraint: Member must satisfy enum value set: [MultiRecord, SingleRecord]",
-        ),
-        (
-            json!({ "MaxPayloadInMB": 101 }),
-            "Value '101' at 'maxPayloadInMB' failed to satisfy constraint: Member must have value less than or equal to 100",
-        ),
+        (json!({ "BatchStrategy": "All" }), batch),
+        (json!({ "MaxPayloadInMB": 101 }), "Value '101' at 'maxPayloadInMB' failed to satisfy constraint: Member must have value less than or equal to 100"),
         (json!({ "MaxPayloadInMB": -1 }), "greater than or equal to 0"),
         (json!({ "MaxPayloadInMB": 30, "MaxConcurrentTransforms": 4 }), "must not exceed 100 MB"),
-        (
-            client(json!({ "InvocationsTimeoutInSeconds": 3601 })),
-            "Value '3601' at 'modelClientConfig.invocationsTimeoutInSeconds'",
-        ),
+        (client(json!({ "InvocationsTimeoutInSeconds": 3601 })), "'3601' at 'modelClientConfig.invocationsTimeoutInSeconds'"),
         (client(json!({ "InvocationsMaxRetries": 4 })), "Value '4' at 'modelClientConfig.invocationsMaxRetries'"),
         (resources(0), "Value '0' at 'transformResources.instanceCount'"),
+        (json!({ "TransformInput": input(json!({ "CompressionType": "Zip" })) }), "'Zip' at 'transformInput.compressionType'"),
+        (json!({ "DataProcessing": { "JoinSource": "Output" } }), "Value 'Output' at 'dataProcessing.joinSource'"),
+        (json!({ "DataProcessing": { "InputFilter": long_path } }), "at 'dataProcessing.inputFilter' failed to satisfy"),
+        (json!({ "Environment": { "A-B": "x" } }), "Value 'A-B' at 'environment'"),
+        (json!({ "TransformOutput": null }), "invalid type: null"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_not_supported_is_refused_by_name() {
+    check_refusals(vec![
+        (json!({ "ModelName": "x" }), "Could not find model \"arn:aws:sagemaker:us-east-1:000000000000:model/x\"."),
         (resources(5), "InstanceCount above 4"),
-        (source("Converse", "s3://test-bucket/batch"), "does not support the S3DataType Converse"),
         (
             source("ManifestFile", "s3://test-bucket/batch"),
-            "does not support the S3DataType ManifestFile of TransformInput; use S3Prefix",
+            "the S3DataType ManifestFile of TransformInput; use S3Prefix",
         ),
-        (
-            source("S3Prefix", "s3://test-bucket/nothing"),
-            "No S3 objects found under S3 URL \"s3://test-bucket/nothing\"",
-        ),
+        (source("S3Prefix", "s3://test-bucket/no"), "No S3 objects found under S3 URL \"s3://test-bucket/no\""),
         (source("S3Prefix", "batch"), "is no S3 address"),
         (
             json!({ "TransformInput": input(json!({ "SplitType": "TFRecord" })) }),
             "does not support the SplitType TFRecord",
         ),
-        (
-            json!({ "TransformInput": input(json!({ "CompressionType": "Zip" })) }),
-            "Value 'Zip' at 'transformInput.compressionType'",
-        ),
         (json!({ "TransformOutput": { "S3OutputPath": "s3://no-bucket/out" } }), "s3://no-bucket/out does not exist"),
-        (json!({ "DataProcessing": { "JoinSource": "Output" } }), "Value 'Output' at 'dataProcessing.joinSource'"),
-        (
-            json!({ "DataProcessing": { "InputFilter": long_path } }),
-            "at 'dataProcessing.inputFilter' failed to satisfy constraint: Member must have length",
-        ),
         (json!({ "DataProcessing": { "JoinSource": "Input" } }), "DataProcessing needs TransformInput.ContentType"),
-        (json!({ "Environment": { "A-B": "x" } }), "Value 'A-B' at 'environment'"),
         (json!({ "DataCaptureConfig": {} }), "does not support DataCaptureConfig"),
-        (json!({ "TransformOutput": null }), "invalid type: null"),
-    ] {
-        let (code, message) = server.refused("CreateTransformJob", job("job", changes)).await;
-        assert_eq!(code, "ValidationException", "{message}");
-        assert!(message.contains(words), "{words}: {message}");
-    }
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_is_known_by_a_name_that_is_given_once() {
+    let place = place();
+    put(&place, "batch/a.txt", "one\n");
+    let server = place.start();
+    create_model(&place, &server, json!({})).await;
     let missing = json!({ "TransformJobName": "x" });
     let (_, message) = server.refused("DescribeTransformJob", missing.clone()).await;
     assert_eq!(message, "Could not find requested job with name: x");
@@ -225,9 +231,6 @@ async fn refusals_have_the_codes_and_words_of_aws() {
     transform(&server, "job", json!({})).await;
     let (code, message) = server.refused("CreateTransformJob", job("job", json!({}))).await;
     assert_eq!(code, "ResourceInUse");
-    assert!(
-        message.ends_with("already exists (arn:aws:sagemaker:us-east-1:000000000000:transform-job/job)"),
-        "{message}"
-    );
+    assert!(message.ends_with("exists (arn:aws:sagemaker:us-east-1:000000000000:transform-job/job)"), "{message}");
     server.terminate().await;
 }
