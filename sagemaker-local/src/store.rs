@@ -226,7 +226,13 @@ mod tests {
         for (name, status) in [("ran", "InProgress"), ("stopping", "Stopping"), ("done", "Completed")] {
             state.training_jobs.insert(name.to_owned(), job(name, status));
         }
+        state.transform_jobs.insert("ran".to_owned(), crate::transform::example("ran"));
         state.recover();
+        let transform = serde_json::to_value(&state.transform_jobs["ran"]).unwrap();
+        assert_eq!(
+            (&transform["TransformJobStatus"], &transform["FailureReason"]),
+            (&"Failed".into(), &JOB_STOPPED.into())
+        );
         for name in ["ran", "stopping"] {
             let job = serde_json::to_value(&state.training_jobs[name]).unwrap();
             assert_eq!(job["TrainingJobStatus"], "Failed");

@@ -129,7 +129,8 @@ mod tests {
     fn plan(changes: Value, told: Value) -> Plan {
         let mut spec = serde_json::to_value(super::super::record::example("job").spec).unwrap();
         spec["TransformInput"]["SplitType"] = json!("Line");
-        spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let Value::Object(changes) = changes else { unreachable!("changes are an object") };
+        spec.as_object_mut().unwrap().extend(changes);
         Plan::new(&serde_json::from_value(spec).unwrap(), &serde_json::from_value(told).unwrap())
     }
 
