@@ -171,6 +171,17 @@ impl Server {
         self.poll("DescribeEndpoint", json!({ "EndpointName": name }), made).await
     }
 
+    /// The description of an endpoint once `ready` accepts it.
+    pub(crate) async fn endpoint_when(&self, name: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        self.poll("DescribeEndpoint", json!({ "EndpointName": name }), ready).await
+    }
+
+    /// Puts the server's clock ahead.
+    pub(crate) async fn advance(&self, seconds: u64) {
+        let request = self.post("/_local/clock").body(json!({ "AdvanceInSeconds": seconds }).to_string());
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+
     /// The refusal to describe an endpoint, once its deletion is through.
     pub(crate) async fn deleted_endpoint(&self, name: &str) -> (String, String) {
         let request = json!({ "EndpointName": name });

@@ -4,12 +4,11 @@ use super::plan::MAX_PAYLOAD_MB;
 use super::processing::Processing;
 use super::record::{TransformInput, TransformJobSpec};
 use crate::error::ApiError;
+use crate::hosting::MAX_INSTANCES;
 use crate::names;
 use crate::platform::Platform;
 use crate::storage::{S3Uri, S3UriError};
 
-/// Instances of a job are processes of one machine, so there is a limit.
-const MAX_INSTANCES: i64 = 4;
 /// SageMaker's limits of the environment: variables, and characters of a name and of a value.
 const MAX_VARIABLES: usize = 16;
 const MAX_KEY_CHARS: usize = 1024;
@@ -141,7 +140,7 @@ fn check_supported(spec: &TransformJobSpec) -> Result<(), ApiError> {
     if let Some(split) = input.split_type.as_deref().filter(|split| ["RecordIO", "TFRecord"].contains(split)) {
         return lacks(format!("the SplitType {split}; use Line or None"));
     }
-    if spec.transform_resources.instance_count > MAX_INSTANCES {
+    if spec.transform_resources.instance_count > i64::from(MAX_INSTANCES) {
         return lacks(format!("TransformResources.InstanceCount above {MAX_INSTANCES}"));
     }
     if spec.other.contains_key("DataCaptureConfig") {

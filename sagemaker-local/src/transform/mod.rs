@@ -12,7 +12,6 @@
 mod assemble;
 mod check;
 mod data_log;
-mod instance;
 mod invoke;
 mod json_path;
 mod object;

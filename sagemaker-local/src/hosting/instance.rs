@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use super::ports::Port;
+use super::record::Container;
 use crate::archive;
 use crate::faults::FaultKind;
-use crate::hosting::Container;
-use crate::hosting::Port;
 use crate::logs::Follower;
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
