@@ -22,6 +22,10 @@ mod services;
 mod stand_in;
 #[path = "sagemaker_local/status.rs"]
 mod status;
+#[path = "sagemaker_local/transform.rs"]
+mod transform;
+#[path = "sagemaker_local/transform_failures.rs"]
+mod transform_failures;
 #[path = "sagemaker_local/tuning.rs"]
 mod tuning;
 #[path = "sagemaker_local/wire.rs"]

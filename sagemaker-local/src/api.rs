@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::platform::Platform;
-use crate::{hosting, logs, scaling, tags, training, tuning};
+use crate::{hosting, logs, scaling, tags, training, transform, tuning};
 
 /// Carries out the operation `target`, such as `SageMaker.CreateModel`.
 ///
@@ -32,6 +32,10 @@ fn sagemaker(platform: &Arc<Platform>, operation: &str, body: &[u8]) -> Result<V
         "StopHyperParameterTuningJob" => tuning::stop(platform, &parse(body)?),
         "ListHyperParameterTuningJobs" => tuning::list(platform, parse(body)?),
         "ListTrainingJobsForHyperParameterTuningJob" => tuning::list_trials(platform, parse(body)?),
+        "CreateTransformJob" => transform::create(platform, parse(body)?),
+        "DescribeTransformJob" => transform::describe(platform, &parse(body)?),
+        "StopTransformJob" => transform::stop(platform, &parse(body)?),
+        "ListTransformJobs" => transform::list(platform, &parse(body)?),
         "CreateModel" => hosting::create_model(platform, parse(body)?),
         "DescribeModel" => hosting::describe_model(platform, &parse(body)?),
         "DeleteModel" => hosting::delete_model(platform, &parse(body)?),

@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::names::REGION;
 use crate::store::StoreError;
 
 /// Content type of the AWS JSON 1.1 protocol.
@@ -38,6 +39,15 @@ impl ApiError {
     pub(crate) fn constraint(member: &str, value: &str, broken: &str) -> Self {
         Self::validation(format!(
             "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {broken}"
+        ))
+    }
+
+    /// `ValidationException`: there is nothing under the S3 address that a job is to read, which `role` would have to list.
+    pub(crate) fn no_objects(address: &str, bucket: &str, role: &str) -> Self {
+        Self::validation(format!(
+            "No S3 objects found under S3 URL \"{address}\" given in input data source. Please ensure that the bucket exists in \
+             the selected region ({REGION}), that objects exist under that S3 prefix, and that the role \"{role}\" has \
+             \"s3:ListBucket\" permissions on bucket \"{bucket}\"."
         ))
     }
 

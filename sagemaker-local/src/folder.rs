@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// The folder of what transform jobs need while they run.
+const SCRATCH: &str = "scratch";
+
 /// The state folder, held until dropped or released.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
@@ -82,6 +85,19 @@ impl StateFolder {
         JobFolder { root: self.root.clone(), below: Path::new("jobs").join(name) }
     }
 
+    /// The folder of the transform job `name`.
+    pub(crate) fn transform(&self, name: &str) -> TransformFolder {
+        TransformFolder { root: self.root.clone(), name: name.to_owned() }
+    }
+
+    /// Deletes what transform jobs of a server that was killed have left of their work.
+    pub(crate) fn clear_scratch(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(SCRATCH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The folder of the endpoint `name`.
     pub(crate) fn endpoint(&self, name: &str) -> EndpointFolder {
         EndpointFolder { root: self.root.clone(), below: Path::new("endpoints").join(name) }
@@ -124,6 +140,45 @@ impl JobFolder {
     /// Where an archive lies until it is in its bucket.
     pub(crate) fn archive(&self, name: &str) -> PathBuf {
         self.root.join(&self.below).join(name)
+    }
+}
+
+/// The folders of one transform job.
+#[derive(Debug, Clone)]
+pub(crate) struct TransformFolder {
+    root: PathBuf,
+    name: String,
+}
+
+impl TransformFolder {
+    /// What the job needs while it runs; nothing in it is worth keeping.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join(SCRATCH).join(&self.name)
+    }
+
+    /// What the job's instances see as `/opt/ml`.
+    pub(crate) fn opt_ml(&self) -> PathBuf {
+        self.scratch().join("opt-ml")
+    }
+
+    /// What an instance writes to standard output and error.
+    pub(crate) fn log(&self, instance: u32) -> PathBuf {
+        self.root.join(self.log_below(instance))
+    }
+
+    /// The path of that file below the state folder.
+    pub(crate) fn log_below(&self, instance: u32) -> PathBuf {
+        Path::new("transforms").join(&self.name).join(format!("instance-{instance}.log"))
+    }
+
+    /// What the platform has to say about the data that an instance gets.
+    pub(crate) fn data_log(&self, instance: u32) -> PathBuf {
+        self.root.join(self.data_log_below(instance))
+    }
+
+    /// The path of that file below the state folder.
+    pub(crate) fn data_log_below(&self, instance: u32) -> PathBuf {
+        Path::new("transforms").join(&self.name).join(format!("instance-{instance}-data.log"))
     }
 }
 

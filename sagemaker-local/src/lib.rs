@@ -7,7 +7,7 @@
 //!
 //! | request | goes to |
 //! |---|---|
-//! | `X-Amz-Target: SageMaker.…` | `training`, `tuning`, `hosting` |
+//! | `X-Amz-Target: SageMaker.…` | `training`, `tuning`, `transform`, `hosting` |
 //! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
 //! | `X-Amz-Target: Logs_20140328.…` | `logs` |
 //! | `POST /` with a form | `identity`: STS |
@@ -43,6 +43,7 @@ mod tags;
 mod tasks;
 mod time;
 mod training;
+mod transform;
 mod tuning;
 
 pub use faults::{Fault, FaultError};

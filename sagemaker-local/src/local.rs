@@ -82,6 +82,9 @@ impl LocalSageMaker {
         let settings = absolute(settings)?;
         let folder = StateFolder::open(&settings.state)?;
         kill_left_over(&folder).await;
+        folder
+            .clear_scratch()
+            .map_err(|source| StartError::SetUp { what: "the scratch folder", source: source.into() })?;
         let store = Store::open(folder.records())?;
         store.update(|state| {
             state.recover();

@@ -208,7 +208,7 @@ impl Storage {
 /// Where the object `key` lies below the folder that a channel of `prefix` becomes.
 ///
 /// A prefix that ends amid a name takes the names that it begins with whole.
-fn path_below<'a>(prefix: &str, key: &'a str) -> &'a str {
+pub(crate) fn path_below<'a>(prefix: &str, key: &'a str) -> &'a str {
     let whole_folder = prefix.is_empty() || prefix.ends_with('/') || key.as_bytes().get(prefix.len()) == Some(&b'/');
     let cut = if whole_folder { prefix.len() } else { prefix.rfind('/').map_or(0, |slash| slash + 1) };
     key.get(cut..).unwrap_or(key).trim_start_matches('/')

@@ -17,6 +17,7 @@ use crate::scaling::{Activity, ScalableTarget, ScalingPolicy};
 use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
+use crate::transform::TransformJob;
 use crate::tuning::{self, TuningJob};
 
 /// What a job's record says when its server ended before it did.
@@ -40,6 +41,7 @@ pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
 pub(crate) struct State {
     pub(crate) training_jobs: BTreeMap<String, TrainingJob>,
     pub(crate) tuning_jobs: BTreeMap<String, TuningJob>,
+    pub(crate) transform_jobs: BTreeMap<String, TransformJob>,
     pub(crate) models: BTreeMap<String, Model>,
     pub(crate) endpoint_configs: BTreeMap<String, EndpointConfig>,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
@@ -58,6 +60,9 @@ impl State {
             job.fail(JOB_STOPPED, now);
         }
         tuning::recover(self, now);
+        for job in self.transform_jobs.values_mut().filter(|job| !job.is_over()) {
+            job.fail(JOB_STOPPED, now);
+        }
         let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
         let gone: Vec<String> =
             self.endpoints.iter().filter(|(_, endpoint)| deleting(endpoint)).map(|(name, _)| name.clone()).collect();
@@ -78,6 +83,7 @@ impl State {
         resource.is_some_and(|(kind, name)| match kind {
             "training-job" => self.training_jobs.contains_key(name),
             TuningJob::KIND => self.tuning_jobs.contains_key(name),
+            "transform-job" => self.transform_jobs.contains_key(name),
             "model" => self.models.contains_key(name),
             "endpoint-config" => self.endpoint_configs.contains_key(name),
             "endpoint" => self.endpoints.contains_key(name),
@@ -225,7 +231,13 @@ mod tests {
         for (name, status) in [("ran", "InProgress"), ("stopping", "Stopping"), ("done", "Completed")] {
             state.training_jobs.insert(name.to_owned(), job(name, status));
         }
+        state.transform_jobs.insert("ran".to_owned(), crate::transform::example("ran"));
         state.recover();
+        let transform = serde_json::to_value(&state.transform_jobs["ran"]).unwrap();
+        assert_eq!(
+            (&transform["TransformJobStatus"], &transform["FailureReason"]),
+            (&"Failed".into(), &JOB_STOPPED.into())
+        );
         for name in ["ran", "stopping"] {
             let job = serde_json::to_value(&state.training_jobs[name]).unwrap();
             assert_eq!(job["TrainingJobStatus"], "Failed");

@@ -78,6 +78,6 @@ pub(crate) fn list_models(platform: &Platform, request: &ListRequest) -> Result<
 }
 
 /// SageMaker's refusal of a model that is not there.
-pub(super) fn model_not_found(name: &str) -> ApiError {
+pub(crate) fn model_not_found(name: &str) -> ApiError {
     ApiError::validation(format!("Could not find model \"{}\".", names::arn("model", name)))
 }

@@ -216,15 +216,7 @@ fn check_channel(platform: &Platform, spec: &TrainingJobSpec, channel: &ChannelS
     if has_objects {
         return Ok(());
     }
-    Err(ApiError::validation(format!(
-        "No S3 objects found under S3 URL \"{}\" given in input data source. Please ensure that the bucket exists in \
-         the selected region ({}), that objects exist under that S3 prefix, and that the role \"{}\" has \
-         \"s3:ListBucket\" permissions on bucket \"{}\".",
-        source.s3_uri,
-        names::REGION,
-        spec.role_arn,
-        uri.bucket
-    )))
+    Err(ApiError::no_objects(&source.s3_uri, &uri.bucket, &spec.role_arn))
 }
 
 /// The refusal of what this platform does not do.
