@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::platform::Platform;
-use crate::{hosting, scaling, training};
+use crate::{hosting, logs, scaling, tags, training};
 
 /// Carries out the operation `target`, such as `SageMaker.CreateModel`.
 ///
@@ -16,6 +16,7 @@ pub(crate) fn call(platform: &Arc<Platform>, target: &str, body: &[u8]) -> Resul
     match target.split_once('.') {
         Some(("SageMaker", operation)) => sagemaker(platform, operation, body),
         Some(("AnyScaleFrontendService", operation)) => autoscaling(platform, operation, body),
+        Some(("Logs_20140328", operation)) => cloudwatch_logs(platform, operation, body),
         _ => Err(ApiError::unknown_operation(target)),
     }
 }
@@ -34,10 +35,22 @@ fn sagemaker(platform: &Arc<Platform>, operation: &str, body: &[u8]) -> Result<V
         "DescribeEndpointConfig" => hosting::describe_config(platform, &parse(body)?),
         "DeleteEndpointConfig" => hosting::delete_config(platform, &parse(body)?),
         "ListEndpointConfigs" => hosting::list_configs(platform, &parse(body)?),
-        "CreateEndpoint" => hosting::create_endpoint(platform, &parse(body)?),
+        "CreateEndpoint" => hosting::create_endpoint(platform, parse(body)?),
         "DescribeEndpoint" => hosting::describe_endpoint(platform, &parse(body)?),
         "DeleteEndpoint" => hosting::delete_endpoint(platform, &parse(body)?),
         "ListEndpoints" => hosting::list_endpoints(platform, &parse(body)?),
+        "AddTags" => tags::add(platform, parse(body)?),
+        "DeleteTags" => tags::delete(platform, &parse(body)?),
+        "ListTags" => tags::list(platform, &parse(body)?),
+        _ => Err(ApiError::unknown_operation(operation)),
+    }
+}
+
+fn cloudwatch_logs(platform: &Platform, operation: &str, body: &[u8]) -> Result<Value, ApiError> {
+    match operation {
+        "DescribeLogGroups" => logs::describe_groups(platform, &parse(body)?),
+        "DescribeLogStreams" => logs::describe_streams(platform, &parse(body)?),
+        "GetLogEvents" => logs::get_events(platform, &parse(body)?),
         _ => Err(ApiError::unknown_operation(operation)),
     }
 }

@@ -63,6 +63,11 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
     }
 
+    /// `ThrottlingException`: too many requests in too short a time.
+    pub(crate) fn throttled() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ThrottlingException", "Rate exceeded")
+    }
+
     /// `InternalFailure`; the cause goes to the log and to the caller, who owns this machine.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", message);

@@ -79,7 +79,7 @@ impl StateFolder {
 
     /// The folder of the training job `name`.
     pub(crate) fn job(&self, name: &str) -> JobFolder {
-        JobFolder(self.root.join("jobs").join(name))
+        JobFolder { root: self.root.clone(), below: Path::new("jobs").join(name) }
     }
 
     /// The folder of the endpoint `name`.
@@ -99,22 +99,31 @@ fn mark(root: &Path, lock: &File) -> io::Result<OsString> {
 
 /// The folder of one training job.
 #[derive(Debug, Clone)]
-pub(crate) struct JobFolder(PathBuf);
+pub(crate) struct JobFolder {
+    root: PathBuf,
+    /// The folder's path below the state folder.
+    below: PathBuf,
+}
 
 impl JobFolder {
     /// What the job sees as `/opt/ml`.
     pub(crate) fn opt_ml(&self) -> PathBuf {
-        self.0.join("opt-ml")
+        self.root.join(&self.below).join("opt-ml")
     }
 
     /// What the job writes to standard output and error.
     pub(crate) fn log(&self) -> PathBuf {
-        self.0.join("job.log")
+        self.root.join(self.log_below())
+    }
+
+    /// The path of that file below the state folder.
+    pub(crate) fn log_below(&self) -> PathBuf {
+        self.below.join("job.log")
     }
 
     /// Where an archive lies until it is in its bucket.
     pub(crate) fn archive(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.root.join(&self.below).join(name)
     }
 }
 

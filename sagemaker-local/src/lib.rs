@@ -1,7 +1,7 @@
 //! The SageMaker API on one machine.
 //!
-//! One HTTP server on one address answers three AWS services: SageMaker with its runtime, Application Auto Scaling, and
-//! S3. Nothing is faked: a training job is a child process in an `/opt/ml` tree of its own, an endpoint is one child
+//! One HTTP server on one address answers six AWS services: SageMaker with its runtime, Application Auto Scaling,
+//! CloudWatch Logs, S3, and as much of STS as tells who one is. Nothing is faked: a training job is a child process in an `/opt/ml` tree of its own, an endpoint is one child
 //! process an instance behind a router, a bucket is a folder. Names of operations, fields, errors and states are AWS's
 //! own, after the service models of botocore.
 //!
@@ -9,6 +9,9 @@
 //! |---|---|
 //! | `X-Amz-Target: SageMaker.…` | `training`, `hosting` |
 //! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
+//! | `X-Amz-Target: Logs_20140328.…` | `logs` |
+//! | `POST /` with a form | `identity`: STS |
+//! | `POST /_local/clock` | `clock` |
 //! | `POST /endpoints/NAME/invocations` | `hosting::invoke` |
 //! | everything else | `storage` (the `s3s` and `s3s-fs` crates) |
 //!
@@ -16,12 +19,16 @@
 
 mod api;
 mod archive;
+mod clock;
 mod error;
+mod faults;
 mod folder;
 mod hosting;
+mod identity;
 mod leftovers;
 mod listing;
 mod local;
+mod logs;
 mod names;
 mod platform;
 mod process;
@@ -30,10 +37,12 @@ mod server;
 mod settings;
 mod storage;
 mod store;
+mod tags;
 mod tasks;
 mod time;
 mod training;
 
+pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};
 pub use names::{ACCOUNT, REGION};
 pub use settings::Settings;

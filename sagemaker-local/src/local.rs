@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::folder::{FolderError, StateFolder};
 use crate::platform::Platform;
 use crate::process::Spawner;
@@ -100,6 +102,8 @@ impl LocalSageMaker {
             tasks: crate::tasks::Tasks::default(),
             routes: crate::hosting::Routes::default(),
             ports: crate::hosting::Ports::default(),
+            clock: Clock::default(),
+            faults: Faults::new(settings.faults.clone(), settings.fault_seed),
             store,
             folder,
             settings,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use sagemaker_local::{LocalSageMaker, Settings};
+use sagemaker_local::{Fault, LocalSageMaker, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Answers the SageMaker, Application Auto Scaling and S3 APIs on this machine: jobs and endpoints run as child
@@ -35,6 +35,14 @@ pub(crate) struct Options {
     /// Seconds within which all instances of a new endpoint must answer /ping; SageMaker gives 480
     #[arg(long, env = "SAGEMAKER_LOCAL_PING_LIMIT_SECS", default_value_t = Settings::PING_LIMIT.as_secs())]
     ping_limit_secs: u64,
+    /// What is to go wrong, such as throttle:operation=CreateModel,times=2; may be repeated. Kinds: throttle, error, lost-response
+    /// (with operation), spot-interruption, capacity, crash, slow-ping, full-disk (with name and after-secs); all with times,
+    /// skip and chance
+    #[arg(long, value_name = "RULE")]
+    fault: Vec<Fault>,
+    /// Seed of the chances in --fault
+    #[arg(long, value_name = "N", default_value_t = Settings::FAULT_SEED)]
+    fault_seed: u64,
     /// What to log on standard error, in the syntax of tracing's `EnvFilter`
     #[arg(long, env = "SAGEMAKER_LOCAL_LOG", default_value = "info,s3s=off,s3s_fs=off")]
     pub(crate) log: String,
@@ -45,6 +53,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let state = options.state.clone();
+    if !options.fault.is_empty() {
+        tracing::info!(rules = options.fault.len(), seed = options.fault_seed, "faults on demand");
+    }
     let local = LocalSageMaker::start(settings(options)?).await?;
     let url = local.endpoint_url();
     println!("# sagemaker-local listens on {url}, state in {}", state.display());
@@ -67,6 +78,8 @@ fn settings(options: Options) -> anyhow::Result<Settings> {
         bind: SocketAddr::new(options.bind, options.port),
         stop_grace: Duration::from_secs(options.stop_grace_secs),
         ping_limit: Duration::from_secs(options.ping_limit_secs),
+        faults: options.fault,
+        fault_seed: options.fault_seed,
         state: defaults.state,
     })
 }

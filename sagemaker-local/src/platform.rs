@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Clock;
+use crate::faults::Faults;
 use crate::folder::StateFolder;
 use crate::hosting::{Ports, Routes};
 use crate::process::Spawner;
@@ -15,6 +17,10 @@ use crate::tasks::{Grace, Tasks};
 pub(crate) struct Platform {
     /// What the server was started with; paths are absolute.
     pub(crate) settings: Settings,
+    /// What time it is.
+    pub(crate) clock: Clock,
+    /// What goes wrong on demand.
+    pub(crate) faults: Faults,
     /// Where things lie.
     pub(crate) folder: StateFolder,
     /// The records of all resources.

@@ -157,6 +157,12 @@ impl Process {
         self.wait().await
     }
 
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) async fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.send(Signal::SIGKILL);
+        self.wait().await
+    }
+
     /// False once the child has ended; leaves it to be reaped.
     fn runs(&self) -> bool {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

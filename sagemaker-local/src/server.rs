@@ -1,20 +1,25 @@
 //! The HTTP server: one address for every service.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde_json::Value;
+use http_body_util::channel::Channel;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::api;
 use crate::error::{ApiError, JSON_1_1, REQUEST_ID};
+use crate::faults::FaultKind;
 use crate::hosting::invoke;
+use crate::identity;
 use crate::platform::Platform;
 use crate::storage::ACCESS_KEY;
 
@@ -38,21 +43,95 @@ pub(crate) async fn serve(
 fn router(platform: Arc<Platform>) -> Router {
     // A bucket may be called `endpoints`: what is no POST there is for S3.
     let invocations = post(invocation).fallback(dispatch);
-    Router::new().route("/endpoints/{name}/invocations", invocations).fallback(dispatch).with_state(platform)
+    Router::new()
+        .route("/endpoints/{name}/invocations", invocations)
+        // No bucket has such a name.
+        .route("/_local/clock", post(advance_clock))
+        .fallback(dispatch)
+        .with_state(platform)
 }
 
 async fn dispatch(State(platform): State<Arc<Platform>>, request: Request) -> Response {
     let target = request.headers().get(TARGET).map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned());
     match target {
-        Some(target) => json_operation(platform, target, request).await,
-        None => s3(&platform, request).await,
+        Some(target) => {
+            let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+            with_faults(&platform, &operation, json_operation(&platform, target, request)).await
+        }
+        None if is_form(&request) => form(request).await,
+        None => {
+            let operation = s3_operation(&request);
+            with_faults(&platform, operation, s3(&platform, request)).await
+        }
     }
 }
 
-async fn json_operation(platform: Arc<Platform>, target: String, request: Request) -> Response {
+/// Carries out an operation, unless a fault strikes it.
+async fn with_faults(platform: &Platform, operation: &str, work: impl Future<Output = Response>) -> Response {
+    if platform.faults.strike(FaultKind::Throttle, operation).is_some() {
+        return ApiError::throttled().into_response();
+    }
+    if platform.faults.strike(FaultKind::Error, operation).is_some() {
+        return ApiError::internal("a fault was asked for").into_response();
+    }
+    let response = work.await;
+    if platform.faults.strike(FaultKind::LostResponse, operation).is_none() {
+        return response;
+    }
+    // The connection breaks off where the body should begin.
+    let (body, broken) = Channel::<bytes::Bytes, io::Error>::new(1);
+    body.abort(io::ErrorKind::ConnectionReset.into());
+    Response::new(Body::new(broken))
+}
+
+/// What S3 calls the request, as far as a fault can be asked for.
+fn s3_operation(request: &Request) -> &'static str {
+    match *request.method() {
+        Method::GET => "GetObject",
+        Method::HEAD => "HeadObject",
+        Method::PUT if request.uri().query().is_some_and(|query| query.contains("uploadId=")) => "UploadPart",
+        Method::PUT => "PutObject",
+        Method::POST => "CreateMultipartUpload",
+        _ => "DeleteObject",
+    }
+}
+
+/// Whether the request is of the AWS Query protocol; an object is posted as `multipart/form-data`.
+fn is_form(request: &Request) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    request.method() == Method::POST
+        && content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+async fn form(request: Request) -> Response {
+    match accept(request, MAX_JSON_BYTES).await {
+        Ok((_, body)) => identity::call(&body),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// `POST /_local/clock`: puts the platform's clock ahead.
+async fn advance_clock(State(platform): State<Arc<Platform>>, request: Request) -> Response {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+    struct Advance {
+        advance_in_seconds: f64,
+    }
+    let advanced = async {
+        let (_, body) = accept(request, MAX_JSON_BYTES).await?;
+        let Advance { advance_in_seconds } = serde_json::from_slice(&body)?;
+        let by = Duration::try_from_secs_f64(advance_in_seconds)
+            .map_err(|_| ApiError::validation("AdvanceInSeconds must be a number of seconds, 0 or more"))?;
+        platform.clock.advance(by);
+        Ok::<_, ApiError>(json!({ "Now": platform.clock.now() }))
+    };
+    advanced.await.map_or_else(IntoResponse::into_response, |answer| json_answer(&answer))
+}
+
+async fn json_operation(platform: &Arc<Platform>, target: String, request: Request) -> Response {
     let outcome = match accept(request, MAX_JSON_BYTES).await {
         Ok((_, body)) => {
-            let operation = target.clone();
+            let (operation, platform) = (target.clone(), Arc::clone(platform));
             let called = tokio::task::spawn_blocking(move || api::call(&platform, &operation, &body));
             called.await.unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
         }
@@ -76,10 +155,13 @@ fn json_answer(answer: &Value) -> Response {
 }
 
 async fn invocation(State(platform): State<Arc<Platform>>, Path(name): Path<String>, request: Request) -> Response {
-    match accept(request, invoke::MAX_BODY_BYTES).await {
-        Ok((headers, body)) => invoke::invoke(&platform, &name, &headers, body).await,
-        Err(error) => error.into_response(),
-    }
+    let invoked = async {
+        match accept(request, invoke::MAX_BODY_BYTES).await {
+            Ok((headers, body)) => invoke::invoke(&platform, &name, &headers, body).await,
+            Err(error) => error.into_response(),
+        }
+    };
+    with_faults(&platform, "InvokeEndpoint", invoked).await
 }
 
 async fn s3(platform: &Platform, request: Request) -> Response {

@@ -5,8 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::faults::Fault;
+
 /// What a local SageMaker is started with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Folder that keeps buckets, jobs, endpoints and records; made if missing. One server at a time holds it.
     pub state: PathBuf,
@@ -20,6 +22,10 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// Time within which all instances of a new endpoint must answer `/ping`.
     pub ping_limit: Duration,
+    /// What goes wrong on demand.
+    pub faults: Vec<Fault>,
+    /// Seed of the chances in `faults`.
+    pub fault_seed: u64,
 }
 
 impl Settings {
@@ -27,6 +33,8 @@ impl Settings {
     pub const STOP_GRACE: Duration = Duration::from_secs(120);
     /// SageMaker gives a new endpoint 8 minutes to answer `/ping`.
     pub const PING_LIMIT: Duration = Duration::from_secs(480);
+    /// The seed of chances where none is given.
+    pub const FAULT_SEED: u64 = 17;
 
     /// The usual settings: programs beside the running one, any free port on loopback, SageMaker's times.
     ///
@@ -41,6 +49,8 @@ impl Settings {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             stop_grace: Self::STOP_GRACE,
             ping_limit: Self::PING_LIMIT,
+            faults: Vec::new(),
+            fault_seed: Self::FAULT_SEED,
         })
     }
 }

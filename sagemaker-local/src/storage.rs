@@ -93,9 +93,9 @@ pub enum StorageError {
         /// What the system says.
         source: io::Error,
     },
-    /// The service does not take an object.
-    #[error("cannot put {uri}: {message}")]
-    Put {
+    /// The service does not take an object, or does not delete it.
+    #[error("cannot change {uri}: {message}")]
+    Change {
         /// The object's address.
         uri: String,
         /// What the service says.
@@ -177,21 +177,31 @@ impl Storage {
         let io_error = |source| StorageError::Io { path: path.to_path_buf(), source };
         let file = tokio::fs::File::open(path).await.map_err(io_error)?;
         let length = file.metadata().await.map_err(io_error)?.len();
-        let put_error = |message: String| StorageError::Put { uri: uri.to_string(), message };
+        let body = s3s::Body::http_body_unsync(FileBody { file, left: length });
+        self.change(uri, Method::PUT, length, body).await
+    }
+
+    /// Deletes the object at `uri`; one that is gone already is no error.
+    pub(crate) async fn delete(&self, uri: &S3Uri) -> Result<(), StorageError> {
+        self.change(uri, Method::DELETE, 0, s3s::Body::empty()).await
+    }
+
+    async fn change(&self, uri: &S3Uri, method: Method, length: u64, body: s3s::Body) -> Result<(), StorageError> {
+        let change_error = |message: String| StorageError::Change { uri: uri.to_string(), message };
         let request = Request::builder()
-            .method(Method::PUT)
+            .method(&method)
             .uri(format!("http://localhost/{}/{}", uri.bucket, encode(&uri.key)))
             .header(CONTENT_LENGTH, length)
             .extension(FromPlatform)
-            .body(s3s::Body::http_body_unsync(FileBody { file, left: length }))
-            .map_err(|error| put_error(error.to_string()))?;
-        let response = self.service.call(request).await.map_err(|error| put_error(format!("{error:?}")))?;
-        if response.status() == StatusCode::OK {
+            .body(body)
+            .map_err(|error| change_error(error.to_string()))?;
+        let response = self.service.call(request).await.map_err(|error| change_error(format!("{error:?}")))?;
+        let status = response.status();
+        if status.is_success() || (method == Method::DELETE && status == StatusCode::NOT_FOUND) {
             return Ok(());
         }
-        let status = response.status();
         let body = axum::body::to_bytes(axum::body::Body::new(response.into_body()), CHUNK_BYTES).await;
-        Err(put_error(format!("{status} {}", String::from_utf8_lossy(&body.unwrap_or_default()))))
+        Err(change_error(format!("{status} {}", String::from_utf8_lossy(&body.unwrap_or_default()))))
     }
 }
 

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::hosting::{Endpoint, EndpointConfig, EndpointStatus, Model};
+use crate::logs::{LogStream, LogStreams};
+use crate::names;
 use crate::scaling::{ScalableTarget, ScalingPolicy};
+use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
 
@@ -24,8 +27,8 @@ pub(crate) const ENDPOINT_STOPPED: &str = "InternalServerError: the local platfo
 pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
     let mut description = serde_json::to_value(record)?;
     if let Some(members) = description.as_object_mut() {
-        // Tags have an operation of their own.
-        members.remove("Tags");
+        // What the platform keeps for itself.
+        members.retain(|name, _| !name.starts_with('_'));
     }
     Ok(description)
 }
@@ -40,6 +43,8 @@ pub(crate) struct State {
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) scalable_targets: BTreeMap<String, ScalableTarget>,
     pub(crate) scaling_policies: Vec<ScalingPolicy>,
+    pub(crate) tags: Tags,
+    pub(crate) log_streams: LogStreams,
 }
 
 impl State {
@@ -62,9 +67,28 @@ impl State {
         }
     }
 
-    /// Takes the endpoint away, and with it what scales its variants.
+    /// Whether there is a resource of SageMaker with this ARN.
+    pub(crate) fn has_resource(&self, arn: &str) -> bool {
+        let prefix = names::arn("", "");
+        let resource = arn.strip_prefix(prefix.trim_end_matches('/')).and_then(|rest| rest.split_once('/'));
+        resource.is_some_and(|(kind, name)| match kind {
+            "training-job" => self.training_jobs.contains_key(name),
+            "model" => self.models.contains_key(name),
+            "endpoint-config" => self.endpoint_configs.contains_key(name),
+            "endpoint" => self.endpoints.contains_key(name),
+            _ => false,
+        })
+    }
+
+    /// Notes that the file, which lies below the state folder, is a stream of the group.
+    pub(crate) fn note_stream(&mut self, group: &str, stream: String, file: PathBuf, created: Time) {
+        self.log_streams.entry(group.to_owned()).or_default().insert(stream, LogStream { file, created });
+    }
+
+    /// Takes the endpoint away, and with it its tags and what scales its variants.
     pub(crate) fn remove_endpoint(&mut self, name: &str) {
         self.endpoints.remove(name);
+        self.tags.remove(&names::arn("endpoint", name));
         let prefix = format!("endpoint/{name}/");
         self.scalable_targets.retain(|resource, _| !resource.starts_with(&prefix));
         self.scaling_policies.retain(|policy| !policy.resource_id.starts_with(&prefix));
@@ -166,7 +190,7 @@ mod tests {
         let again = Store::open(path).unwrap();
         let text = |store: &Store| store.read(|state| serde_json::to_value(state).unwrap());
         assert_eq!(text(&store), text(&again));
-        assert_eq!(text(&again)["training_jobs"]["one"]["Tags"], json!([{ "Key": "k", "Value": "v" }]));
+        assert_eq!(text(&again)["training_jobs"]["one"]["TrainingJobStatus"], "InProgress");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Points in time as AWS's JSON protocols write them: seconds since 1970 as a number, to the millisecond.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,6 +13,26 @@ impl Time {
     pub(crate) fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// So much later.
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// What has passed since `earlier`; nothing if that is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Milliseconds since 1970, as CloudWatch Logs writes a time.
+    pub(crate) fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// The time that is so many milliseconds after the beginning of 1970.
+    pub(crate) fn from_millis(millis: i64) -> Self {
+        Self(millis)
     }
 
     /// Whole seconds from `earlier`, rounded up and at least 1, as SageMaker counts the time of a job.

@@ -10,7 +10,7 @@ use crate::listing::{self, Entry, ListRequest};
 use crate::names;
 use crate::platform::Platform;
 use crate::store;
-use crate::time::Time;
+use crate::tags;
 
 /// Instances of a variant are processes of one machine, so there is a limit.
 const MAX_INSTANCES: u32 = 4;
@@ -23,7 +23,7 @@ pub(crate) struct ConfigName {
 }
 
 /// `CreateEndpointConfig`.
-pub(crate) fn create_config(platform: &Platform, spec: EndpointConfigSpec) -> Result<Value, ApiError> {
+pub(crate) fn create_config(platform: &Platform, mut spec: EndpointConfigSpec) -> Result<Value, ApiError> {
     names::check("endpointConfigName", &spec.endpoint_config_name)?;
     let variant = only_variant(&spec)?;
     names::check("productionVariants.1.member.variantName", &variant.variant_name)?;
@@ -47,7 +47,8 @@ pub(crate) fn create_config(platform: &Platform, spec: EndpointConfigSpec) -> Re
             let message = format!("Cannot create already existing endpoint configuration \"{arn}\".");
             return Err(ApiError::validation(message));
         }
-        let config = EndpointConfig { endpoint_config_arn: arn.clone(), creation_time: Time::now(), spec };
+        tags::keep(state, &arn, &mut spec.other)?;
+        let config = EndpointConfig { endpoint_config_arn: arn.clone(), creation_time: platform.clock.now(), spec };
         state.endpoint_configs.insert(name, config);
         Ok(())
     })?;
@@ -78,6 +79,7 @@ pub(crate) fn delete_config(platform: &Platform, request: &ConfigName) -> Result
     let name = &request.endpoint_config_name;
     platform.store.update(|state| {
         state.endpoint_configs.remove(name).ok_or_else(|| config_not_found(name))?;
+        state.tags.remove(&names::arn("endpoint-config", name));
         Ok(json!({}))
     })
 }

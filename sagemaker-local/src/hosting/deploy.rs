@@ -238,7 +238,7 @@ impl Live<'_> {
     fn record(&self, change: impl FnOnce(&mut super::Endpoint, Time)) -> Result<(), ApiError> {
         self.platform.store.update(|state| {
             if let Some(endpoint) = state.endpoints.get_mut(&self.deployment.name) {
-                change(endpoint, Time::now());
+                change(endpoint, self.platform.clock.now());
             }
             Ok(())
         })

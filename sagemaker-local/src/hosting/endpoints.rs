@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::configs::{config_not_found, only_variant};
 use super::deploy::{self, Deployment};
@@ -14,7 +14,7 @@ use crate::listing::{self, Entry, ListRequest};
 use crate::names;
 use crate::platform::Platform;
 use crate::store;
-use crate::time::Time;
+use crate::tags;
 
 /// The request of `CreateEndpoint`.
 #[derive(Debug, Deserialize)]
@@ -22,6 +22,8 @@ use crate::time::Time;
 pub(crate) struct EndpointSpec {
     endpoint_name: String,
     endpoint_config_name: String,
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
 
 /// A request that names an endpoint and nothing else.
@@ -32,19 +34,21 @@ pub(crate) struct EndpointName {
 }
 
 /// `CreateEndpoint`: keeps the record and answers at once; the instances start on their own.
-pub(crate) fn create_endpoint(platform: &Arc<Platform>, request: &EndpointSpec) -> Result<Value, ApiError> {
-    let EndpointSpec { endpoint_name: name, endpoint_config_name: config_name } = request;
+pub(crate) fn create_endpoint(platform: &Arc<Platform>, request: EndpointSpec) -> Result<Value, ApiError> {
+    let EndpointSpec { endpoint_name, endpoint_config_name: config_name, mut other } = request;
+    let name = &endpoint_name;
     names::check("endpointName", name)?;
-    let endpoint = Endpoint::new(name, config_name, Time::now());
+    let endpoint = Endpoint::new(name, &config_name, platform.clock.now());
     let arn = endpoint.endpoint_arn.clone();
     let deployment = platform.store.update(|state| {
         if state.endpoints.contains_key(name) {
             return Err(ApiError::validation(format!("Cannot create already existing endpoint \"{arn}\".")));
         }
-        let config = state.endpoint_configs.get(config_name).ok_or_else(|| config_not_found(config_name))?;
+        let config = state.endpoint_configs.get(&config_name).ok_or_else(|| config_not_found(&config_name))?;
         let variant = only_variant(&config.spec)?.clone();
         let model = state.models.get(&variant.model_name).ok_or_else(|| model_not_found(&variant.model_name))?;
         let container = model.spec.primary_container.clone();
+        tags::keep(state, &arn, &mut other)?;
         state.endpoints.insert(name.clone(), endpoint);
         Ok(Deployment { name: name.clone(), variant, container })
     })?;
@@ -73,7 +77,7 @@ pub(crate) fn delete_endpoint(platform: &Platform, request: &EndpointName) -> Re
         let endpoint = state.endpoints.get_mut(name).ok_or_else(|| endpoint_not_found(name))?;
         match endpoint.endpoint_status {
             EndpointStatus::InService | EndpointStatus::Failed => {
-                endpoint.enter(EndpointStatus::Deleting, Time::now());
+                endpoint.enter(EndpointStatus::Deleting, platform.clock.now());
                 Ok(())
             }
             EndpointStatus::Creating | EndpointStatus::Deleting => {

@@ -10,7 +10,7 @@ use crate::names;
 use crate::platform::Platform;
 use crate::storage::{S3Uri, S3UriError};
 use crate::store;
-use crate::time::Time;
+use crate::tags;
 
 /// A request that names a model and nothing else.
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,7 @@ pub(crate) struct ModelName {
 }
 
 /// `CreateModel`.
-pub(crate) fn create_model(platform: &Platform, spec: ModelSpec) -> Result<Value, ApiError> {
+pub(crate) fn create_model(platform: &Platform, mut spec: ModelSpec) -> Result<Value, ApiError> {
     names::check("modelName", &spec.model_name)?;
     if spec.primary_container.other.contains_key("ModelDataSource") {
         return Err(ApiError::validation("sagemaker-local does not support ModelDataSource; use ModelDataUrl"));
@@ -37,7 +37,8 @@ pub(crate) fn create_model(platform: &Platform, spec: ModelSpec) -> Result<Value
         if state.models.contains_key(&name) {
             return Err(ApiError::validation(format!("Cannot create already existing model \"{arn}\".")));
         }
-        state.models.insert(name, Model { model_arn: arn.clone(), creation_time: Time::now(), spec });
+        tags::keep(state, &arn, &mut spec.other)?;
+        state.models.insert(name, Model { model_arn: arn.clone(), creation_time: platform.clock.now(), spec });
         Ok(())
     })?;
     Ok(json!({ "ModelArn": arn }))
@@ -54,6 +55,7 @@ pub(crate) fn describe_model(platform: &Platform, request: &ModelName) -> Result
 pub(crate) fn delete_model(platform: &Platform, request: &ModelName) -> Result<Value, ApiError> {
     platform.store.update(|state| {
         state.models.remove(&request.model_name).ok_or_else(|| model_not_found(&request.model_name))?;
+        state.tags.remove(&names::arn("model", &request.model_name));
         Ok(json!({}))
     })
 }

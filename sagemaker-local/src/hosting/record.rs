@@ -20,7 +20,7 @@ pub(crate) struct ModelSpec {
     #[serde(default)]
     enable_network_isolation: bool,
     #[serde(flatten)]
-    other: Map<String, Value>,
+    pub(crate) other: Map<String, Value>,
 }
 
 /// What serves a model, and with what.

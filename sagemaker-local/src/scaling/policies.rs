@@ -9,7 +9,6 @@ use super::{check, check_namespace, not_found};
 use crate::error::ApiError;
 use crate::names::{ACCOUNT, REGION};
 use crate::platform::Platform;
-use crate::time::Time;
 
 /// The one kind of policy that is kept.
 const TARGET_TRACKING: &str = "TargetTrackingScaling";
@@ -68,7 +67,7 @@ pub(crate) fn put_policy(platform: &Platform, request: PolicySpec) -> Result<Val
         let same = |policy: &ScalingPolicy| policy.is(&request.policy_name, resource_id);
         let before = state.scaling_policies.iter().position(same).map(|index| state.scaling_policies.remove(index));
         let (arn, alarms, creation_time) = before.map_or_else(
-            || (new_arn(resource_id, &request.policy_name), new_alarms(resource_id), Time::now()),
+            || (new_arn(resource_id, &request.policy_name), new_alarms(resource_id), platform.clock.now()),
             |policy| (policy.arn, policy.alarms, policy.creation_time),
         );
         let answer = json!({ "PolicyARN": arn, "Alarms": alarms });

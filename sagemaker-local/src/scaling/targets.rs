@@ -38,7 +38,7 @@ pub(crate) fn register_target(platform: &Platform, request: Registration) -> Res
     check(&request.scaled)?;
     let arn = platform.store.update(|state| {
         check_variant(state, &request.scaled.resource_id)?;
-        let target = merge(state.scalable_targets.get(&request.scaled.resource_id), request)?;
+        let target = merge(state.scalable_targets.get(&request.scaled.resource_id), request, platform.clock.now())?;
         let arn = target.arn.clone();
         state.scalable_targets.insert(target.scaled.resource_id.clone(), target);
         Ok::<_, ApiError>(arn)
@@ -47,7 +47,7 @@ pub(crate) fn register_target(platform: &Platform, request: Registration) -> Res
 }
 
 /// The target as it will be: what the request leaves out comes from the one before.
-fn merge(before: Option<&ScalableTarget>, request: Registration) -> Result<ScalableTarget, ApiError> {
+fn merge(before: Option<&ScalableTarget>, request: Registration, now: Time) -> Result<ScalableTarget, ApiError> {
     let missing = |member: &str| ApiError::validation(format!("{member} is required to register a scalable target"));
     let min_capacity = request.min_capacity.or(before.map(|target| target.min_capacity));
     let max_capacity = request.max_capacity.or(before.map(|target| target.max_capacity));
@@ -67,7 +67,7 @@ fn merge(before: Option<&ScalableTarget>, request: Registration) -> Result<Scala
             "arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/\
              AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
         ),
-        creation_time: before.map_or_else(Time::now, |target| target.creation_time),
+        creation_time: before.map_or(now, |target| target.creation_time),
         suspended_state: request.suspended_state.or(before.map(|target| target.suspended_state)).unwrap_or_default(),
         arn: before.map_or_else(new_arn, |target| target.arn.clone()),
     })
@@ -135,16 +135,16 @@ mod tests {
 
     #[test]
     fn a_second_registration_changes_what_it_names() {
-        let first = merge(None, request(&json!({ "MinCapacity": 1, "MaxCapacity": 4 }))).unwrap();
-        let second = merge(Some(&first), request(&json!({ "MaxCapacity": 2 }))).unwrap();
+        let first = merge(None, request(&json!({ "MinCapacity": 1, "MaxCapacity": 4 })), Time::now()).unwrap();
+        let second = merge(Some(&first), request(&json!({ "MaxCapacity": 2 })), Time::now()).unwrap();
         assert_eq!((second.min_capacity, second.max_capacity), (1, 2));
         assert_eq!((second.arn, second.creation_time), (first.arn, first.creation_time));
     }
 
     #[test]
     fn capacities_must_be_there_and_in_order() {
-        assert!(merge(None, request(&json!({ "MinCapacity": 1 }))).is_err());
-        assert!(merge(None, request(&json!({ "MinCapacity": 3, "MaxCapacity": 2 }))).is_err());
+        assert!(merge(None, request(&json!({ "MinCapacity": 1 })), Time::now()).is_err());
+        assert!(merge(None, request(&json!({ "MinCapacity": 3, "MaxCapacity": 2 })), Time::now()).is_err());
     }
 
     #[test]

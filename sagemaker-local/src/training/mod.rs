@@ -1,5 +1,6 @@
 //! Training jobs: the operations.
 
+mod checkpoints;
 mod metrics;
 mod record;
 mod run;
@@ -14,14 +15,16 @@ use serde_json::{Value, json};
 pub(crate) use record::TrainingJob;
 #[cfg(test)]
 pub(crate) use record::example;
-use record::{ChannelSpec, JobStatus, SecondaryStatus, TrainingJobSpec};
+use record::{ChannelSpec, JobStatus, SecondaryStatus, StoppingCondition, TrainingJobSpec};
 
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest};
+use crate::logs;
 use crate::names;
 use crate::platform::Platform;
 use crate::storage::S3Uri;
 use crate::store;
+use crate::tags;
 use crate::time::Time;
 
 /// A request that names a training job and nothing else.
@@ -32,11 +35,10 @@ pub(crate) struct JobName {
 }
 
 /// `CreateTrainingJob`: keeps the record and answers at once; the job runs on its own.
-pub(crate) fn create(platform: &Arc<Platform>, spec: TrainingJobSpec) -> Result<Value, ApiError> {
+pub(crate) fn create(platform: &Arc<Platform>, mut spec: TrainingJobSpec) -> Result<Value, ApiError> {
     check(platform, &spec)?;
     let name = spec.training_job_name.clone();
-    let job = TrainingJob::new(spec, Time::now());
-    let arn = job.training_job_arn.clone();
+    let (arn, now) = (names::arn("training-job", &name), platform.clock.now());
     platform.store.update(|state| {
         if state.training_jobs.contains_key(&name) {
             return Err(ApiError::in_use(format!(
@@ -44,12 +46,19 @@ pub(crate) fn create(platform: &Arc<Platform>, spec: TrainingJobSpec) -> Result<
                  name already exists ({arn})"
             )));
         }
-        state.training_jobs.insert(name.clone(), job);
+        tags::keep(state, &arn, &mut spec.other)?;
+        state.note_stream(logs::TRAINING_JOBS, stream_name(&name, now), platform.folder.job(&name).log_below(), now);
+        state.training_jobs.insert(name.clone(), TrainingJob::new(spec, now));
         Ok(())
     })?;
     let shared = Arc::clone(platform);
     platform.tasks.start(task_key(&name), |stop| async move { run::run(&shared, &name, stop).await });
     Ok(json!({ "TrainingJobArn": arn }))
+}
+
+/// The log stream of a job's only host: its number is the time at which the job was asked for.
+fn stream_name(job: &str, created: Time) -> String {
+    format!("{job}/algo-1-{}", created.millis() / 1000)
 }
 
 /// `DescribeTrainingJob`.
@@ -66,7 +75,7 @@ pub(crate) fn stop(platform: &Platform, request: &JobName) -> Result<Value, ApiE
     platform.store.update(|state| {
         let job = state.training_jobs.get_mut(name).ok_or_else(not_found)?;
         match job.training_job_status {
-            JobStatus::InProgress => job.enter(SecondaryStatus::Stopping, Time::now()),
+            JobStatus::InProgress => job.enter(SecondaryStatus::Stopping, platform.clock.now()),
             JobStatus::Stopping => {}
             over => {
                 return Err(ApiError::validation(format!(
@@ -131,6 +140,13 @@ fn check(platform: &Platform, spec: &TrainingJobSpec) -> Result<(), ApiError> {
             ApiError::validation(format!("The regular expression of metric {} is invalid: {error}", definition.name))
         })?;
     }
+    check_stopping(spec)?;
+    if let Some(config) = &spec.checkpoint_config {
+        address(&config.s3_uri)?;
+        if config.local_path.as_deref().is_some_and(|path| path.trim_end_matches('/') != "/opt/ml/checkpoints") {
+            return Err(lacks("CheckpointConfig.LocalPath other than /opt/ml/checkpoints"));
+        }
+    }
     let output = address(&spec.output_data_config.s3_output_path)?;
     if !platform.storage.has_bucket(&output.bucket) {
         return Err(ApiError::validation(format!("The bucket of the S3 output path {output} does not exist.")));
@@ -139,6 +155,21 @@ fn check(platform: &Platform, spec: &TrainingJobSpec) -> Result<(), ApiError> {
         check_channel(platform, spec, channel)?;
     }
     Ok(())
+}
+
+/// Refuses times that contradict each other.
+fn check_stopping(spec: &TrainingJobSpec) -> Result<(), ApiError> {
+    let StoppingCondition { max_runtime_in_seconds, max_wait_time_in_seconds, .. } = &spec.stopping_condition;
+    match (spec.enable_managed_spot_training, max_wait_time_in_seconds) {
+        (true, Some(wait)) if wait >= max_runtime_in_seconds => Ok(()),
+        (true, _) => Err(ApiError::validation(
+            "MaxWaitTimeInSeconds must be present and at least MaxRuntimeInSeconds where EnableManagedSpotTraining is true.",
+        )),
+        (false, Some(_)) => Err(ApiError::validation(
+            "MaxWaitTimeInSeconds is for training jobs whose EnableManagedSpotTraining is true.",
+        )),
+        (false, None) => Ok(()),
+    }
 }
 
 fn check_channel(platform: &Platform, spec: &TrainingJobSpec, channel: &ChannelSpec) -> Result<(), ApiError> {

@@ -28,6 +28,10 @@ pub(crate) struct TrainingJobSpec {
     pub(crate) resource_config: ResourceSpec,
     #[serde(default)]
     pub(crate) stopping_condition: StoppingCondition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpoint_config: Option<CheckpointSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_strategy: Option<RetryStrategy>,
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
     #[serde(default)]
@@ -35,9 +39,9 @@ pub(crate) struct TrainingJobSpec {
     #[serde(default)]
     enable_inter_container_traffic_encryption: bool,
     #[serde(default)]
-    enable_managed_spot_training: bool,
+    pub(crate) enable_managed_spot_training: bool,
     #[serde(flatten)]
-    other: Map<String, Value>,
+    pub(crate) other: Map<String, Value>,
 }
 
 /// What runs, and the metrics that its log carries.
@@ -105,6 +109,23 @@ pub(crate) struct OutputDataConfig {
     other: Map<String, Value>,
 }
 
+/// Where checkpoints are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CheckpointSpec {
+    pub(crate) s3_uri: String,
+    /// The folder in the container; `/opt/ml/checkpoints` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_path: Option<String>,
+}
+
+/// How often a job is started anew that failed by no fault of its own.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct RetryStrategy {
+    pub(crate) maximum_retry_attempts: u32,
+}
+
 /// What the job runs on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -120,6 +141,9 @@ pub(crate) struct ResourceSpec {
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct StoppingCondition {
     pub(crate) max_runtime_in_seconds: u64,
+    /// How long a managed spot job may take with all waiting for instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_wait_time_in_seconds: Option<u64>,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
@@ -127,7 +151,7 @@ pub(crate) struct StoppingCondition {
 impl Default for StoppingCondition {
     /// SageMaker's default is one day.
     fn default() -> Self {
-        Self { max_runtime_in_seconds: 86_400, other: Map::new() }
+        Self { max_runtime_in_seconds: 86_400, max_wait_time_in_seconds: None, other: Map::new() }
     }
 }
 
@@ -147,24 +171,39 @@ pub(crate) enum SecondaryStatus {
     Starting,
     Downloading,
     Training,
+    /// The instance was taken away; the job waits for another.
+    Interrupted,
+    /// No fault of the job's own; it is started anew.
+    Restarting,
     Stopping,
     Uploading,
     Completed,
     Failed,
     Stopped,
     MaxRuntimeExceeded,
+    MaxWaitTimeExceeded,
 }
 
 impl SecondaryStatus {
     /// The primary status that this one means, unless it is a step on the way of a job that is being stopped.
     fn primary(self) -> JobStatus {
         match self {
-            Self::Starting | Self::Downloading | Self::Training | Self::Uploading => JobStatus::InProgress,
+            Self::Starting
+            | Self::Downloading
+            | Self::Training
+            | Self::Interrupted
+            | Self::Restarting
+            | Self::Uploading => JobStatus::InProgress,
             Self::Stopping => JobStatus::Stopping,
             Self::Completed => JobStatus::Completed,
             Self::Failed => JobStatus::Failed,
-            Self::Stopped | Self::MaxRuntimeExceeded => JobStatus::Stopped,
+            Self::Stopped | Self::MaxRuntimeExceeded | Self::MaxWaitTimeExceeded => JobStatus::Stopped,
         }
+    }
+
+    /// Whether an instance works for the job meanwhile, which is what is billed.
+    fn has_instance(self) -> bool {
+        matches!(self, Self::Downloading | Self::Training | Self::Stopping | Self::Uploading)
     }
 
     /// SageMaker's sentence about it.
@@ -173,12 +212,15 @@ impl SecondaryStatus {
             Self::Starting => "Starting the training job",
             Self::Downloading => "Downloading input data",
             Self::Training => "Training in progress",
+            Self::Interrupted => "Training job interrupted: the spot instance was reclaimed",
+            Self::Restarting => "Restarting the training job",
             Self::Stopping => "Stopping the training job",
             Self::Uploading => "Uploading generated training model",
             Self::Completed => "Training job completed",
             Self::Failed => "Training job failed",
             Self::Stopped => "Training job stopped",
             Self::MaxRuntimeExceeded => "Training job runtime exceeded MaxRuntimeInSeconds provided",
+            Self::MaxWaitTimeExceeded => "Training job wait time exceeded MaxWaitTimeInSeconds provided",
         }
     }
 }
@@ -233,6 +275,12 @@ pub(crate) struct TrainingJob {
     training_time_in_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     billable_time_in_seconds: Option<i64>,
+    /// All values of each metric, oldest first.
+    #[serde(rename = "_MetricHistory", default)]
+    pub(crate) metric_history: BTreeMap<String, Vec<(Time, f64)>>,
+    /// Milliseconds that instances have worked for the job.
+    #[serde(rename = "_InstanceMillis", default)]
+    instance_millis: i64,
     #[serde(flatten)]
     pub(crate) spec: TrainingJobSpec,
 }
@@ -254,6 +302,8 @@ impl TrainingJob {
             final_metric_data_list: Vec::new(),
             training_time_in_seconds: None,
             billable_time_in_seconds: None,
+            metric_history: BTreeMap::new(),
+            instance_millis: 0,
             spec,
         };
         job.enter(SecondaryStatus::Starting, now);
@@ -275,6 +325,9 @@ impl TrainingJob {
         self.last_modified_time = now;
         if let Some(last) = self.secondary_status_transitions.last_mut() {
             last.end_time = Some(now);
+            if last.status.has_instance() {
+                self.instance_millis += now.millis() - last.start_time.millis();
+            }
         }
         let over = primary != JobStatus::InProgress && primary != JobStatus::Stopping;
         self.secondary_status_transitions.push(Transition {
@@ -284,12 +337,13 @@ impl TrainingJob {
             status_message: status.message().to_owned(),
         });
         if status == SecondaryStatus::Downloading {
-            self.training_start_time = Some(now);
+            self.training_start_time.get_or_insert(now);
         }
         if over {
             self.training_end_time = Some(now);
             self.training_time_in_seconds = self.training_start_time.map(|start| now.seconds_since(start));
-            self.billable_time_in_seconds = self.training_time_in_seconds;
+            let billable = Time::from_millis(self.instance_millis).seconds_since(Time::from_millis(0));
+            self.billable_time_in_seconds = self.training_start_time.map(|_| billable);
         }
     }
 
@@ -309,7 +363,6 @@ pub(crate) fn example(name: &str) -> TrainingJob {
         "OutputDataConfig": { "S3OutputPath": "s3://bucket/out" },
         "ResourceConfig": { "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1 },
         "StoppingCondition": { "MaxRuntimeInSeconds": 60 },
-        "Tags": [{ "Key": "k", "Value": "v" }],
     });
     TrainingJob::new(serde_json::from_value(spec).unwrap(), Time::now())
 }
@@ -335,7 +388,7 @@ mod tests {
         assert_eq!(text["ResourceConfig"]["InstanceType"], "ml.m5.large");
         assert_eq!(text["AlgorithmSpecification"]["TrainingImage"], "image");
         assert_eq!(text["EnableManagedSpotTraining"], false);
-        assert!(text.get("Tags").is_none() && text.get("FailureReason").is_none());
+        assert!(text.get("FailureReason").is_none());
         let transitions = text["SecondaryStatusTransitions"].as_array().unwrap();
         let stretches: Vec<_> = transitions.iter().map(|t| (t["Status"].clone(), t["EndTime"].is_number())).collect();
         assert_eq!(stretches, [("Starting".into(), true), ("Downloading".into(), true), ("Training".into(), false)]);

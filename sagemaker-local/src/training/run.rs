@@ -1,7 +1,5 @@
-//! The life of a training job, from its tree to its archives.
+//! The life of a training job, from its tree to its archives, on one instance after another if need be.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -9,17 +7,29 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use unspsc_contract::{OptMl, files};
 
+use super::checkpoints::Checkpoints;
+use super::metrics::{self, Scraper};
 use super::record::{JobStatus, MAX_REASON_CHARS, ModelArtifacts, SecondaryStatus, TrainingJobSpec};
-use super::{address, metrics, task_key, tree};
+use super::{address, task_key, tree};
 use crate::archive;
 use crate::error::ApiError;
+use crate::faults::FaultKind;
 use crate::folder::JobFolder;
+use crate::logs::Follower;
 use crate::platform::Platform;
-use crate::process::{self, Launch};
+use crate::process::{self, Launch, Process};
 use crate::storage::S3Uri;
 use crate::store::JOB_STOPPED;
 use crate::tasks::{Stop, StopSignal};
 use crate::time::Time;
+
+/// How often a running job's log is looked at, and its checkpoints.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long a managed spot job waits before it asks for an instance again.
+const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
+/// SageMaker's words where there is no machine of the wanted type.
+const NO_CAPACITY: &str = "CapacityError: Unable to provision requested ML compute capacity. Please retry using a \
+                           different ML instance type or after some time.";
 
 /// How a job ended, if not with a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +37,17 @@ enum End {
     Completed,
     Stopped,
     MaxRuntimeExceeded,
+    MaxWaitTimeExceeded,
+}
+
+/// What became of a job on one instance.
+#[derive(Debug)]
+enum Attempt {
+    Over(End),
+    /// The spot instance was taken away.
+    Interrupted,
+    /// There was no instance.
+    NoCapacity,
 }
 
 /// A job's `FailureReason`.
@@ -42,12 +63,15 @@ impl From<ApiError> for Reason {
 /// Runs the job `name` to its end and keeps its record.
 pub(super) async fn run(platform: &Platform, name: &str, stop: StopSignal) {
     let record = platform.store.read(|state| {
-        state.training_jobs.get(name).map(|job| (job.spec.clone(), job.training_job_status == JobStatus::Stopping))
+        state
+            .training_jobs
+            .get(name)
+            .map(|job| (job.spec.clone(), job.creation_time, job.training_job_status == JobStatus::Stopping))
     });
-    let Some((spec, stopping)) = record else { return };
-    let job = Job { platform, name, spec, folder: platform.folder.job(name) };
+    let Some((spec, created, stopping)) = record else { return };
+    let job = Job { platform, name, spec, created, folder: platform.folder.job(name) };
     // A stop that came before this task could be told of it stands in the record alone.
-    let outcome = if stopping { Ok(End::Stopped) } else { job.stages(stop).await };
+    let outcome = if stopping { Ok(End::Stopped) } else { job.attempts(stop).await };
     tracing::info!(job = name, ?outcome, "training job is over");
     let ended = job.change(|job, now| match outcome {
         Ok(End::Completed) if job.training_job_status == JobStatus::Stopping => {
@@ -56,6 +80,7 @@ pub(super) async fn run(platform: &Platform, name: &str, stop: StopSignal) {
         Ok(End::Completed) => job.enter(SecondaryStatus::Completed, now),
         Ok(End::Stopped) => job.enter(SecondaryStatus::Stopped, now),
         Ok(End::MaxRuntimeExceeded) => job.enter(SecondaryStatus::MaxRuntimeExceeded, now),
+        Ok(End::MaxWaitTimeExceeded) => job.enter(SecondaryStatus::MaxWaitTimeExceeded, now),
         Err(Reason(reason)) => job.fail(&reason, now),
     });
     if let Err(error) = ended {
@@ -68,39 +93,87 @@ struct Job<'a> {
     platform: &'a Platform,
     name: &'a str,
     spec: TrainingJobSpec,
+    created: Time,
     folder: JobFolder,
 }
 
 impl Job<'_> {
-    async fn stages(&self, mut stop: StopSignal) -> Result<End, Reason> {
+    /// Runs the job on one instance after another until it is over.
+    async fn attempts(&self, mut stop: StopSignal) -> Result<End, Reason> {
+        let spot = self.spec.enable_managed_spot_training;
+        let mut retries = self.spec.retry_strategy.map_or(0, |strategy| strategy.maximum_retry_attempts);
+        let mut trained = Duration::ZERO;
+        loop {
+            match self.stages(&mut stop, &mut trained).await? {
+                Attempt::Over(end) => return Ok(end),
+                Attempt::Interrupted => self.enter(SecondaryStatus::Interrupted)?,
+                Attempt::NoCapacity if spot => {}
+                Attempt::NoCapacity if retries == 0 => return Err(Reason(NO_CAPACITY.to_owned())),
+                Attempt::NoCapacity => {
+                    retries -= 1;
+                    self.enter(SecondaryStatus::Restarting)?;
+                }
+            }
+            tokio::select! {
+                () = self.platform.clock.sleep(CAPACITY_PAUSE) => {}
+                why = stop.stopped() => return stopped(why),
+                () = self.waited_too_long() => return Ok(End::MaxWaitTimeExceeded),
+            }
+            self.enter(SecondaryStatus::Starting)?;
+        }
+    }
+
+    /// Runs the job on one instance; adds what it trains to `trained`.
+    async fn stages(&self, stop: &mut StopSignal, trained: &mut Duration) -> Result<Attempt, Reason> {
+        if self.platform.faults.strike(FaultKind::Capacity, self.name).is_some() {
+            return Ok(Attempt::NoCapacity);
+        }
         let tree = OptMl::new(self.folder.opt_ml());
         self.enter(SecondaryStatus::Downloading)?;
-        self.download(&tree).await?;
+        let mut checkpoints = self.download(&tree).await?;
         match stop.now() {
             Stop::No => {}
-            Stop::Requested => return Ok(End::Stopped),
-            Stop::Platform => return Err(Reason(JOB_STOPPED.to_owned())),
+            why => return stopped(why).map(Attempt::Over),
         }
         self.enter(SecondaryStatus::Training)?;
-        let end = self.train(&tree, &mut stop).await;
-        self.record_metrics().await?;
-        let end = end?;
+        let begun = self.platform.clock.now();
+        let left = Duration::from_secs(self.spec.stopping_condition.max_runtime_in_seconds).saturating_sub(*trained);
+        let attempt = self.train(&tree, checkpoints.as_mut(), stop, left).await;
+        *trained += self.platform.clock.now().since(begun);
+        let Attempt::Over(end) = attempt? else { return Ok(Attempt::Interrupted) };
         self.enter(SecondaryStatus::Uploading)?;
         self.upload(&tree).await?;
         self.tidy(&tree).await;
-        Ok(end)
+        Ok(Attempt::Over(end))
     }
 
-    /// Makes the tree and fills its channels.
-    async fn download(&self, tree: &OptMl) -> Result<(), Reason> {
+    /// Returns when a managed spot job has waited for instances and trained for as long as it may.
+    async fn waited_too_long(&self) {
+        match self.spec.stopping_condition.max_wait_time_in_seconds {
+            Some(limit) if self.spec.enable_managed_spot_training => {
+                let waited = self.platform.clock.now().since(self.created);
+                self.platform.clock.sleep(Duration::from_secs(limit).saturating_sub(waited)).await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Makes the tree anew and fills its channels, and its checkpoints where the job has any.
+    async fn download(&self, tree: &OptMl) -> Result<Option<Checkpoints>, Reason> {
         let failed = |error: &dyn std::fmt::Display| Reason(format!("ClientError: Data download failed: {error}"));
         let (tree, spec, storage) = (tree.clone(), self.spec.clone(), self.platform.storage.clone());
         let built = spawn_blocking(move || tree::build(&tree, &spec, &storage)).await;
         built.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
-    /// Runs `train` until it ends, is stopped, or has had its time.
-    async fn train(&self, tree: &OptMl, stop: &mut StopSignal) -> Result<End, Reason> {
+    /// Runs `train` until it ends, is stopped, or has had the time that is `left`; what it logs and keeps is looked after meanwhile.
+    async fn train(
+        &self,
+        tree: &OptMl,
+        mut checkpoints: Option<&mut Checkpoints>,
+        stop: &mut StopSignal,
+        left: Duration,
+    ) -> Result<Attempt, Reason> {
         let platform = self.platform;
         let launch = Launch {
             program: &platform.settings.train,
@@ -108,24 +181,105 @@ impl Job<'_> {
             environment: self.environment(tree),
             log: self.folder.log(),
         };
+        let mut watch = Watch {
+            follower: Follower::new(self.folder.log()),
+            scraper: Scraper::new(&self.spec.algorithm_specification.metric_definitions),
+        };
         let process = platform.spawner.spawn(launch).await;
         let mut process = process.map_err(|error| Reason(format!("ClientError: {error}")))?;
-        let limit = Duration::from_secs(self.spec.stopping_condition.max_runtime_in_seconds);
+        let attempt = tokio::select! {
+            attempt = self.attend(&mut process, tree, stop, left) => attempt,
+            never = self.look_after(&mut watch, checkpoints.as_deref_mut()) => match never {},
+        };
+        self.look(&mut watch, true);
+        // What an instance had not yet sent when it was taken away is lost.
+        if let (Some(checkpoints), false) = (checkpoints, matches!(attempt, Ok(Attempt::Interrupted))) {
+            let kept = checkpoints.sync(&platform.storage).await;
+            kept.map_err(|error| Reason(format!("ClientError: Artifact upload failed: {error}")))?;
+        }
+        attempt
+    }
+
+    /// Waits for the end of `train`, and brings it about where it is time.
+    async fn attend(
+        &self,
+        process: &mut Process,
+        tree: &OptMl,
+        stop: &mut StopSignal,
+        left: Duration,
+    ) -> Result<Attempt, Reason> {
+        let (platform, grace) = (self.platform, self.platform.job_grace());
         let internal = |error: std::io::Error| Reason(format!("InternalServerError: cannot wait for `train`: {error}"));
+        let (lost, crash) = (self.fault(FaultKind::SpotInterruption), self.fault(FaultKind::Crash));
         tokio::select! {
             status = process.wait() => {
                 let status = status.map_err(internal)?;
-                if status.success() { Ok(End::Completed) } else { Err(failure(&tree.failure(), status)) }
+                if status.success() { Ok(Attempt::Over(End::Completed)) } else { Err(failure(&tree.failure(), status)) }
             }
             why = stop.stopped() => {
-                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
-                if why == Stop::Platform { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
+                process.terminate(stop.grace(grace)).await.map_err(internal)?;
+                stopped(why).map(Attempt::Over)
             }
-            () = tokio::time::sleep(limit) => {
+            () = platform.clock.sleep(left) => {
                 self.enter(SecondaryStatus::Stopping)?;
-                process.terminate(stop.grace(platform.job_grace())).await.map_err(internal)?;
-                Ok(End::MaxRuntimeExceeded)
+                process.terminate(stop.grace(grace)).await.map_err(internal)?;
+                Ok(Attempt::Over(End::MaxRuntimeExceeded))
             }
+            () = self.waited_too_long() => {
+                self.enter(SecondaryStatus::Stopping)?;
+                process.terminate(stop.grace(grace)).await.map_err(internal)?;
+                Ok(Attempt::Over(End::MaxWaitTimeExceeded))
+            }
+            () = after(lost.filter(|_| self.spec.enable_managed_spot_training)) => {
+                process.kill().await.map_err(internal)?;
+                Ok(Attempt::Interrupted)
+            }
+            () = after(crash) => {
+                let status = process.kill().await.map_err(internal)?;
+                Err(failure(&tree.failure(), status))
+            }
+        }
+    }
+
+    fn fault(&self, kind: FaultKind) -> Option<Duration> {
+        self.platform.faults.strike(kind, self.name)
+    }
+
+    /// Reads the log for metrics and keeps the checkpoints, for as long as it is not dropped.
+    async fn look_after(
+        &self,
+        watch: &mut Watch,
+        mut checkpoints: Option<&mut Checkpoints>,
+    ) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look(watch, false);
+            if let Some(checkpoints) = &mut checkpoints
+                && let Err(error) = checkpoints.sync(&self.platform.storage).await
+            {
+                // The next look may have more luck; the last one fails the job.
+                tracing::warn!(job = self.name, %error, "cannot keep a checkpoint");
+            }
+        }
+    }
+
+    /// Reads what is new in the log, and records the metrics in it.
+    fn look(&self, watch: &mut Watch, over: bool) {
+        let now = self.platform.clock.now();
+        let recorded = watch.follower.new_lines(now, over).map_err(|error| ApiError::internal(error.to_string()));
+        let recorded = recorded.and_then(|lines| {
+            let values = watch.scraper.values(&lines);
+            if values.is_empty() {
+                return Ok(());
+            }
+            self.change(|job, now| {
+                metrics::add(&mut job.metric_history, &values, now);
+                let definitions = &job.spec.algorithm_specification.metric_definitions;
+                job.final_metric_data_list = metrics::last(&job.metric_history, definitions);
+            })
+        });
+        if let Err(error) = recorded {
+            tracing::warn!(job = self.name, %error, "cannot read metrics from the job's log");
         }
     }
 
@@ -138,20 +292,6 @@ impl Job<'_> {
         ];
         let asked = self.spec.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
         asked.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
-    }
-
-    async fn record_metrics(&self) -> Result<(), Reason> {
-        let (log, definitions) = (self.folder.log(), self.spec.algorithm_specification.metric_definitions.clone());
-        let read =
-            spawn_blocking(move || metrics::last_values(BufReader::new(File::open(log)?), &definitions, Time::now()));
-        match read.await.map_err(std::io::Error::from).flatten() {
-            Ok(values) => self.change(|job, _| job.final_metric_data_list = values).map_err(Reason::from),
-            Err(error) => {
-                // A job that did not start has no log, and its own reason to fail.
-                tracing::warn!(job = self.name, %error, "cannot read metrics from the job's log");
-                Ok(())
-            }
-        }
     }
 
     /// Packs what the job has left and puts it into its bucket.
@@ -168,6 +308,9 @@ impl Job<'_> {
 
     async fn put(&self, folder: &Path, name: &str, uri: &S3Uri) -> Result<(), Reason> {
         let failed = |error: &dyn std::fmt::Display| Reason(format!("ClientError: Artifact upload failed: {error}"));
+        if self.fault(FaultKind::FullDisk).is_some() {
+            return Err(failed(&std::io::Error::from(std::io::ErrorKind::StorageFull)));
+        }
         let (folder, packed) = (folder.to_path_buf(), self.folder.archive(name));
         let target = packed.clone();
         let done = spawn_blocking(move || archive::pack(&folder, &target)).await;
@@ -181,7 +324,8 @@ impl Job<'_> {
     /// Deletes what the buckets have as well; what the job wrote under `output`, its log and its settings stay.
     async fn tidy(&self, tree: &OptMl) {
         let channels = self.spec.input_data_config.iter().map(|channel| tree.channel(&channel.channel_name));
-        for folder in channels.chain([tree.model()]) {
+        let checkpoints = self.spec.checkpoint_config.iter().map(|_| tree.checkpoints());
+        for folder in channels.chain(checkpoints).chain([tree.model()]) {
             if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
                 tracing::warn!(job = self.name, folder = %folder.display(), %error, "cannot delete what is in a bucket");
             }
@@ -195,11 +339,29 @@ impl Job<'_> {
     fn change(&self, change: impl FnOnce(&mut super::TrainingJob, Time)) -> Result<(), ApiError> {
         self.platform.store.update(|state| {
             if let Some(job) = state.training_jobs.get_mut(self.name) {
-                change(job, Time::now());
+                change(job, self.platform.clock.now());
             }
             Ok(())
         })
     }
+}
+
+/// What is read of a running job's log.
+struct Watch {
+    follower: Follower,
+    scraper: Scraper,
+}
+
+/// Returns after the time; never if there is none.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped(why: Stop) -> Result<End, Reason> {
+    if why == Stop::Platform { Err(Reason(JOB_STOPPED.to_owned())) } else { Ok(End::Stopped) }
 }
 
 /// The reason that SageMaker shows for a job whose program failed: its own words, if it left any, and how it ended.

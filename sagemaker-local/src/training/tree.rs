@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unspsc_contract::{Channel, InputDataConfig, OptMl, ResourceConfig};
+use unspsc_contract::{Channel, CheckpointConfig, InputDataConfig, OptMl, ResourceConfig};
 
+use super::checkpoints::Checkpoints;
 use super::record::{ChannelSpec, TrainingJobSpec};
 use crate::storage::{S3Uri, S3UriError, Storage, StorageError};
 
@@ -24,8 +25,12 @@ pub(crate) enum TreeError {
     Uri(#[from] S3UriError),
 }
 
-/// Makes the tree as SageMaker mounts it, with every channel's data copied out of its bucket.
-pub(crate) fn build(tree: &OptMl, spec: &TrainingJobSpec, storage: &Storage) -> Result<(), TreeError> {
+/// Makes the tree as SageMaker mounts it on a fresh instance, with every channel's data copied out of its bucket; returns the checkpoints of a
+/// job that has any.
+pub(super) fn build(tree: &OptMl, spec: &TrainingJobSpec, storage: &Storage) -> Result<Option<Checkpoints>, TreeError> {
+    if tree.root().exists() {
+        fs::remove_dir_all(tree.root()).map_err(|source| TreeError::Io { path: tree.root().to_path_buf(), source })?;
+    }
     for folder in [tree.model(), tree.output_data(), tree.root().join("input/config")] {
         make(&folder)?;
     }
@@ -38,7 +43,11 @@ pub(crate) fn build(tree: &OptMl, spec: &TrainingJobSpec, storage: &Storage) -> 
         let prefix: S3Uri = channel.data_source.s3_data_source.s3_uri.parse()?;
         storage.download(&prefix, &folder)?;
     }
-    Ok(())
+    let Some(config) = &spec.checkpoint_config else { return Ok(None) };
+    // As a container would see it, in every file.
+    let local_path = OptMl::new(OptMl::ROOT).checkpoints();
+    write(&tree.checkpoint_config(), &CheckpointConfig { local_path: Some(local_path) })?;
+    Ok(Some(Checkpoints::restore(storage, tree.checkpoints(), config.s3_uri.parse()?)?))
 }
 
 fn input_data_config(spec: &TrainingJobSpec) -> InputDataConfig {
