@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, deploy, destroy, download, evaluate, explore, invoke, leave, logs, pipeline, prepare, stop, train,
+    augment, deploy, destroy, download, evaluate, explore, invoke, leave, logs, pipeline, prepare, status, stop, train,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -21,7 +21,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             let on = On { interrupt: args.on_interrupt, ..On::platform(&args.train.platform) };
             on.does(async |session| train::run(session, &args.train).await).await
         }
-        Command::Status(_) => Ok(()),
+        Command::Status(args) => {
+            On::platform(&args.platform).does(async |session| status::run(session, args).await).await
+        }
         Command::Logs(args) => On::platform(&args.platform).does(async |session| logs::run(session, args).await).await,
         Command::Stop(args) => On::platform(&args.platform).does(async |session| stop::run(session, args).await).await,
         Command::Deploy(args) => {

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::types::Tag;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::aws::{ServiceError, failed};
 use crate::download::{each_block, hex};
-use crate::session::Session;
 
 /// Tag of everything that this program makes, by which `status` finds it.
 pub(crate) const MANAGED_BY: (&str, &str) = ("unspsc:managed-by", "unspsc");
@@ -51,11 +51,11 @@ pub(crate) fn tags(content: &Content, more: &[(&str, &str)]) -> Vec<Tag> {
 }
 
 /// Tags of the resource `arn`.
-pub(crate) async fn tags_of(session: &Session, arn: &str) -> Result<Vec<(String, String)>, ServiceError> {
+pub(crate) async fn tags_of(client: &Client, arn: &str) -> Result<Vec<(String, String)>, ServiceError> {
     let mut tags = Vec::new();
     let mut token = None;
     loop {
-        let request = session.clients.sagemaker.list_tags().resource_arn(arn).set_next_token(token);
+        let request = client.list_tags().resource_arn(arn).set_next_token(token);
         let page = request.send().await.map_err(failed("ListTags"))?;
         let pairs = page.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
         tags.extend(pairs);

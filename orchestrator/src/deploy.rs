@@ -5,6 +5,7 @@ use aws_sdk_applicationautoscaling::types::{
     MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ServiceNamespace,
     TargetTrackingScalingPolicyConfiguration,
 };
+use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
 use aws_sdk_sagemaker::types::{
     ContainerDefinition, EndpointStatus, ProductionVariant, ProductionVariantInstanceType,
     ProductionVariantRoutingConfig, RoutingStrategy,
@@ -120,9 +121,8 @@ impl There {
         let model = sagemaker.describe_model().model_name(name).send().await.map_err(failed("DescribeModel"));
         let config = sagemaker.describe_endpoint_config().endpoint_config_name(name).send().await;
         let config = config.map_err(failed("DescribeEndpointConfig"));
-        let endpoint = sagemaker.describe_endpoint().endpoint_name(name).send().await;
         let (model, config) = (unless_missing(model)?, unless_missing(config)?);
-        let endpoint = unless_missing(endpoint.map_err(failed("DescribeEndpoint")))?;
+        let endpoint = unless_missing(describe(session, name).await)?;
         let same_model = model.as_ref().is_none_or(|model| {
             let container = model.primary_container();
             let artifact = container.and_then(|container| container.model_data_url());
@@ -231,14 +231,16 @@ async fn scale(session: &Session, name: &str) -> anyhow::Result<()> {
 }
 
 /// Status of the endpoint, and why it failed.
-pub(crate) async fn status(
-    session: &Session,
-    name: &str,
-) -> Result<(EndpointStatus, Option<String>), crate::aws::ServiceError> {
-    let described = session.clients.sagemaker.describe_endpoint().endpoint_name(name).send().await;
-    let described = described.map_err(failed("DescribeEndpoint"))?;
+pub(crate) async fn status(session: &Session, name: &str) -> Result<(EndpointStatus, Option<String>), ServiceError> {
+    let described = describe(session, name).await?;
     let status = described.endpoint_status().cloned().unwrap_or(EndpointStatus::from("Unknown"));
     Ok((status, described.failure_reason().map(str::to_owned)))
+}
+
+/// The description of the endpoint.
+pub(crate) async fn describe(session: &Session, name: &str) -> Result<DescribeEndpointOutput, ServiceError> {
+    let described = session.clients.sagemaker.describe_endpoint().endpoint_name(name).send().await;
+    described.map_err(failed("DescribeEndpoint"))
 }
 
 /// Whether nothing is under way that will change the status by itself.

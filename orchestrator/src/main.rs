@@ -26,6 +26,7 @@ mod progress;
 mod report;
 mod session;
 mod settings;
+mod status;
 mod stop;
 mod storage;
 mod tables;

@@ -116,7 +116,9 @@ fn changing(request: &HttpRequest) -> Option<Planned> {
         _ => "unknown",
     };
     let body = request.body().bytes().unwrap_or_default();
-    let request = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    // Maps of the SDK have no order of their own; the fields of the request have one that people know.
+    request.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut).for_each(Value::sort_all_objects);
     is_changing(operation).then(|| Planned { service, operation: operation.to_owned(), request })
 }
 
@@ -128,12 +130,12 @@ fn is_changing(operation: &str) -> bool {
 fn changing_by_rest(request: &HttpRequest) -> Option<Planned> {
     let uri: url::Url = request.uri().parse().ok()?;
     let query = |name: &str| uri.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    let path = uri.path().trim_start_matches('/');
+    let path = uri.path().trim_matches('/');
     if path.starts_with("endpoints/") && path.ends_with("/invocations") {
         let request = json!({ "Path": uri.path() });
         return Some(Planned { service: "sagemaker", operation: "InvokeEndpoint".to_owned(), request });
     }
-    let has_key = path.trim_end_matches('/').contains('/');
+    let has_key = path.contains('/');
     let operation = match (request.method(), query("uploadId"), query("uploads")) {
         ("GET" | "HEAD", ..) => return None,
         ("PUT", Some(_), _) => "UploadPart",

@@ -52,7 +52,7 @@ pub(crate) async fn follow(session: &Session, job: &str) -> anyhow::Result<Descr
     drop(step);
     session.undo.settle(&Started::Job(job.to_owned()));
     if !epochs.is_empty() {
-        session.progress.say(epochs.table(ROWS.1).trim_start());
+        session.progress.say(epochs.table(ROWS.1).trim_start_matches('\n'));
     }
     completed(job, &description)?;
     Ok(description)

@@ -75,7 +75,7 @@ pub(super) async fn is_ours(
     content: &Content,
 ) -> anyhow::Result<bool> {
     let Some(arn) = description.training_job_arn() else { return Ok(false) };
-    let tags = content::tags_of(session, arn).await?;
+    let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
     Ok(content::value(&tags, CONTENT) == Some(content.hash()))
 }
 

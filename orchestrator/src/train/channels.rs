@@ -59,6 +59,9 @@ impl Channels {
             built.push(channel(name, &place));
         }
         drop(step);
+        if session.is_plan() {
+            return Ok(built);
+        }
         session.progress.say(&match total - sent {
             0 => format!("uploaded {}", HumanBytes(sent)),
             there => format!("uploaded {}; {} were there already", HumanBytes(sent), HumanBytes(there)),
