@@ -1,5 +1,7 @@
 //! A folder of its own for `unspsc`, with data, an encoder and, where it is asked for, a running platform.
 
+#![allow(dead_code, reason = "each test file needs some of them")]
+
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -140,13 +142,10 @@ pub(crate) fn until(command: &mut Command, words: &str) -> (Child, Lines<BufRead
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut said = Vec::new();
-    for line in lines.by_ref().map(Result::unwrap) {
-        if line.contains(words) {
-            return (child, lines);
-        }
-        said.push(line);
-    }
-    panic!("`{words}` was not said: {said:#?}");
+    let is_said =
+        lines.by_ref().map(Result::unwrap).inspect(|line| said.push(line.clone())).any(|line| line.contains(words));
+    assert!(is_said, "`{words}` was not said: {said:#?}");
+    (child, lines)
 }
 
 /// What `child` says on standard error from now on, and its exit code. The pipe has to be read, or the program would wait for

@@ -93,6 +93,8 @@ fn literal(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use clap::CommandFactory as _;
 
     use crate::options::Cli;
@@ -130,7 +132,7 @@ mod tests {
         // Placeholders of what has no default are no values where these are checked.
         let text: Vec<&str> = text.into_iter().filter(|line| !line.starts_with("max-wait-secs")).collect();
         let entries = file::read(&text.join("\n"), &keys).unwrap();
-        assert_eq!(entries.len(), keys.values().map(|keys| keys.len()).sum::<usize>() - 1);
+        assert_eq!(entries.len(), keys.values().map(BTreeMap::len).sum::<usize>() - 1);
         let default = |entry: &file::Entry| keys[&entry.table][&entry.key].get_default_values().first().cloned();
         for entry in &entries {
             if let Some(default) = default(entry) {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
-use aws_sdk_sagemaker::types::{SecondaryStatus, SortBy, SortOrder, TrainingJobStatus, TrainingJobSummary};
+use aws_sdk_sagemaker::types::{
+    SecondaryStatus, SortBy, SortOrder, TrainingInstanceType, TrainingJobStatus, TrainingJobSummary,
+};
 use jiff::Timestamp;
 
 use crate::aws::{ServiceError, failed};
@@ -80,7 +82,7 @@ pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<Str
     };
     let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let resources = job.resource_config();
-    let instance = resources.and_then(|resources| resources.instance_type()).map(|instance| instance.as_str());
+    let instance = resources.and_then(|resources| resources.instance_type()).map(TrainingInstanceType::as_str);
     let spot = job.enable_managed_spot_training() == Some(true);
     let instance = instance.map(|instance| format!("{instance}{}", if spot { ", spot capacity" } else { "" }));
     let took = job.training_time_in_seconds().map(|seconds| span(seconds.into()));
