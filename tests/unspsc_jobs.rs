@@ -205,6 +205,18 @@ fn throttling_faults_and_a_lost_answer_cost_nothing() {
 }
 
 #[test]
+fn a_spot_job_that_loses_its_instance_is_followed_to_its_end() {
+    let place = Place::new();
+    let platform = place.platform(&["spot-interruption"]);
+    let (code, _, err) = platform.verb("train", &[QUICK.as_slice(), &["--spot"]].concat());
+    assert!(code == 0 && err.contains(": Interrupted: ") && err.matches(": Training: ").count() == 2, "{err}");
+    let (_, out, _) = platform.verb("status", &[]);
+    let (_, out, _) = platform.verb("status", &[&names(&out)[0]]);
+    assert!(out.contains("spot capacity") && out.contains("/unspsc/checkpoints/"), "{out}");
+    platform.stop();
+}
+
+#[test]
 fn a_deployment_that_was_killed_is_gone_on_with() {
     let place = Place::new();
     let platform = place.platform(&[]);

@@ -31,7 +31,7 @@ pub(crate) struct Plan(Mutex<Vec<Planned>>);
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Planned {
     /// The service, as IAM names it.
-    service: &'static str,
+    service: String,
     operation: String,
     /// The body; of S3, which has none in JSON, what would be written where.
     request: Value,
@@ -113,8 +113,9 @@ fn changing(request: &HttpRequest) -> Option<Planned> {
         "SageMaker" => "sagemaker",
         "AnyScaleFrontendService" => "application-autoscaling",
         "Logs_20140328" => "logs",
-        _ => "unknown",
+        other => other,
     };
+    let service = service.to_owned();
     let body = request.body().bytes().unwrap_or_default();
     let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     // Maps of the SDK have no order of their own; the fields of the request have one that people know.
@@ -133,7 +134,7 @@ fn changing_by_rest(request: &HttpRequest) -> Option<Planned> {
     let path = uri.path().trim_matches('/');
     if path.starts_with("endpoints/") && path.ends_with("/invocations") {
         let request = json!({ "Path": uri.path() });
-        return Some(Planned { service: "sagemaker", operation: "InvokeEndpoint".to_owned(), request });
+        return Some(Planned { service: "sagemaker".to_owned(), operation: "InvokeEndpoint".to_owned(), request });
     }
     let has_key = path.contains('/');
     let operation = match (request.method(), query("uploadId"), query("uploads")) {
@@ -154,7 +155,7 @@ fn changing_by_rest(request: &HttpRequest) -> Option<Planned> {
     if let (true, Some(fields)) = (matches!(operation, "PutObject" | "UploadPart"), what.as_object_mut()) {
         fields.insert("Bytes".to_owned(), length(request).into());
     }
-    Some(Planned { service: "s3", operation: operation.to_owned(), request: what })
+    Some(Planned { service: "s3".to_owned(), operation: operation.to_owned(), request: what })
 }
 
 /// Bytes of the object in the body, which may have a checksum behind it.
@@ -207,7 +208,7 @@ mod tests {
         }
         let planned = json("SageMaker.CreateModel").unwrap();
         assert_eq!(
-            (planned.service, planned.operation.as_str(), planned.request),
+            (planned.service.as_str(), planned.operation.as_str(), planned.request),
             ("sagemaker", "CreateModel", json!({"A": 1}))
         );
         let s3 = |method: &str, path: &str| {

@@ -44,6 +44,10 @@ impl Epochs {
         // All of them stand in one line, at the end of each epoch.
         let [Some(a), Some(b), Some(c), Some(d)] = values else { return };
         let number = first(&self.number).unwrap_or_else(|| (self.rows.len() + 1).to_string());
+        // After an interruption the job goes on from a checkpoint, and repeats what came after that.
+        if let Some(repeated) = self.rows.iter().position(|[other, ..]| *other == number) {
+            self.rows.truncate(repeated);
+        }
         let rounded = |value: String| value.parse().map_or(value, |number: f64| format!("{number:.4}"));
         self.rows.push([number, rounded(a), rounded(b), rounded(c), rounded(d)]);
     }
@@ -84,5 +88,13 @@ mod tests {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
         assert!(!shown.contains("27/30"), "{shown}");
+    }
+
+    #[test]
+    fn epochs_that_are_repeated_after_an_interruption_stand_once() {
+        let mut epochs = Epochs::new().unwrap();
+        [1, 2, 3, 2].map(line).iter().for_each(|line| epochs.read(line));
+        let shown = epochs.table(9);
+        assert!(shown.matches("/30").count() == 2 && shown.contains("2/30") && !shown.contains("3/30"), "{shown}");
     }
 }
