@@ -77,6 +77,9 @@ impl Wanted {
 /// and is noted to be undone.
 pub(crate) async fn deploy(session: &Session, name: &str, wanted: &Wanted) -> anyhow::Result<()> {
     let there = There::look(session, name, wanted).await?;
+    if there.endpoint == Some(EndpointStatus::Deleting) {
+        bail!("endpoint {name} is being deleted: run the command again in a minute, or choose another --endpoint");
+    }
     if there.endpoint.is_none() {
         session.undo.note(Started::Endpoint(name.to_owned()));
     }
@@ -159,8 +162,7 @@ fn unless_missing<T>(found: Result<T, ServiceError>) -> Result<Option<T>, Servic
     }
 }
 
-/// Creates what is not there yet. An answer that got lost is no error where the thing came to be: the SDK asks again, and
-/// is told that the name is taken, by what [`There::look`] did not see.
+/// Creates what is not there yet.
 async fn create(session: &Session, name: &str, wanted: &Wanted, there: &There) -> anyhow::Result<()> {
     let sagemaker = &session.clients.sagemaker;
     let tags = content::tags(&wanted.content, &[(ENDPOINT, name)]);
@@ -168,7 +170,8 @@ async fn create(session: &Session, name: &str, wanted: &Wanted, there: &There) -
         let container = ContainerDefinition::builder().image(&wanted.image).model_data_url(wanted.artifact.to_string());
         let model = sagemaker.create_model().model_name(name).primary_container(container.build());
         let model = model.execution_role_arn(session.role()?).set_tags(Some(tags.clone()));
-        unless_taken(model.send().await.map_err(failed("CreateModel")))?;
+        let created = model.send().await.map_err(failed("CreateModel"));
+        unless_there(session, name, wanted, created, |there| there.model).await?;
     }
     if !there.config {
         let routing = ProductionVariantRoutingConfig::builder();
@@ -182,20 +185,30 @@ async fn create(session: &Session, name: &str, wanted: &Wanted, there: &There) -
             .build();
         let config = sagemaker.create_endpoint_config().endpoint_config_name(name);
         let config = config.production_variants(variant).set_tags(Some(tags.clone()));
-        unless_taken(config.send().await.map_err(failed("CreateEndpointConfig")))?;
+        let created = config.send().await.map_err(failed("CreateEndpointConfig"));
+        unless_there(session, name, wanted, created, |there| there.config).await?;
     }
     if there.endpoint.is_none() {
         let endpoint = sagemaker.create_endpoint().endpoint_name(name).endpoint_config_name(name);
-        unless_taken(endpoint.set_tags(Some(tags)).send().await.map_err(failed("CreateEndpoint")))?;
+        let created = endpoint.set_tags(Some(tags)).send().await.map_err(failed("CreateEndpoint"));
+        unless_there(session, name, wanted, created, |there| there.endpoint.is_some()).await?;
     }
     Ok(())
 }
 
-fn unless_taken<T>(created: Result<T, ServiceError>) -> Result<(), ServiceError> {
-    match created {
-        Err(error) if !error.is_taken() => Err(error),
-        _ => Ok(()),
+/// Passes over an error of `created` where the thing is there after all, and made of what was wanted: its answer got lost.
+async fn unless_there<T>(
+    session: &Session,
+    name: &str,
+    wanted: &Wanted,
+    created: Result<T, ServiceError>,
+    is_there: impl Fn(&There) -> bool,
+) -> anyhow::Result<()> {
+    let Err(error) = created else { return Ok(()) };
+    if (error.is_taken() || error.is_transient()) && is_there(&There::look(session, name, wanted).await?) {
+        return Ok(());
     }
+    Err(error.into())
 }
 
 /// Registers the endpoint for scaling; before it is in service, its capacity would not be taken over.
