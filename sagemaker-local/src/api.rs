@@ -38,6 +38,8 @@ fn sagemaker(platform: &Arc<Platform>, operation: &str, body: &[u8]) -> Result<V
         "CreateEndpoint" => hosting::create_endpoint(platform, parse(body)?),
         "DescribeEndpoint" => hosting::describe_endpoint(platform, &parse(body)?),
         "DeleteEndpoint" => hosting::delete_endpoint(platform, &parse(body)?),
+        "UpdateEndpoint" => hosting::update_endpoint(platform, &parse(body)?),
+        "UpdateEndpointWeightsAndCapacities" => hosting::update_capacities(platform, &parse(body)?),
         "ListEndpoints" => hosting::list_endpoints(platform, &parse(body)?),
         "AddTags" => tags::add(platform, parse(body)?),
         "DeleteTags" => tags::delete(platform, &parse(body)?),
@@ -62,6 +64,7 @@ fn autoscaling(platform: &Platform, operation: &str, body: &[u8]) -> Result<Valu
         "DeregisterScalableTarget" => scaling::deregister_target(platform, &parse(body)?),
         "PutScalingPolicy" => scaling::put_policy(platform, parse(body)?),
         "DescribeScalingPolicies" => scaling::describe_policies(platform, &parse(body)?),
+        "DescribeScalingActivities" => scaling::describe_activities(platform, &parse(body)?),
         "DeleteScalingPolicy" => scaling::delete_policy(platform, &parse(body)?),
         _ => Err(ApiError::unknown_operation(operation)),
     }

@@ -11,6 +11,7 @@
 //! | `capacity` | a training job or an instance of an endpoint finds no machine | `name` |
 //! | `crash` | a container is killed by SIGKILL | `name`, `after-secs` |
 //! | `slow-ping` | an instance's `/ping` counts as unanswered for so long | `name`, `after-secs` |
+//! | `alarm` | a CloudWatch alarm of an endpoint's update rings | `name` of the alarm |
 //! | `full-disk` | what a job leaves cannot be packed: no space left on device | `name` |
 //!
 //! Every rule takes `times` (how often at most; 1), `skip` (how many occasions pass before; 0) and `chance` (0 to 1; 1), drawn from a seed.
@@ -33,11 +34,12 @@ pub(crate) enum FaultKind {
     Capacity,
     Crash,
     SlowPing,
+    Alarm,
     FullDisk,
 }
 
 impl FaultKind {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Throttle, "throttle"),
         (Self::Error, "error"),
         (Self::LostResponse, "lost-response"),
@@ -45,6 +47,7 @@ impl FaultKind {
         (Self::Capacity, "capacity"),
         (Self::Crash, "crash"),
         (Self::SlowPing, "slow-ping"),
+        (Self::Alarm, "alarm"),
         (Self::FullDisk, "full-disk"),
     ];
 

@@ -84,7 +84,7 @@ impl StateFolder {
 
     /// The folder of the endpoint `name`.
     pub(crate) fn endpoint(&self, name: &str) -> EndpointFolder {
-        EndpointFolder(self.root.join("endpoints").join(name))
+        EndpointFolder { root: self.root.clone(), below: Path::new("endpoints").join(name) }
     }
 }
 
@@ -127,19 +127,28 @@ impl JobFolder {
     }
 }
 
-/// The folder of one endpoint, which its instances see as `/opt/ml`.
+/// The folder of one endpoint.
 #[derive(Debug, Clone)]
-pub(crate) struct EndpointFolder(PathBuf);
+pub(crate) struct EndpointFolder {
+    root: PathBuf,
+    /// The folder's path below the state folder.
+    below: PathBuf,
+}
 
 impl EndpointFolder {
-    /// What the instances see as `/opt/ml`.
-    pub(crate) fn opt_ml(&self) -> &Path {
-        &self.0
+    /// What the instances of a variant see as `/opt/ml`; each deployment of the endpoint has a number.
+    pub(crate) fn opt_ml(&self, deployment: u32, variant: &str) -> PathBuf {
+        self.root.join(&self.below).join(deployment.to_string()).join(variant)
     }
 
-    /// What the instances write to standard output and error.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.0.join("endpoint.log")
+    /// What an instance writes to standard output and error.
+    pub(crate) fn log(&self, variant: &str, instance: &str) -> PathBuf {
+        self.root.join(self.log_below(variant, instance))
+    }
+
+    /// The path of that file below the state folder.
+    pub(crate) fn log_below(&self, variant: &str, instance: &str) -> PathBuf {
+        self.below.join("logs").join(variant).join(format!("{instance}.log"))
     }
 }
 

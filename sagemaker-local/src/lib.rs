@@ -12,6 +12,7 @@
 //! | `X-Amz-Target: Logs_20140328.…` | `logs` |
 //! | `POST /` with a form | `identity`: STS |
 //! | `POST /_local/clock` | `clock` |
+//! | `GET /` without a signature, `GET /_local/…` | `status`: a page for people |
 //! | `POST /endpoints/NAME/invocations` | `hosting::invoke` |
 //! | everything else | `storage` (the `s3s` and `s3s-fs` crates) |
 //!
@@ -35,6 +36,7 @@ mod process;
 mod scaling;
 mod server;
 mod settings;
+mod status;
 mod storage;
 mod store;
 mod tags;

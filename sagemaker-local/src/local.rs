@@ -102,11 +102,20 @@ impl LocalSageMaker {
             tasks: crate::tasks::Tasks::default(),
             routes: crate::hosting::Routes::default(),
             ports: crate::hosting::Ports::default(),
+            queues: crate::hosting::asynchronous::Queues::default(),
+            traffic: crate::hosting::Traffic::default(),
             clock: Clock::default(),
             faults: Faults::new(settings.faults.clone(), settings.fault_seed),
             store,
             folder,
             settings,
+        });
+        let tracking = Arc::clone(&platform);
+        platform.tasks.start("target-tracking".to_owned(), |mut stop| async move {
+            tokio::select! {
+                () = crate::scaling::tracker::run(tracking) => {}
+                _ = stop.stopped() => {}
+            }
         });
         let (shutdown, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&platform), async move {

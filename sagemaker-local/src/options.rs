@@ -36,7 +36,7 @@ pub(crate) struct Options {
     #[arg(long, env = "SAGEMAKER_LOCAL_PING_LIMIT_SECS", default_value_t = Settings::PING_LIMIT.as_secs())]
     ping_limit_secs: u64,
     /// What is to go wrong, such as throttle:operation=CreateModel,times=2; may be repeated. Kinds: throttle, error, lost-response
-    /// (with operation), spot-interruption, capacity, crash, slow-ping, full-disk (with name and after-secs); all with times,
+    /// (with operation), spot-interruption, capacity, crash, slow-ping, alarm, full-disk (with name and after-secs); all with times,
     /// skip and chance
     #[arg(long, value_name = "RULE")]
     fault: Vec<Fault>,

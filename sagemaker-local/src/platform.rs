@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::folder::StateFolder;
-use crate::hosting::{Ports, Routes};
+use crate::hosting::asynchronous::Queues;
+use crate::hosting::{Ports, Routes, Traffic};
 use crate::process::Spawner;
 use crate::settings::Settings;
 use crate::storage::Storage;
@@ -35,6 +36,10 @@ pub(crate) struct Platform {
     pub(crate) tasks: Tasks,
     /// Endpoints in service.
     pub(crate) routes: Routes,
+    /// Asynchronous invocations that wait.
+    pub(crate) queues: Queues,
+    /// How often endpoints are invoked.
+    pub(crate) traffic: Traffic,
     /// Ports that instances of endpoints have.
     pub(crate) ports: Ports,
 }

@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::error::{ApiError, JSON_1_1, REQUEST_ID};
 use crate::faults::FaultKind;
-use crate::hosting::invoke;
+use crate::hosting::{asynchronous, invoke};
 use crate::identity;
 use crate::platform::Platform;
+use crate::status;
 use crate::storage::ACCESS_KEY;
 
 /// Names the operation of an AWS JSON request; no S3 request has it.
@@ -45,8 +46,10 @@ fn router(platform: Arc<Platform>) -> Router {
     let invocations = post(invocation).fallback(dispatch);
     Router::new()
         .route("/endpoints/{name}/invocations", invocations)
+        .route("/endpoints/{name}/async-invocations", post(async_invocation).fallback(dispatch))
         // No bucket has such a name.
         .route("/_local/clock", post(advance_clock))
+        .merge(status::routes())
         .fallback(dispatch)
         .with_state(platform)
 }
@@ -59,6 +62,7 @@ async fn dispatch(State(platform): State<Arc<Platform>>, request: Request) -> Re
             with_faults(&platform, &operation, json_operation(&platform, target, request)).await
         }
         None if is_form(&request) => form(request).await,
+        None if is_for_a_person(&request) => status::page(request.headers()),
         None => {
             let operation = s3_operation(&request);
             with_faults(&platform, operation, s3(&platform, request)).await
@@ -101,6 +105,12 @@ fn is_form(request: &Request) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     request.method() == Method::POST
         && content_type.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Whether a browser asks for the page: at this address S3 lists buckets, to who signs.
+fn is_for_a_person(request: &Request) -> bool {
+    let unsigned = request.uri().query().is_none() && !request.headers().contains_key(AUTHORIZATION);
+    request.method() == Method::GET && request.uri().path() == "/" && unsigned
 }
 
 async fn form(request: Request) -> Response {
@@ -162,6 +172,20 @@ async fn invocation(State(platform): State<Arc<Platform>>, Path(name): Path<Stri
         }
     };
     with_faults(&platform, "InvokeEndpoint", invoked).await
+}
+
+async fn async_invocation(
+    State(platform): State<Arc<Platform>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    let invoked = async {
+        match accept(request, MAX_JSON_BYTES).await {
+            Ok((headers, _)) => asynchronous::invoke(&platform, &name, &headers),
+            Err(error) => error.into_response(),
+        }
+    };
+    with_faults(&platform, "InvokeEndpointAsync", invoked).await
 }
 
 async fn s3(platform: &Platform, request: Request) -> Response {

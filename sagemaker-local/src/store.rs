@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::hosting::{Endpoint, EndpointConfig, EndpointStatus, Model};
 use crate::logs::{LogStream, LogStreams};
 use crate::names;
-use crate::scaling::{ScalableTarget, ScalingPolicy};
+use crate::scaling::{Activity, ScalableTarget, ScalingPolicy};
 use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
@@ -43,6 +43,7 @@ pub(crate) struct State {
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
     pub(crate) scalable_targets: BTreeMap<String, ScalableTarget>,
     pub(crate) scaling_policies: Vec<ScalingPolicy>,
+    pub(crate) scaling_activities: Vec<Activity>,
     pub(crate) tags: Tags,
     pub(crate) log_streams: LogStreams,
 }

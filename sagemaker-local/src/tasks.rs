@@ -44,6 +44,14 @@ impl StopSignal {
         self.0.wait_for(|stop| *stop != Stop::No).await.map_or(Stop::Platform, |stop| *stop)
     }
 
+    /// Returns when somebody has nudged the task, or has told it to stop, since the last call.
+    pub(crate) async fn nudged(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The platform was dropped: `now` says so, and nobody will nudge again.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns when a child that has just been told to end has had its time.
     pub(crate) async fn grace(&mut self, grace: Grace) {
         let shutdown = async {
@@ -101,6 +109,13 @@ impl Tasks {
     /// Tells the task to stop; false if none runs under `key`.
     pub(crate) fn stop(&self, key: &str) -> bool {
         self.lock().stops.get(key).is_some_and(|stop| stop.send(Stop::Requested).is_ok())
+    }
+
+    /// Has the task under `key` look again at what is wanted of it.
+    pub(crate) fn nudge(&self, key: &str) {
+        if let Some(stop) = self.lock().stops.get(key) {
+            stop.send_modify(|_| ());
+        }
     }
 
     /// Tells every task that the platform stops, and waits for all of them; no other starts after it.

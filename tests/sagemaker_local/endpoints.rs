@@ -1,16 +1,17 @@
 //! Endpoints: deployment, invocation, scaling records, deletion, and what can go wrong.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::server::{BUCKET, Place, Server, gone, pid, until};
+use crate::server::{BUCKET, LIMIT, Place, Server, gone, pid, until};
 use crate::stand_in;
 
 /// Puts a model into the bucket and an endpoint `e` on it, with `instances`.
-async fn deploy(place: &Place, server: &Server, instances: u32) {
+pub(crate) async fn deploy(place: &Place, server: &Server, instances: u32) {
     let model = place.folder.path().join("model");
     std::fs::create_dir_all(&model).unwrap();
     std::fs::write(model.join("weights"), "the weights").unwrap();
@@ -36,13 +37,30 @@ async fn deploy(place: &Place, server: &Server, instances: u32) {
     assert_eq!(made["EndpointArn"], "arn:aws:sagemaker:us-east-1:000000000000:endpoint/e");
 }
 
-async fn invoke(server: &Server, body: &'static str) -> reqwest::Response {
+pub(crate) async fn invoke(server: &Server, body: &'static str) -> reqwest::Response {
     let request = server.post("/endpoints/e/invocations").header("content-type", "application/json");
     request.header("x-amzn-sagemaker-custom-attributes", "trace=1").body(body).send().await.unwrap()
 }
 
-async fn text(server: &Server, body: &'static str) -> String {
+pub(crate) async fn text(server: &Server, body: &'static str) -> String {
     invoke(server, body).await.text().await.unwrap()
+}
+
+/// The processes behind the endpoint, of which there are so many.
+pub(crate) async fn instances(server: &Server, number: usize) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    let asking = async {
+        while found.len() < number {
+            found.insert(text(server, "pid").await.parse().unwrap());
+        }
+    };
+    tokio::time::timeout(LIMIT, asking).await.unwrap();
+    found
+}
+
+pub(crate) async fn delete(server: &Server) {
+    server.sagemaker("DeleteEndpoint", json!({ "EndpointName": "e" })).await;
+    server.deleted_endpoint("e").await;
 }
 
 fn scaled(changes: Value) -> Value {
@@ -55,7 +73,7 @@ fn scaled(changes: Value) -> Value {
     request
 }
 
-async fn scaling(server: &Server, operation: &str, changes: Value) -> (u16, Value) {
+pub(crate) async fn scaling(server: &Server, operation: &str, changes: Value) -> (u16, Value) {
     server.call(&format!("AnyScaleFrontendService.{operation}"), scaled(changes)).await
 }
 
@@ -111,21 +129,50 @@ async fn a_containers_error_reaches_the_caller_as_a_model_error() {
 }
 
 #[tokio::test]
-async fn each_instance_is_a_process_and_the_death_of_one_ends_the_endpoint() {
+async fn each_instance_is_a_process_and_one_that_dies_is_replaced() {
     let place = Place::new("", &stand_in::serve());
     let server = place.start();
     deploy(&place, &server, 2).await;
     let endpoint = server.endpoint_when_made("e").await;
     assert_eq!(endpoint["ProductionVariants"][0]["CurrentInstanceCount"], 2, "{endpoint}");
-    let first: i32 = text(&server, "pid").await.parse().unwrap();
-    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
-    let failed = |endpoint: &Value| endpoint["EndpointStatus"] == "Failed";
-    let endpoint = server.poll("DescribeEndpoint", json!({ "EndpointName": "e" }), failed).await;
-    let reason = endpoint["FailureReason"].as_str().unwrap();
-    assert!(reason.contains("ended while in service (killed by SIGKILL)"), "{reason}");
-    assert_eq!(invoke(&server, "hello").await.status(), 400);
-    server.sagemaker("DeleteEndpoint", json!({ "EndpointName": "e" })).await;
-    server.deleted_endpoint("e").await;
+    let before = instances(&server, 2).await;
+    let dies = *before.first().unwrap();
+    kill(Pid::from_raw(dies), Signal::SIGKILL).unwrap();
+    gone(dies).await;
+    // Meanwhile the other one answers, and the endpoint stays in service.
+    assert_eq!(text(&server, "hello").await, "hello");
+    server.endpoint_when("e", |endpoint| endpoint["ProductionVariants"][0]["CurrentInstanceCount"] == 1).await;
+    let back = |endpoint: &Value| endpoint["ProductionVariants"][0]["CurrentInstanceCount"] == 2;
+    assert_eq!(server.endpoint_when("e", back).await["EndpointStatus"], "InService");
+    let after = instances(&server, 2).await;
+    assert!(!after.contains(&dies) && after.intersection(&before).count() == 1, "{before:?} became {after:?}");
+    delete(&server).await;
+    for child in after {
+        gone(child).await;
+    }
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_none_of_whose_instances_is_up_is_unavailable() {
+    // Comes up once, and never again.
+    let once = format!(
+        "[ -e \"$SAGEMAKER_BASE_DIR/was\" ] && exit 1\ntouch \"$SAGEMAKER_BASE_DIR/was\"\n{}",
+        stand_in::serve()
+    );
+    let place = Place::new("", &once);
+    let server = place.start();
+    deploy(&place, &server, 1).await;
+    server.endpoint_when_made("e").await;
+    let only = *instances(&server, 1).await.first().unwrap();
+    kill(Pid::from_raw(only), Signal::SIGKILL).unwrap();
+    server.endpoint_when("e", |endpoint| endpoint["ProductionVariants"][0]["CurrentInstanceCount"] == 0).await;
+    let response = invoke(&server, "hello").await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["x-amzn-errortype"]),
+        (503, &"ServiceUnavailable".parse().unwrap())
+    );
+    delete(&server).await;
     server.terminate().await;
 }
 
@@ -162,7 +209,7 @@ async fn an_instance_that_never_answers_ping_is_given_up_and_killed() {
     let place = Place::new("", "echo $$ > \"$SAGEMAKER_BASE_DIR/pid\"\nexec sleep 600");
     let server = place.start_with_ping_limit(1);
     deploy(&place, &server, 1).await;
-    let child = pid(&place.state().join("endpoints/e/pid")).await;
+    let child = pid(&place.state().join("endpoints/e/1/v/pid")).await;
     let (_, message) = server.refused("DeleteEndpoint", json!({ "EndpointName": "e" })).await;
     assert!(message.starts_with("Cannot update in-progress endpoint"), "{message}");
     let endpoint = server.endpoint_when_made("e").await;

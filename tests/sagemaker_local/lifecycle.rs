@@ -27,13 +27,13 @@ async fn with_everything_running(place: &Place) -> (Server, [i32; 3]) {
     let state = place.state();
     let job = pid(&state.join("jobs/long/opt-ml/pid")).await;
     let grandchild = pid(&state.join("jobs/long/opt-ml/grandchild")).await;
-    (server, [job, grandchild, pid(&state.join("endpoints/e/pid")).await])
+    (server, [job, grandchild, pid(&state.join("endpoints/e/1/v/pid")).await])
 }
 
 async fn create_endpoint(server: &Server) {
     let container = json!({ "Image": "serve:latest" });
     server.sagemaker("CreateModel", json!({ "ModelName": "m", "PrimaryContainer": container })).await;
-    let variant = json!({ "VariantName": "v", "ModelName": "m" });
+    let variant = json!({ "VariantName": "v", "ModelName": "m", "InitialInstanceCount": 1 });
     server
         .sagemaker("CreateEndpointConfig", json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }))
         .await;

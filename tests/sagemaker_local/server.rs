@@ -78,6 +78,15 @@ impl Place {
         Self::started(command)
     }
 
+    /// A server that things go wrong with.
+    pub(crate) fn start_with_faults(&self, faults: &[&str]) -> Server {
+        let mut command = self.command(LIMIT.as_secs());
+        for fault in faults {
+            command.args(["--fault", fault]);
+        }
+        Self::started(command)
+    }
+
     fn started(mut command: Command) -> Server {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -160,6 +169,17 @@ impl Server {
     pub(crate) async fn endpoint_when_made(&self, name: &str) -> Value {
         let made = |endpoint: &Value| endpoint["EndpointStatus"] != "Creating";
         self.poll("DescribeEndpoint", json!({ "EndpointName": name }), made).await
+    }
+
+    /// The description of an endpoint once `ready` accepts it.
+    pub(crate) async fn endpoint_when(&self, name: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        self.poll("DescribeEndpoint", json!({ "EndpointName": name }), ready).await
+    }
+
+    /// Puts the server's clock ahead.
+    pub(crate) async fn advance(&self, seconds: u64) {
+        let request = self.post("/_local/clock").body(json!({ "AdvanceInSeconds": seconds }).to_string());
+        assert_eq!(request.send().await.unwrap().status(), 200);
     }
 
     /// The refusal to describe an endpoint, once its deletion is through.

@@ -3,6 +3,7 @@
 //! Arguments are plain text, which is escaped here, except those whose names end in `html`.
 
 mod bars;
+mod live;
 pub mod plot;
 mod reliability;
 
@@ -12,6 +13,7 @@ use std::fmt::{Display, Write as _};
 use html_escape::encode_double_quoted_attribute;
 
 pub use bars::recall_bars;
+pub use live::LivePage;
 pub use reliability::{probability_histogram, reliability_diagram};
 
 /// The pages' style: two colour schemes, and rules that keep a figure on one sheet.

@@ -4,35 +4,10 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use sha2::{Digest as _, Sha256};
+use unspsc_page::LivePage;
 
-static PAGE: LazyLock<Page> = LazyLock::new(Page::new);
-
-/// The page and what a browser may do with it.
-struct Page {
-    html: String,
-    policy: String,
-}
-
-impl Page {
-    fn new() -> Self {
-        let style = [unspsc_page::STYLE, include_str!("page.css")].concat();
-        let script = include_str!("page.js");
-        let html = include_str!("page.html").replace("{style}", &style).replace("{script}", script);
-        let (style, script) = (source(&style), source(script));
-        let policy = format!(
-            "default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; img-src data:; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        );
-        Self { html, policy }
-    }
-}
-
-/// What allows exactly this text between tags (<https://www.w3.org/TR/CSP3/#framework-directive-source-list>).
-fn source(text: &str) -> String {
-    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))
-}
+static PAGE: LazyLock<LivePage> =
+    LazyLock::new(|| LivePage::new(include_str!("page.html"), include_str!("page.css"), include_str!("page.js")));
 
 /// Answers with the page.
 pub(crate) async fn show() -> impl IntoResponse {

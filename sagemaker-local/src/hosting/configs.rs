@@ -4,16 +4,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::models::model_not_found;
-use super::record::{EndpointConfig, EndpointConfigSpec, Variant};
+use super::record::{AsyncConfig, AsyncOutput, EndpointConfig, EndpointConfigSpec, ServerlessConfig, Variant};
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest};
 use crate::names;
 use crate::platform::Platform;
+use crate::storage::{S3Uri, S3UriError};
 use crate::store;
 use crate::tags;
 
 /// Instances of a variant are processes of one machine, so there is a limit.
-const MAX_INSTANCES: u32 = 4;
+pub(crate) const MAX_INSTANCES: u32 = 4;
 
 /// A request that names an endpoint configuration and nothing else.
 #[derive(Debug, Deserialize)]
@@ -25,23 +26,20 @@ pub(crate) struct ConfigName {
 /// `CreateEndpointConfig`.
 pub(crate) fn create_config(platform: &Platform, mut spec: EndpointConfigSpec) -> Result<Value, ApiError> {
     names::check("endpointConfigName", &spec.endpoint_config_name)?;
-    let variant = only_variant(&spec)?;
-    names::check("productionVariants.1.member.variantName", &variant.variant_name)?;
-    if !(1..=MAX_INSTANCES).contains(&variant.initial_instance_count) {
-        let message = format!("sagemaker-local runs 1 to {MAX_INSTANCES} instances of a variant");
-        return Err(ApiError::validation(format!("{message}, not {}", variant.initial_instance_count)));
+    check_variants(&spec.production_variants)?;
+    if let Some(config) = &spec.async_inference_config {
+        check_async(platform, config)?;
     }
-    let unsupported = ["AsyncInferenceConfig", "DataCaptureConfig", "ShadowProductionVariants", "ExplainerConfig"];
-    let of_config = unsupported.iter().find(|member| spec.other.contains_key(**member));
-    let of_variant = ["ServerlessConfig"].iter().find(|member| variant.other.contains_key(**member)).copied();
-    if let Some(member) = of_config.copied().or(of_variant) {
+    let unsupported = ["DataCaptureConfig", "ShadowProductionVariants", "ExplainerConfig"];
+    if let Some(member) = unsupported.iter().find(|member| spec.other.contains_key(**member)) {
         return Err(ApiError::validation(format!("sagemaker-local does not support {member}")));
     }
-    let (name, model) = (spec.endpoint_config_name.clone(), variant.model_name.clone());
+    let name = spec.endpoint_config_name.clone();
     let arn = names::arn("endpoint-config", &name);
     platform.store.update(|state| {
-        if !state.models.contains_key(&model) {
-            return Err(model_not_found(&model));
+        let missing = spec.production_variants.iter().find(|variant| !state.models.contains_key(&variant.model_name));
+        if let Some(variant) = missing {
+            return Err(model_not_found(&variant.model_name));
         }
         if state.endpoint_configs.contains_key(&name) {
             let message = format!("Cannot create already existing endpoint configuration \"{arn}\".");
@@ -55,15 +53,75 @@ pub(crate) fn create_config(platform: &Platform, mut spec: EndpointConfigSpec) -
     Ok(json!({ "EndpointConfigArn": arn }))
 }
 
-/// The one variant that an endpoint has here.
-pub(super) fn only_variant(spec: &EndpointConfigSpec) -> Result<&Variant, ApiError> {
-    match spec.production_variants.as_slice() {
-        [variant] => Ok(variant),
-        variants => Err(ApiError::validation(format!(
-            "sagemaker-local serves exactly one production variant of an endpoint, not {}",
-            variants.len()
-        ))),
+/// SageMaker's limit of variants.
+const MAX_VARIANTS: usize = 10;
+/// SageMaker's limits of a serverless variant.
+const MAX_SERVERLESS_MB: u32 = 6144;
+const MAX_SERVERLESS_CONCURRENCY: u32 = 200;
+
+fn check_variants(variants: &[Variant]) -> Result<(), ApiError> {
+    if !(1..=MAX_VARIANTS).contains(&variants.len()) {
+        let broken = format!("Member must have length from 1 to {MAX_VARIANTS}");
+        return Err(ApiError::constraint("productionVariants", &format!("{} variants", variants.len()), &broken));
     }
+    for (index, variant) in variants.iter().enumerate() {
+        let name = &variant.variant_name;
+        names::check(&format!("productionVariants.{}.member.variantName", index + 1), name)?;
+        if variants.iter().skip(index + 1).any(|other| other.variant_name == *name) {
+            return Err(ApiError::validation(format!("Duplicate variant name \"{name}\"")));
+        }
+        if !(0.0..=f64::from(f32::MAX)).contains(&variant.initial_variant_weight) {
+            return Err(ApiError::validation(format!("InitialVariantWeight of variant \"{name}\" must be 0 or more")));
+        }
+        match variant.serverless_config {
+            Some(config) => check_serverless(variant, config)?,
+            None => {
+                let required =
+                    || ApiError::validation(format!("InitialInstanceCount of variant \"{name}\" is required"));
+                check_count(variant.initial_instance_count.ok_or_else(required)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_serverless(variant: &Variant, config: ServerlessConfig) -> Result<(), ApiError> {
+    let name = &variant.variant_name;
+    let ServerlessConfig { memory_size_in_mb: memory, max_concurrency, .. } = config;
+    if variant.initial_instance_count.is_some() || variant.other.contains_key("InstanceType") {
+        let message = format!(
+            "Variant \"{name}\" has a ServerlessConfig, and takes neither InstanceType nor InitialInstanceCount"
+        );
+        return Err(ApiError::validation(message));
+    }
+    if memory == 0 || memory > MAX_SERVERLESS_MB || memory % 1024 != 0 {
+        let broken = "Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, 6144]";
+        return Err(ApiError::constraint("serverlessConfig.memorySizeInMB", &memory.to_string(), broken));
+    }
+    if (1..=MAX_SERVERLESS_CONCURRENCY).contains(&max_concurrency) {
+        return Ok(());
+    }
+    let broken = format!("Member must have value from 1 to {MAX_SERVERLESS_CONCURRENCY}");
+    Err(ApiError::constraint("serverlessConfig.maxConcurrency", &max_concurrency.to_string(), &broken))
+}
+
+/// Refuses a number of instances that this machine does not run.
+pub(super) fn check_count(count: u32) -> Result<(), ApiError> {
+    if (1..=MAX_INSTANCES).contains(&count) {
+        return Ok(());
+    }
+    Err(ApiError::validation(format!("sagemaker-local runs 1 to {MAX_INSTANCES} instances of a variant, not {count}")))
+}
+
+fn check_async(platform: &Platform, config: &AsyncConfig) -> Result<(), ApiError> {
+    let AsyncOutput { s3_output_path, s3_failure_path, .. } = &config.output_config;
+    for path in [Some(s3_output_path), s3_failure_path.as_ref()].into_iter().flatten() {
+        let uri: S3Uri = path.parse().map_err(|error: S3UriError| ApiError::validation(error.to_string()))?;
+        if !platform.storage.has_bucket(&uri.bucket) {
+            return Err(ApiError::validation(format!("The bucket of the S3 path {uri} does not exist.")));
+        }
+    }
+    Ok(())
 }
 
 /// `DescribeEndpointConfig`.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::configs::{config_not_found, only_variant};
-use super::deploy::{self, Deployment};
+use super::configs::config_not_found;
 use super::models::model_not_found;
-use super::record::{Endpoint, EndpointStatus};
+use super::record::{Deployment, Endpoint, EndpointStatus, Part};
+use super::supervisor;
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest};
 use crate::names;
 use crate::platform::Platform;
-use crate::store;
+use crate::store::{self, State};
 use crate::tags;
 
 /// The request of `CreateEndpoint`.
@@ -38,28 +38,23 @@ pub(crate) fn create_endpoint(platform: &Arc<Platform>, request: EndpointSpec) -
     let EndpointSpec { endpoint_name, endpoint_config_name: config_name, mut other } = request;
     let name = &endpoint_name;
     names::check("endpointName", name)?;
-    let endpoint = Endpoint::new(name, &config_name, platform.clock.now());
-    let arn = endpoint.endpoint_arn.clone();
+    let arn = names::arn("endpoint", name);
     let deployment = platform.store.update(|state| {
         if state.endpoints.contains_key(name) {
             return Err(ApiError::validation(format!("Cannot create already existing endpoint \"{arn}\".")));
         }
-        let config = state.endpoint_configs.get(&config_name).ok_or_else(|| config_not_found(&config_name))?;
-        let variant = only_variant(&config.spec)?.clone();
-        let model = state.models.get(&variant.model_name).ok_or_else(|| model_not_found(&variant.model_name))?;
-        let container = model.spec.primary_container.clone();
+        let deployment = deployment(state, &config_name, 1)?;
         tags::keep(state, &arn, &mut other)?;
-        state.endpoints.insert(name.clone(), endpoint);
-        Ok(Deployment { name: name.clone(), variant, container })
+        state.endpoints.insert(name.clone(), Endpoint::new(name, deployment.clone(), platform.clock.now()));
+        Ok(deployment)
     })?;
     let shared = Arc::clone(platform);
     let key = task_key(name);
     platform.tasks.start(key.clone(), |stop| async move {
-        let name = deployment.name.clone();
-        deploy::run(&shared, deployment, stop).await;
+        supervisor::run(Arc::clone(&shared), &endpoint_name, deployment, stop).await;
         shared.tasks.finished(&key);
         // A deletion that came while the endpoint failed by itself finds no task, or leaves the record to this line.
-        remove_if_deleting(&shared, &name);
+        remove_if_deleting(&shared, &endpoint_name);
     });
     Ok(json!({ "EndpointArn": arn }))
 }
@@ -75,16 +70,9 @@ pub(crate) fn delete_endpoint(platform: &Platform, request: &EndpointName) -> Re
     let name = &request.endpoint_name;
     platform.store.update(|state| {
         let endpoint = state.endpoints.get_mut(name).ok_or_else(|| endpoint_not_found(name))?;
-        match endpoint.endpoint_status {
-            EndpointStatus::InService | EndpointStatus::Failed => {
-                endpoint.enter(EndpointStatus::Deleting, platform.clock.now());
-                Ok(())
-            }
-            EndpointStatus::Creating | EndpointStatus::Deleting => {
-                let message = format!("Cannot update in-progress endpoint \"{}\".", endpoint.endpoint_arn);
-                Err(ApiError::validation(message))
-            }
-        }
+        refuse_in_progress(endpoint)?;
+        endpoint.enter(EndpointStatus::Deleting, platform.clock.now());
+        Ok::<_, ApiError>(())
     })?;
     platform.routes.remove(name);
     if !platform.tasks.stop(&task_key(name)) {
@@ -112,8 +100,28 @@ pub(crate) fn list_endpoints(platform: &Platform, request: &ListRequest) -> Resu
     Ok(json!({ "Endpoints": endpoints, "NextToken": token }))
 }
 
+/// The configuration `name` and the models that it names, as they are now.
+pub(super) fn deployment(state: &State, name: &str, number: u32) -> Result<Deployment, ApiError> {
+    let config = state.endpoint_configs.get(name).ok_or_else(|| config_not_found(name))?;
+    let part = |variant: &super::record::Variant| {
+        let model = state.models.get(&variant.model_name).ok_or_else(|| model_not_found(&variant.model_name))?;
+        Ok(Part { variant: variant.clone(), container: model.spec.primary_container.clone() })
+    };
+    let parts = config.spec.production_variants.iter().map(part).collect::<Result<_, ApiError>>()?;
+    let asynchronous = config.spec.async_inference_config.clone();
+    Ok(Deployment { config: name.to_owned(), number, parts, asynchronous })
+}
+
+/// Refuses to change an endpoint that is being changed.
+pub(super) fn refuse_in_progress(endpoint: &Endpoint) -> Result<(), ApiError> {
+    if endpoint.endpoint_status.is_in_progress() {
+        return Err(ApiError::validation(format!("Cannot update in-progress endpoint \"{}\".", endpoint.endpoint_arn)));
+    }
+    Ok(())
+}
+
 /// SageMaker's refusal of an endpoint that is not there.
-fn endpoint_not_found(name: &str) -> ApiError {
+pub(super) fn endpoint_not_found(name: &str) -> ApiError {
     ApiError::validation(format!("Could not find endpoint \"{}\".", names::arn("endpoint", name)))
 }
 
@@ -122,6 +130,8 @@ fn remove_if_deleting(platform: &Platform, name: &str) {
     let removed = platform.store.update(|state| {
         let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
         if state.endpoints.get(name).is_some_and(deleting) {
+            platform.traffic.forget(name);
+            platform.queues.forget(name);
             state.remove_endpoint(name);
         }
         Ok::<_, ApiError>(())
@@ -132,6 +142,6 @@ fn remove_if_deleting(platform: &Platform, name: &str) {
 }
 
 /// The name of an endpoint's task.
-fn task_key(name: &str) -> String {
+pub(super) fn task_key(name: &str) -> String {
     format!("endpoint/{name}")
 }

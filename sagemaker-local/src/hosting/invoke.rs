@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
+use super::routes::NoRoute;
 use crate::error::{ApiError, ERROR_TYPE, REQUEST_ID};
 use crate::names::{ACCOUNT, REGION};
 use crate::platform::Platform;
@@ -23,6 +24,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 const MAX_ORIGINAL_CHARS: usize = 2048;
 
 const CUSTOM_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+const TARGET_VARIANT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-target-variant");
 const INVOKED_VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
 
 /// The headers of a request that a container gets; SageMaker strips all others.
@@ -43,44 +45,85 @@ const RETURNED: [HeaderName; 4] = [
 ];
 
 /// A container's answer within the limits, or what SageMaker makes of anything else.
-struct Answer {
+pub(super) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// An invocation that the container did not answer well: `ModelError`.
-struct ModelError {
+pub(super) struct ModelError {
     /// 0 where the container gave no answer at all.
     status: u16,
     message: String,
 }
 
-/// Sends `body` to an instance of the endpoint `name`.
+/// Why an invocation has no answer.
+pub(super) enum Failure {
+    NoRoute(NoRoute),
+    Model(ModelError),
+}
+
+impl Failure {
+    /// The sentence for a caller.
+    pub(super) fn message(&self, name: &str) -> String {
+        match self {
+            Self::NoRoute(why) => no_route(name, *why).to_string(),
+            Self::Model(error) => error.message.clone(),
+        }
+    }
+}
+
+/// Sends `body` to an instance of the endpoint `name`, and its answer to the caller.
 pub(crate) async fn invoke(platform: &Platform, name: &str, headers: &HeaderMap, body: Bytes) -> Response {
-    let Some(lease) = platform.routes.lease(name) else {
-        let message = format!("Endpoint {name} of account {ACCOUNT} not found.");
-        return ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message).into_response();
-    };
+    match deliver(platform, name, headers, body, TIME_LIMIT).await {
+        Ok((variant, Answer { status, headers, body })) => {
+            let mut response = (status, select(&headers, &RETURNED), body).into_response();
+            let id = uuid::Uuid::new_v4().to_string();
+            for (header, text) in [(INVOKED_VARIANT, variant), (REQUEST_ID, id)] {
+                if let Ok(value) = HeaderValue::from_str(&text) {
+                    response.headers_mut().insert(header, value);
+                }
+            }
+            response
+        }
+        Err(Failure::NoRoute(why)) => no_route(name, why).into_response(),
+        Err(Failure::Model(error)) => model_error(name, &error),
+    }
+}
+
+/// Sends `body` to an instance of the endpoint `name`, which has so long for it; the variant that answered, and its answer.
+pub(super) async fn deliver(
+    platform: &Platform,
+    name: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+    limit: Duration,
+) -> Result<(String, Answer), Failure> {
+    let target = headers.get(TARGET_VARIANT).and_then(|variant| variant.to_str().ok());
+    let lease = platform.routes.lease(name, target).map_err(Failure::NoRoute)?;
+    platform.traffic.count(name, &lease.variant, platform.clock.now());
     let url = format!("http://127.0.0.1:{}/invocations", lease.port());
     let request = platform.http.post(url).headers(select(headers, &FORWARDED)).body(body);
-    let answer = tokio::time::timeout(TIME_LIMIT, exchange(request)).await;
+    let answer = tokio::time::timeout(limit, exchange(request)).await;
     let timed_out = || ModelError {
         status: 0,
         message: "Your invocation timed out while waiting for a response from container primary.".to_owned(),
     };
-    match answer.unwrap_or_else(|_| Err(timed_out())) {
-        Ok(Answer { status, headers, body }) => {
-            let mut response = (status, select(&headers, &RETURNED), body).into_response();
-            if let Ok(variant) = HeaderValue::from_str(&lease.variant) {
-                response.headers_mut().insert(INVOKED_VARIANT, variant);
-            }
-            if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
-                response.headers_mut().insert(REQUEST_ID, id);
-            }
-            response
+    let answer = answer.unwrap_or_else(|_| Err(timed_out())).map_err(Failure::Model)?;
+    Ok((lease.variant.clone(), answer))
+}
+
+/// SageMaker's words where nobody answers.
+fn no_route(name: &str, why: NoRoute) -> ApiError {
+    let invalid = |message| ApiError::new(StatusCode::BAD_REQUEST, "ValidationError", message);
+    match why {
+        NoRoute::Endpoint => invalid(format!("Endpoint {name} of account {ACCOUNT} not found.")),
+        NoRoute::Variant => invalid(format!("The target variant does not exist in endpoint {name}.")),
+        NoRoute::Instance => {
+            let message = "The service is temporarily unavailable. Please try again later.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
         }
-        Err(error) => model_error(platform, name, &error),
     }
 }
 
@@ -108,19 +151,19 @@ async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, ModelError
 }
 
 /// The answer of SageMaker to a caller whose container failed: whatever its status, 424.
-fn model_error(platform: &Platform, name: &str, error: &ModelError) -> Response {
+fn model_error(name: &str, error: &ModelError) -> Response {
     let ModelError { status, message } = error;
     let side = if (400..500).contains(status) { "client" } else { "server" };
-    let log = platform.folder.endpoint(name).log();
+    let group = crate::logs::of_endpoint(name);
     let text = format!(
-        "Received {side} error ({status}) from primary with message \"{message}\". See {} for more information.",
-        log.display()
+        "Received {side} error ({status}) from primary with message \"{message}\". See {group} in account {ACCOUNT} for more \
+         information."
     );
     let body = json!({
         "Message": text,
         "OriginalStatusCode": status,
         "OriginalMessage": message,
-        "LogStreamArn": format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{name}"),
+        "LogStreamArn": format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"),
     });
     let headers = [
         (CONTENT_TYPE, "application/json".to_owned()),

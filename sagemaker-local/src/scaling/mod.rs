@@ -1,11 +1,12 @@
-//! Application Auto Scaling: the operations on scalable targets and scaling policies.
-//!
-//! Records are kept and described as AWS does; the number of an endpoint's instances does not change by them.
+//! Application Auto Scaling: the operations on scalable targets and scaling policies, and the scaling that they ask for.
 
+mod activities;
 mod policies;
 mod record;
 mod targets;
+pub(crate) mod tracker;
 
+pub(crate) use activities::{Activity, describe_activities, end as end_activities};
 pub(crate) use policies::{delete_policy, describe_policies, put_policy};
 pub(crate) use record::{ScalableTarget, ScalingPolicy};
 pub(crate) use targets::{deregister_target, describe_targets, register_target};

@@ -1,5 +1,7 @@
 //! The records of Application Auto Scaling, with the field names of its API.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,8 +21,8 @@ pub(crate) struct Scaled {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct SuspendedState {
-    dynamic_scaling_in_suspended: bool,
-    dynamic_scaling_out_suspended: bool,
+    pub(crate) dynamic_scaling_in_suspended: bool,
+    pub(crate) dynamic_scaling_out_suspended: bool,
     scheduled_scaling_suspended: bool,
 }
 
@@ -40,20 +42,62 @@ pub(crate) struct ScalableTarget {
     pub(crate) arn: String,
 }
 
+impl ScalableTarget {
+    /// Whether no policy may add instances.
+    pub(super) fn is_out_suspended(&self) -> bool {
+        self.suspended_state.dynamic_scaling_out_suspended
+    }
+
+    /// Whether no policy may take instances away.
+    pub(super) fn is_in_suspended(&self) -> bool {
+        self.suspended_state.dynamic_scaling_in_suspended
+    }
+}
+
+/// A metric that a policy can hold at its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// `SageMakerVariantInvocationsPerInstance`: invocations a minute and instance.
+    InvocationsPerInstance,
+    /// `SageMakerVariantConcurrentRequestsPerModelHighResolution`: invocations under way at an instance, every ten seconds.
+    ConcurrentRequests,
+}
+
+impl Metric {
+    /// The time between two datapoints.
+    pub(super) fn period(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::InvocationsPerInstance => 60,
+            Self::ConcurrentRequests => 10,
+        })
+    }
+}
+
 /// `TargetTrackingScalingPolicyConfiguration`, with the defaults of AWS.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct TargetTracking {
-    target_value: f64,
+    pub(super) target_value: f64,
     #[serde(default = "default_cooldown")]
-    scale_out_cooldown: i64,
+    pub(super) scale_out_cooldown: i64,
     #[serde(default = "default_cooldown")]
-    scale_in_cooldown: i64,
+    pub(super) scale_in_cooldown: i64,
     #[serde(default)]
-    disable_scale_in: bool,
+    pub(super) disable_scale_in: bool,
     /// The metric, predefined or customized.
     #[serde(flatten)]
     pub(crate) metric: Map<String, Value>,
+}
+
+impl TargetTracking {
+    /// The metric, if it is one of those that are looked at here.
+    pub(super) fn metric(&self) -> Option<Metric> {
+        match self.metric.get("PredefinedMetricSpecification")?.get("PredefinedMetricType")?.as_str()? {
+            "SageMakerVariantInvocationsPerInstance" => Some(Metric::InvocationsPerInstance),
+            "SageMakerVariantConcurrentRequestsPerModelHighResolution" => Some(Metric::ConcurrentRequests),
+            _ => None,
+        }
+    }
 }
 
 /// AWS waits 300 seconds between two changes of a variant.
@@ -85,4 +129,22 @@ pub(crate) struct ScalingPolicy {
     pub(crate) target_tracking: TargetTracking,
     pub(crate) alarms: Vec<Alarm>,
     pub(crate) creation_time: Time,
+}
+
+/// A target between these numbers of instances.
+#[cfg(test)]
+pub(super) fn example(min_capacity: i64, max_capacity: i64) -> ScalableTarget {
+    ScalableTarget {
+        scaled: Scaled {
+            service_namespace: "sagemaker".to_owned(),
+            resource_id: "endpoint/e/variant/v".to_owned(),
+            scalable_dimension: "sagemaker:variant:DesiredInstanceCount".to_owned(),
+        },
+        min_capacity,
+        max_capacity,
+        role_arn: String::new(),
+        creation_time: Time::now(),
+        suspended_state: SuspendedState::default(),
+        arn: String::new(),
+    }
 }

@@ -4,13 +4,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::record::{ScalableTarget, Scaled, SuspendedState};
-use super::{NAMESPACE, check, check_namespace, not_found};
+use super::{NAMESPACE, activities, check, check_namespace, not_found, tracker};
 use crate::error::ApiError;
+use crate::hosting;
 use crate::hosting::EndpointStatus;
 use crate::names::{ACCOUNT, REGION};
 use crate::platform::Platform;
 use crate::store::State;
 use crate::time::Time;
+
+/// Instances of a variant are processes of one machine, so there is a limit.
+const MAX_CAPACITY: i64 = hosting::MAX_INSTANCES as i64;
 
 /// The request of `RegisterScalableTarget`; what is left out stays as it is.
 #[derive(Debug, Deserialize)]
@@ -36,6 +40,7 @@ pub(crate) struct TargetFilter {
 /// `RegisterScalableTarget`: makes a target or changes one.
 pub(crate) fn register_target(platform: &Platform, request: Registration) -> Result<Value, ApiError> {
     check(&request.scaled)?;
+    let resource = request.scaled.resource_id.clone();
     let arn = platform.store.update(|state| {
         check_variant(state, &request.scaled.resource_id)?;
         let target = merge(state.scalable_targets.get(&request.scaled.resource_id), request, platform.clock.now())?;
@@ -43,7 +48,30 @@ pub(crate) fn register_target(platform: &Platform, request: Registration) -> Res
         state.scalable_targets.insert(target.scaled.resource_id.clone(), target);
         Ok::<_, ApiError>(arn)
     })?;
+    keep_within(platform, &resource)?;
     Ok(json!({ "ScalableTargetARN": arn }))
+}
+
+/// Gives a variant that has fewer or more instances than its target allows as many as it allows.
+fn keep_within(platform: &Platform, resource: &str) -> Result<(), ApiError> {
+    let Some((endpoint, variant)) = tracker::parts(resource) else { return Ok(()) };
+    let change = platform.store.read(|state| {
+        let (target, summary) =
+            (state.scalable_targets.get(resource)?, state.endpoints.get(endpoint)?.variant(variant)?);
+        let present = i64::from(summary.desired_instance_count);
+        let allowed = present.clamp(target.min_capacity.max(1), target.max_capacity.max(1));
+        let bound = if allowed > present { "minimum" } else { "maximum" };
+        Some((u32::try_from(allowed).ok()?, bound)).filter(|_| allowed != present)
+    });
+    let Some((count, bound)) = change else { return Ok(()) };
+    if hosting::set_capacity(platform, endpoint, variant, count)? {
+        let (now, cause) = (platform.clock.now(), format!("{bound} capacity was set to {count}"));
+        platform.store.update(|state| {
+            activities::begin(state, resource, count, cause, now);
+            Ok::<_, ApiError>(())
+        })?;
+    }
+    Ok(())
 }
 
 /// The target as it will be: what the request leaves out comes from the one before.
@@ -53,6 +81,10 @@ fn merge(before: Option<&ScalableTarget>, request: Registration, now: Time) -> R
     let max_capacity = request.max_capacity.or(before.map(|target| target.max_capacity));
     let (min_capacity, max_capacity) =
         (min_capacity.ok_or_else(|| missing("MinCapacity"))?, max_capacity.ok_or_else(|| missing("MaxCapacity"))?);
+    if max_capacity > MAX_CAPACITY {
+        let message = format!("sagemaker-local runs at most {MAX_CAPACITY} instances of a variant, not {max_capacity}");
+        return Err(ApiError::validation(message));
+    }
     if min_capacity < 0 || max_capacity < min_capacity {
         let message = format!("Maximum capacity {max_capacity} cannot be less than minimum capacity {min_capacity}");
         return Err(ApiError::validation(message));
@@ -152,7 +184,7 @@ mod tests {
         let mut state = State::default();
         let refusal = |state: &State, resource: &str| check_variant(state, resource).unwrap_err().to_string();
         assert!(refusal(&state, "endpoint/e/variant/v").starts_with("Could not find endpoint"));
-        state.endpoints.insert("e".to_owned(), crate::hosting::Endpoint::new("e", "c", Time::now()));
+        state.endpoints.insert("e".to_owned(), crate::hosting::example("e"));
         assert!(refusal(&state, "endpoint/e/variant/v").contains("is Creating"));
         state.endpoints.get_mut("e").unwrap().enter(EndpointStatus::InService, Time::now());
         assert!(refusal(&state, "endpoint/e/variant/v").starts_with("Could not find variant"));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use unspsc_contract::files;
 
 use crate::names;
 use crate::time::Time;
@@ -261,8 +262,8 @@ pub(crate) struct TrainingJob {
     pub(crate) secondary_status: SecondaryStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model_artifacts: Option<ModelArtifacts>,
+    /// Told from the beginning on, as the API requires it; there is something only once the job has uploaded it.
+    pub(crate) model_artifacts: ModelArtifacts,
     pub(crate) creation_time: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     training_start_time: Option<Time>,
@@ -288,12 +289,14 @@ pub(crate) struct TrainingJob {
 impl TrainingJob {
     /// A job that has just been asked for.
     pub(crate) fn new(spec: TrainingJobSpec, now: Time) -> Self {
+        let output = spec.output_data_config.s3_output_path.trim_end_matches('/');
+        let s3_model_artifacts = format!("{output}/{}/output/{}", spec.training_job_name, files::MODEL_ARCHIVE);
         let mut job = Self {
             training_job_arn: names::arn("training-job", &spec.training_job_name),
             training_job_status: JobStatus::InProgress,
             secondary_status: SecondaryStatus::Starting,
             failure_reason: None,
-            model_artifacts: None,
+            model_artifacts: ModelArtifacts { s3_model_artifacts },
             creation_time: now,
             training_start_time: None,
             training_end_time: None,

@@ -9,7 +9,7 @@ use unspsc_contract::{OptMl, files};
 
 use super::checkpoints::Checkpoints;
 use super::metrics::{self, Scraper};
-use super::record::{JobStatus, MAX_REASON_CHARS, ModelArtifacts, SecondaryStatus, TrainingJobSpec};
+use super::record::{JobStatus, MAX_REASON_CHARS, SecondaryStatus, TrainingJobSpec};
 use super::{address, task_key, tree};
 use crate::archive;
 use crate::error::ApiError;
@@ -299,7 +299,6 @@ impl Job<'_> {
         let output = address(&self.spec.output_data_config.s3_output_path)?.join(&format!("{}/output", self.name));
         let model = output.join(files::MODEL_ARCHIVE);
         self.put(&tree.model(), files::MODEL_ARCHIVE, &model).await?;
-        self.change(|job, _| job.model_artifacts = Some(ModelArtifacts { s3_model_artifacts: model.to_string() }))?;
         if archive::has_files(&tree.output_data()) {
             self.put(&tree.output_data(), files::OUTPUT_ARCHIVE, &output.join(files::OUTPUT_ARCHIVE)).await?;
         }

@@ -1,0 +1,91 @@
+//! What the page shows, as one JSON document.
+
+use serde_json::{Value, json};
+use unspsc_contract::metrics::OBJECTIVE;
+use unspsc_contract::{OptMl, files};
+
+use crate::hosting::Endpoint;
+use crate::logs;
+use crate::platform::Platform;
+use crate::store::State;
+use crate::training::TrainingJob;
+
+/// The newest so many of each kind are shown.
+const MAX_SHOWN: usize = 100;
+/// Minutes of invocations that are shown.
+const MINUTES: i64 = 60;
+/// Values of a metric that a curve has at most.
+const MAX_POINTS: usize = 200;
+
+/// Everything at this moment.
+pub(super) fn take(state: &State, platform: &Platform) -> Value {
+    let mut jobs: Vec<&TrainingJob> = state.training_jobs.values().collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_time));
+    let mut endpoints: Vec<&Endpoint> = state.endpoints.values().collect();
+    endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.creation_time));
+    json!({
+        "now": platform.clock.now(),
+        "training_jobs": jobs.iter().take(MAX_SHOWN).map(|job| training_job(state, platform, job)).collect::<Vec<_>>(),
+        "endpoints": endpoints.iter().take(MAX_SHOWN).map(|one| endpoint(state, platform, one)).collect::<Vec<_>>(),
+        "activities": state.scaling_activities.iter().rev().take(MAX_SHOWN).collect::<Vec<_>>(),
+    })
+}
+
+fn training_job(state: &State, platform: &Platform, job: &TrainingJob) -> Value {
+    let name = &job.spec.training_job_name;
+    let tree = OptMl::new(platform.folder.job(name).opt_ml());
+    let curve = job.metric_history.get(OBJECTIVE).map(|values| {
+        let skipped = values.len().saturating_sub(MAX_POINTS);
+        values.iter().skip(skipped).map(|(_, value)| *value).collect::<Vec<_>>()
+    });
+    let description = crate::store::description(job).unwrap_or_default();
+    let told = |member: &str| description.get(member).cloned().unwrap_or_default();
+    json!({
+        "name": name,
+        "status": job.training_job_status,
+        "secondary": job.secondary_status,
+        "created": job.creation_time,
+        "ended": job.training_end_time,
+        "seconds": told("TrainingTimeInSeconds"),
+        "metrics": job.final_metric_data_list,
+        "objective": { "name": OBJECTIVE, "values": curve },
+        "failure": told("FailureReason"),
+        "report": tree.output_data().join(files::REPORT).is_file(),
+        "log": stream_of(state, logs::TRAINING_JOBS, &format!("{name}/")),
+    })
+}
+
+fn endpoint(state: &State, platform: &Platform, endpoint: &Endpoint) -> Value {
+    let name = &endpoint.endpoint_name;
+    let variants = endpoint.production_variants.iter().map(|variant| {
+        let resource = format!("endpoint/{name}/variant/{}", variant.variant_name);
+        let target = state.scalable_targets.get(&resource);
+        json!({
+            "name": variant.variant_name,
+            "current": variant.current_instance_count,
+            "desired": variant.desired_instance_count,
+            "weight": variant.current_weight,
+            "minutes": platform.traffic.minutes(name, &variant.variant_name, platform.clock.now(), MINUTES),
+            "scaling": target.map(|target| json!({ "min": target.min_capacity, "max": target.max_capacity })),
+        })
+    });
+    let group = logs::of_endpoint(name);
+    let streams = state.log_streams.get(&group).map(|streams| streams.keys().collect::<Vec<_>>());
+    json!({
+        "name": name,
+        "status": endpoint.endpoint_status,
+        "config": endpoint.endpoint_config_name,
+        "created": endpoint.creation_time,
+        "failure": endpoint.failure_reason,
+        "variants": variants.collect::<Vec<_>>(),
+        "group": group,
+        "streams": streams.unwrap_or_default(),
+    })
+}
+
+/// Group and stream of the log whose name begins with `prefix`.
+fn stream_of(state: &State, group: &str, prefix: &str) -> Value {
+    let stream =
+        state.log_streams.get(group).and_then(|streams| streams.keys().find(|stream| stream.starts_with(prefix)));
+    stream.map_or(Value::Null, |stream| json!({ "group": group, "stream": stream }))
+}
