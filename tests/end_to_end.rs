@@ -68,6 +68,9 @@ fn separate_verbs_work_against_a_running_sagemaker_local() {
     assert!(!done && shown.1.contains("1 of 2 descriptions could not be classified"), "{shown:?}");
     let (done, shown) = verb("status", &["first"]);
     assert!(done && shown.0.contains("InService") && shown.0.contains("1 to 4"), "{shown:?}");
+    assert!(!shown.0.contains("cannot be told"), "scaling activities: {shown:?}");
+    let (done, shown) = verb("logs", &["first", "--tail", "5"]);
+    assert!(done && shown.0.contains("AllTraffic/"), "the log of an instance: {shown:?}");
     for _ in 0..2 {
         let (done, shown) = verb("destroy", &["--endpoint", "first", "--yes"]);
         assert!(done, "{shown:?}");
