@@ -1,17 +1,38 @@
 //! The AWS clients, and their errors in one sentence.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, ProvideCredentials as _};
 use aws_sdk_sagemaker::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::denial::Denial;
+use crate::plan::Plan;
 
 /// What to do where no source of credentials has any.
 const NO_CREDENTIALS: &str = "no AWS credentials were found: sign in to AWS, or pass --local to use this machine";
+/// How often a request is made at most, where the service is throttling or out of reach; the pauses grow and are drawn.
+const ATTEMPTS: u32 = 5;
+/// A platform on this machine is there or is not.
+const LOCAL_ATTEMPTS: u32 = 3;
+/// The longest that a connection may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that one attempt may take: InvokeEndpoint answers within 60 seconds.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(70);
+/// The longest that a request may take with all its attempts.
+const REQUEST_LIMIT: Duration = Duration::from_secs(240);
+/// The longest that one attempt may take which carries a part of a file: 16 MiB at half a megabit a second.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(300);
 
 /// One client for each service.
 #[derive(Debug)]
@@ -19,49 +40,81 @@ pub(crate) struct Clients {
     pub(crate) sagemaker: aws_sdk_sagemaker::Client,
     pub(crate) runtime: aws_sdk_sagemakerruntime::Client,
     pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     /// The region that they speak to.
     pub(crate) region: String,
 }
 
 impl Clients {
-    /// Clients of AWS, or of `endpoint_url`; `local` chooses the credentials and region of sagemaker-local.
+    /// Clients of AWS, or of `endpoint_url`; `local` chooses the credentials and region of sagemaker-local. With a
+    /// `plan`, only requests that read are sent.
     ///
     /// # Errors
     /// When region or credentials are set nowhere: asked for here, so that the first request need not explain it.
-    pub(crate) async fn connect(endpoint_url: Option<&str>, region: Option<&str>, local: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(
+        endpoint_url: Option<&str>,
+        region: Option<&str>,
+        local: bool,
+        plan: Option<&Arc<Plan>>,
+    ) -> anyhow::Result<Self> {
         let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-        if let Some(url) = endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
-        if local {
-            let (key, secret) = (sagemaker_local::ACCESS_KEY, sagemaker_local::SECRET_KEY);
-            loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "sagemaker-local"));
-            loader = loader.region(Region::from_static(sagemaker_local::REGION));
-        } else if let Some(region) = region {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
-        let config = loader.load().await;
+        let config = load(&http, endpoint_url, region, local).await;
         let region = config.region().context(
             "no AWS region is set: pass --region, or --endpoint-url for a sagemaker-local that runs, or --local",
         )?;
+        let region = region.to_string();
         let credentials = config.credentials_provider().context(NO_CREDENTIALS)?.provide_credentials().await;
         credentials.map_err(|error| match innermost(&error) {
             // The list of every source that was tried says less than the remedy.
             list if list.contains('\n') => anyhow::anyhow!(NO_CREDENTIALS),
             reason => anyhow::anyhow!("{NO_CREDENTIALS} ({reason})"),
         })?;
+        // Only here: what provides credentials goes on asking for them.
+        let config = match plan {
+            Some(plan) => config.into_builder().http_client(plan.client(http)).build(),
+            None => config,
+        };
         // Stand-ins have one address, so that a bucket cannot be a part of the host's name.
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(endpoint_url.is_some()).build();
+        let path_style = endpoint_url.is_some() || plan.is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let s3 = s3.timeout_config(timeouts(TRANSFER_LIMIT).build());
+        let timeouts = timeouts(ATTEMPT_LIMIT).operation_timeout(REQUEST_LIMIT).build();
+        let config = config.into_builder().timeout_config(timeouts).build();
         Ok(Self {
             sagemaker: aws_sdk_sagemaker::Client::new(&config),
             runtime: aws_sdk_sagemakerruntime::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            region: region.to_string(),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            region,
         })
     }
+}
+
+async fn load(http: &SharedHttpClient, endpoint_url: Option<&str>, region: Option<&str>, local: bool) -> SdkConfig {
+    let retries = if local {
+        let soon = Duration::from_millis(100);
+        RetryConfig::standard().with_max_attempts(LOCAL_ATTEMPTS).with_initial_backoff(soon)
+    } else {
+        RetryConfig::standard().with_max_attempts(ATTEMPTS)
+    };
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).retry_config(retries);
+    if let Some(url) = endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if local {
+        let (key, secret) = (sagemaker_local::ACCESS_KEY, sagemaker_local::SECRET_KEY);
+        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "sagemaker-local"));
+        loader = loader.region(Region::from_static(sagemaker_local::REGION));
+    } else if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    loader.load().await
+}
+
+fn timeouts(attempt: Duration) -> aws_config::timeout::TimeoutConfigBuilder {
+    TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).operation_attempt_timeout(attempt)
 }
 
 /// A request that did not succeed.
@@ -77,6 +130,14 @@ pub(crate) enum ServiceError {
         /// The service's message.
         message: String,
     },
+    /// The caller, or the role of a job, may not do that.
+    #[error("{operation} was denied: {denial}")]
+    Denied {
+        /// The operation's name in the AWS API.
+        operation: &'static str,
+        /// Who lacks what.
+        denial: Denial,
+    },
     /// The service could not be asked.
     #[error("{operation} got no answer: {reason}")]
     NoAnswer {
@@ -88,33 +149,80 @@ pub(crate) enum ServiceError {
 }
 
 impl ServiceError {
+    fn refused(operation: &'static str, code: &str, message: &str) -> Self {
+        if matches!(code, "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") {
+            return Self::Denied { operation, denial: Denial::parse(message) };
+        }
+        Self::Refused { operation, code: code.to_owned(), message: message.to_owned() }
+    }
+
     /// Whether the resource that was asked for does not exist; SageMaker has no code of its own for that.
     pub(crate) fn is_missing(&self) -> bool {
         let Self::Refused { code, message, .. } = self else { return false };
         match code.as_str() {
-            "ValidationException" => message.starts_with("Could not find") || message.contains("not found"),
-            code => matches!(code, "ResourceNotFound" | "ObjectNotFoundException" | "NoSuchKey" | "NotFound"),
+            "ValidationException" => {
+                let message = message.to_lowercase();
+                message.starts_with("could not find") || message.contains("not found")
+            }
+            code => matches!(
+                code,
+                "ResourceNotFound" | "ResourceNotFoundException" | "ObjectNotFoundException" | "NoSuchKey" | "NotFound"
+            ),
         }
     }
 
-    /// Whether asking again may help: nothing was refused.
+    /// Whether the name is taken: of what was to be created there is one.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Self::Refused { code, message, .. } = self else { return false };
+        // Models and endpoints that exist are refused by a ValidationException, jobs by a code of their own.
+        code == "ResourceInUse" || message.starts_with("Cannot create already existing")
+    }
+
+    /// Whether asking again may help: nothing was refused for good.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. })
+        match self {
+            Self::NoAnswer { .. } => true,
+            Self::Refused { code, .. } => TRANSIENT.contains(&code.as_str()) || code.starts_with("HTTP 5"),
+            Self::Denied { .. } => false,
+        }
     }
 }
 
+/// Codes of services that are busy or broken for the moment.
+const TRANSIENT: [&str; 13] = [
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServerException",
+    "InternalServiceException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
+
 /// Turns the SDK's error of `operation` into ours.
-pub(crate) fn failed<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> ServiceError
+pub(crate) fn failed<E>(operation: &'static str) -> impl FnOnce(SdkError<E, HttpResponse>) -> ServiceError
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug + 'static,
 {
     move |error| match (error.code(), &error) {
-        (Some(code), _) => ServiceError::Refused {
-            operation,
-            code: code.to_owned(),
-            message: error.message().unwrap_or("no reason given").to_owned(),
-        },
+        (Some(code), _) => ServiceError::refused(operation, code, error.message().unwrap_or("no reason given")),
+        // The answer to a HEAD request has no body, which is where S3 says why.
+        (None, SdkError::ServiceError(answer)) => {
+            let status = answer.raw().status().as_u16();
+            let code = match status {
+                301 => "PermanentRedirect".to_owned(),
+                403 => "AccessDenied".to_owned(),
+                404 => "NotFound".to_owned(),
+                status => format!("HTTP {status}"),
+            };
+            ServiceError::refused(operation, &code, &format!("the service answered HTTP {status}"))
+        }
         _ => ServiceError::NoAnswer { operation, reason: innermost(&error) },
     }
 }
@@ -133,7 +241,7 @@ mod tests {
     use super::*;
 
     fn refused(code: &str, message: &str) -> ServiceError {
-        ServiceError::Refused { operation: "DescribeEndpoint", code: code.to_owned(), message: message.to_owned() }
+        ServiceError::refused("DescribeEndpoint", code, message)
     }
 
     #[test]
@@ -143,6 +251,17 @@ mod tests {
         assert!(refused("ObjectNotFoundException", "No scaling policy").is_missing());
         assert!(!refused("ValidationException", "1 validation error detected").is_missing());
         assert!(!refused("AccessDeniedException", "not found in policy").is_missing());
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        assert!(refused("ThrottlingException", "Rate exceeded").is_transient());
+        assert!(refused("HTTP 503", "the service answered HTTP 503").is_transient());
+        assert!(!refused("ValidationException", "x").is_transient());
+        assert!(!refused("AccessDeniedException", "x").is_transient());
+        assert!(refused("ResourceInUse", "Training job already exists").is_taken());
+        let model = "Cannot create already existing model \"arn:aws:sagemaker:us-east-1:1:model/x\".";
+        assert!(refused("ValidationException", model).is_taken());
     }
 
     #[test]

@@ -7,11 +7,12 @@ use aws_sdk_sagemaker::types::EndpointStatus;
 use crate::aws::{ServiceError, failed};
 use crate::options::DestroyArgs;
 use crate::session::Session;
+use crate::undo::Started;
 use crate::{deploy, poll};
 
 /// Takes an endpoint down, if that was confirmed.
 pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result<()> {
-    if !args.yes {
+    if !args.yes && !session.is_plan() {
         bail!(
             "this deletes endpoint {} with its scaling policy, configuration and model; confirm with --yes",
             args.endpoint
@@ -23,6 +24,9 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
         outcome => outcome.map(|_| true)?,
     };
     destroy(session, name).await?;
+    if session.is_plan() {
+        return Ok(());
+    }
     session.progress.say(&if was_there {
         format!("endpoint {name} and what belongs to it are gone")
     } else {
@@ -36,7 +40,7 @@ pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()>
     let step = session.progress.step(&format!("taking down endpoint {name}"));
     // The instances are what costs money: they go even where scaling cannot be touched.
     let unscaled = unscale(session, name).await;
-    poll::until(session.interval, async || delete_endpoint(session, name).await).await?;
+    poll::until(session.pace, async || delete_endpoint(session, name).await).await?;
     let sagemaker = &session.clients.sagemaker;
     let config = sagemaker.delete_endpoint_config().endpoint_config_name(name).send().await;
     unless_missing(config.map_err(failed("DeleteEndpointConfig")))?;
@@ -68,7 +72,16 @@ async fn unscale(session: &Session, name: &str) -> Result<(), ServiceError> {
 
 /// One attempt: an answer once the endpoint is gone. SageMaker deletes none that is being created or changed.
 async fn delete_endpoint(session: &Session, name: &str) -> Result<Option<()>, ServiceError> {
-    match deploy::status(session, name).await {
+    let status = deploy::status(session, name).await;
+    if session.is_plan() {
+        // What the plan would have made is there as far as it goes on.
+        if status.is_ok() || session.undo.has(&Started::Endpoint(name.to_owned())) {
+            let deleted = session.clients.sagemaker.delete_endpoint().endpoint_name(name).send().await;
+            deleted.map_err(failed("DeleteEndpoint"))?;
+        }
+        return Ok(Some(()));
+    }
+    match status {
         Err(error) if error.is_missing() => return Ok(Some(())),
         Ok((EndpointStatus::Deleting, _)) => return Ok(None),
         Ok((status, _)) => {

@@ -3,48 +3,86 @@
 mod app;
 mod augment;
 mod aws;
+mod causes;
+mod content;
+mod denial;
 mod deploy;
 mod destroy;
 mod download;
 mod evaluate;
+mod exit;
 mod explore;
 mod follow;
 mod interrupt;
 mod invoke;
+mod leave;
+mod logs;
 mod options;
 mod pipeline;
+mod plan;
 mod poll;
 mod prepare;
 mod progress;
 mod report;
 mod session;
+mod settings;
+mod status;
+mod stop;
 mod storage;
 mod tables;
 mod train;
 mod undo;
+mod upload;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::EnvFilter;
+
+use options::{Cli, Command};
 
 /// A file that is being written when the program is interrupted gets this long to be finished.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+/// The exit code for a command line or settings that cannot be used; clap has the same.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = options::Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let settings = settings::apply(Cli::command(), &arguments);
+    let definition = settings.as_ref().map_or_else(|_| Cli::command(), Clone::clone);
+    let cli = Cli::from_arg_matches(&definition.get_matches_from(arguments)).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::new(&cli.log);
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    let outcome = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        let outcome = runtime.block_on(app::run(cli.command));
-        runtime.shutdown_timeout(LAST_WRITES);
-        outcome
-    });
+    let outcome = match (&cli.command, settings) {
+        // Whatever stands in the file now, or does not.
+        (Command::Init(args), _) => settings::init(&Cli::command(), cli.config.as_deref(), args),
+        (_, Err(error)) => {
+            complain(&error.into());
+            return ExitCode::from(USAGE);
+        }
+        (_, Ok(_)) => run(cli.command),
+    };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
+    complain(&error);
+    exit::code(&error)
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(app::run(command));
+    runtime.shutdown_timeout(LAST_WRITES);
+    outcome
+}
+
+/// Says what went wrong, and what to do about it where that is known.
+fn complain(error: &anyhow::Error) {
     // Nothing is left to tell of a closed standard error.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
-    error.downcast_ref().map_or(ExitCode::FAILURE, interrupt::Interrupted::exit_code)
+    if let Some(advice) = causes::advice(error) {
+        let _ = writeln!(std::io::stderr(), "what to do: {advice}");
+    }
 }

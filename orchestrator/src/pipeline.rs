@@ -4,11 +4,13 @@ use anyhow::bail;
 use unspsc_contract::ModelKind;
 use unspsc_contract::invocation::Depth;
 
+use crate::content::Content;
+use crate::deploy::{self, Wanted};
 use crate::options::RunArgs;
 use crate::progress::print;
 use crate::session::Session;
 use crate::undo::Started;
-use crate::{deploy, destroy, invoke, report, train};
+use crate::{destroy, invoke, report, train};
 
 /// What the endpoint is asked unless something else is given: three kinds of goods and a service.
 const EXAMPLES: [&str; 4] = [
@@ -26,12 +28,19 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let texts: Vec<String> =
         if args.texts.is_empty() { EXAMPLES.map(str::to_owned).into() } else { args.texts.clone() };
     let trained = train::train(session, &args.train).await?;
-    let endpoint = trained.job;
-    deploy::deploy(session, &endpoint, &trained.artifact, &args.serve).await?;
-    let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
-    print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
+    let wanted = Wanted::new(session, &trained.artifact, &args.serve)?;
+    // A name of its own: an endpoint that `deploy` has made for the same job is there to stay.
+    let endpoint = Content::of(&("run", &trained.job))?.name("run");
+    deploy::deploy(session, &endpoint, &wanted).await?;
+    if !session.is_plan() {
+        let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
+        print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
+    }
+    // What a run that was killed has left is taken down too.
+    session.undo.note_once(Started::Endpoint(endpoint.clone()));
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
+    let Some(report) = &trained.report else { return Ok(()) };
     session.progress.say(&format!("endpoint {endpoint} was taken down"));
-    print(&report::describe(&trained.report, &args.train.data)?)
+    print(&report::describe(report, &args.train.data)?)
 }

@@ -1,35 +1,59 @@
 //! What is going on, on standard error: live on a terminal, one line a step elsewhere.
 
 use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a spinner turns.
 const TICK: Duration = Duration::from_millis(120);
 
 /// Lines that stay, and a last line that moves where there is a terminal.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress(MultiProgress);
+pub(crate) struct Progress {
+    bars: MultiProgress,
+    /// Lines that wait while the user is asked something.
+    held: Arc<Mutex<Option<Vec<String>>>>,
+}
 
 impl Progress {
     /// Draws on standard error.
     pub(crate) fn new() -> Self {
-        Self(MultiProgress::new())
+        Self { bars: MultiProgress::new(), held: Arc::default() }
     }
 
     /// Writes a line that stays.
     pub(crate) fn say(&self, line: &str) {
+        if let Some(held) = &mut *self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+            held.push(line.to_owned());
+            return;
+        }
         // A closed standard error is no reason to leave the work undone.
-        let _ = if self.0.is_hidden() { writeln!(io::stderr(), "{line}") } else { self.0.println(line) };
+        let _ = if self.bars.is_hidden() { writeln!(io::stderr(), "{line}") } else { self.bars.println(line) };
+    }
+
+    /// Leaves the terminal to a question: nothing moves, and what is said waits.
+    pub(crate) fn hold(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+        // What cannot be cleared stays above the question.
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Goes on after [`Progress::hold`].
+    pub(crate) fn go_on(&self) {
+        self.bars.set_draw_target(ProgressDrawTarget::stderr());
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held.into_iter().flatten().for_each(|line| self.say(&line));
     }
 
     /// Says `what` and keeps a spinner turning until the returned guard is dropped.
     pub(crate) fn step(&self, what: &str) -> Step {
-        if self.0.is_hidden() {
+        if self.bars.is_hidden() {
             self.say(what);
         }
-        let bar = self.0.add(ProgressBar::new_spinner().with_message(what.to_owned()));
+        let bar = self.bars.add(ProgressBar::new_spinner().with_message(what.to_owned()));
         bar.enable_steady_tick(TICK);
         Step(bar)
     }
@@ -45,10 +69,10 @@ impl Progress {
     }
 
     fn bar(&self, what: &str, total: u64, template: &str) -> Step {
-        if self.0.is_hidden() {
+        if self.bars.is_hidden() {
             self.say(what);
         }
-        let bar = self.0.add(ProgressBar::new(total).with_message(what.to_owned()));
+        let bar = self.bars.add(ProgressBar::new(total).with_message(what.to_owned()));
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -1,13 +1,17 @@
 //! The platform that a verb works on, and what has to be undone when it ends early.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sagemaker_local::{LocalSageMaker, Settings};
+use tempfile::TempDir;
 
 use crate::aws::Clients;
 use crate::options::PlatformArgs;
+use crate::plan::Plan;
+use crate::poll::Pace;
 use crate::progress::Progress;
 use crate::undo::UndoList;
 
@@ -17,6 +21,10 @@ const LOCAL_ROLE: &str = "arn:aws:iam::000000000000:role/local";
 const LOCAL_BUCKET: &str = "unspsc-local";
 /// Here a job that is stopped writes to this machine's disk only and needs no two minutes for it.
 const LOCAL_STOP_GRACE: Duration = Duration::from_secs(20);
+/// How AWS is asked: a job of hours survives ten minutes without network.
+const PACE: Pace = Pace { interval: Duration::from_secs(10), patience: Duration::from_secs(600) };
+/// How this machine is asked, where what does not answer is gone.
+const LOCAL_PACE: Pace = Pace { interval: Duration::from_millis(200), patience: Duration::from_secs(5) };
 
 /// A connected platform.
 #[derive(Debug)]
@@ -24,10 +32,16 @@ pub(crate) struct Session {
     pub(crate) clients: Clients,
     pub(crate) progress: Progress,
     pub(crate) undo: UndoList,
-    /// How often to ask how something stands.
-    pub(crate) interval: Duration,
+    /// How to ask how something stands.
+    pub(crate) pace: Pace,
     /// sagemaker-local, where it runs within this process.
     server: Option<LocalSageMaker>,
+    /// The program that its training jobs run.
+    train_program: Option<PathBuf>,
+    /// The requests that are noted instead of sent.
+    plan: Option<Arc<Plan>>,
+    /// Where a plan keeps what is nobody's business afterwards.
+    scratch: Option<TempDir>,
     /// Whether sagemaker-local answers, here or in another process.
     is_local: bool,
     role: Option<String>,
@@ -35,22 +49,48 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects to AWS, to an address, or to a sagemaker-local that is started for it.
-    pub(crate) async fn open(args: &PlatformArgs, progress: Progress) -> anyhow::Result<Self> {
-        let server = if args.local { Some(start(args).await?) } else { None };
+    /// Connects to AWS, to an address, or to a sagemaker-local that is started for it; with a `plan`, only to look.
+    pub(crate) async fn open(args: &PlatformArgs, progress: Progress, plan: Option<Arc<Plan>>) -> anyhow::Result<Self> {
+        let scratch =
+            plan.as_ref().map(|_| tempfile::tempdir().context("cannot make a temporary folder")).transpose()?;
+        let settings = if args.local { Some(settings(args, scratch.as_ref().map(TempDir::path))?) } else { None };
+        let train_program = settings.as_ref().map(|settings| settings.train.clone());
+        let server = match settings {
+            Some(settings) => Some(LocalSageMaker::start(settings).await.context("cannot start sagemaker-local")?),
+            None => None,
+        };
         let endpoint_url = server.as_ref().map(LocalSageMaker::endpoint_url).or_else(|| args.endpoint_url.clone());
         let is_local = endpoint_url.as_deref().is_some_and(is_loopback);
-        let clients = Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local).await?;
+        let clients =
+            Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local, plan.as_ref()).await?;
         Ok(Self {
             clients,
             progress,
             undo: UndoList::default(),
-            interval: if is_local { Duration::from_millis(200) } else { Duration::from_secs(10) },
+            pace: if is_local { LOCAL_PACE } else { PACE },
             server,
+            train_program,
+            plan,
+            scratch,
             is_local,
             role: args.role.clone(),
             bucket: args.bucket.clone(),
         })
+    }
+
+    /// Whether requests that change something are noted and not sent.
+    pub(crate) fn is_plan(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// `folder`, or for a plan one that is deleted with it.
+    pub(crate) fn writable<'a>(&'a self, folder: &'a Path) -> &'a Path {
+        self.scratch.as_ref().map_or(folder, TempDir::path)
+    }
+
+    /// The program that runs as a training job, where this process runs it.
+    pub(crate) fn train_program(&self) -> Option<&Path> {
+        self.train_program.as_deref()
     }
 
     /// Whether sagemaker-local answers, here or in another process.
@@ -83,11 +123,6 @@ impl Session {
         given.or(self.is_local.then_some(local)).context(missing)
     }
 
-    /// The file that a training job's output goes to, where this process runs it.
-    pub(crate) fn job_log(&self, job: &str) -> Option<PathBuf> {
-        self.server.as_ref().map(|server| server.job_log(job))
-    }
-
     /// Where to read a training job's log on AWS.
     pub(crate) fn console_log(&self, job: &str) -> Option<String> {
         let region = &self.clients.region;
@@ -107,15 +142,20 @@ impl Session {
     }
 }
 
-async fn start(args: &PlatformArgs) -> anyhow::Result<LocalSageMaker> {
-    let mut settings = Settings::new(&args.state).context("cannot find the program's own folder")?;
+/// How sagemaker-local is to run; what a plan only looks at, and what is not there, is made in `scratch`.
+fn settings(args: &PlatformArgs, scratch: Option<&Path>) -> anyhow::Result<Settings> {
+    let state = match scratch {
+        Some(scratch) if !args.state.exists() => scratch.join("state"),
+        _ => args.state.clone(),
+    };
+    let mut settings = Settings::new(state).context("cannot find the program's own folder")?;
     settings.stop_grace = LOCAL_STOP_GRACE;
     for program in [&settings.train, &settings.serve] {
         if !program.is_file() {
             bail!("{} is missing: build it with `cargo build --release`", program.display());
         }
     }
-    LocalSageMaker::start(settings).await.context("cannot start sagemaker-local")
+    Ok(settings)
 }
 
 /// Whether the host of `url` is this machine.

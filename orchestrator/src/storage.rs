@@ -1,22 +1,20 @@
-//! Files to and from S3.
+//! Places in S3, and files from there; how files get there: `upload.rs`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use aws_sdk_s3::primitives::ByteStream;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::aws::{ServiceError, failed, innermost};
-use crate::progress::Step;
 use crate::session::Session;
 
 /// A place in S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct S3Uri {
-    bucket: String,
-    key: String,
+    pub(crate) bucket: String,
+    pub(crate) key: String,
 }
 
 impl S3Uri {
@@ -54,35 +52,16 @@ pub(crate) async fn ensure_bucket(session: &Session) -> anyhow::Result<()> {
     if !session.is_local() {
         return Ok(());
     }
-    let created = session.clients.s3.create_bucket().bucket(session.bucket()?).send().await;
+    let (s3, bucket) = (&session.clients.s3, session.bucket()?);
+    match s3.head_bucket().bucket(bucket).send().await.map_err(failed("HeadBucket")) {
+        Err(error) if error.is_missing() => {}
+        outcome => return Ok(outcome.map(drop)?),
+    }
+    let created = s3.create_bucket().bucket(bucket).send().await;
     match created.map_err(failed("CreateBucket")) {
         Err(ServiceError::Refused { code, .. }) if code.starts_with("BucketAlready") => Ok(()),
         outcome => Ok(outcome.map(drop)?),
     }
-}
-
-/// Sizes of `files`, together.
-pub(crate) async fn total_bytes(files: &[PathBuf]) -> anyhow::Result<u64> {
-    let mut total = 0;
-    for file in files {
-        let metadata = tokio::fs::metadata(file).await;
-        total += metadata.with_context(|| format!("cannot read {}", file.display()))?.len();
-    }
-    Ok(total)
-}
-
-/// Uploads `files` to the place `folder`, under their own names.
-pub(crate) async fn upload(session: &Session, files: &[PathBuf], folder: &S3Uri, step: &Step) -> anyhow::Result<()> {
-    for file in files {
-        let unreadable = || format!("cannot read {}", file.display());
-        let name = file.file_name().and_then(|name| name.to_str()).with_context(unreadable)?;
-        let place = folder.join(name);
-        let body = ByteStream::from_path(file).await.with_context(unreadable)?;
-        let put = session.clients.s3.put_object().bucket(&place.bucket).key(&place.key).body(body);
-        put.send().await.map_err(failed("PutObject")).with_context(|| format!("cannot upload to {place}"))?;
-        step.advance(total_bytes(std::slice::from_ref(file)).await?);
-    }
-    Ok(())
 }
 
 /// Downloads the object at `place` into `file`.

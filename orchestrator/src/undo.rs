@@ -4,13 +4,21 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::Session;
-use crate::{destroy, follow};
+use crate::storage::S3Uri;
+use crate::{destroy, follow, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Started {
     /// A training job.
     Job(String),
+    /// An upload in parts.
+    Upload {
+        /// The object that it is to become.
+        place: S3Uri,
+        /// Its id.
+        id: String,
+    },
     /// An endpoint with all that belongs to it.
     Endpoint(String),
 }
@@ -19,7 +27,10 @@ impl Started {
     /// The command that ends it.
     fn remedy(&self) -> String {
         match self {
-            Self::Job(name) => format!("aws sagemaker stop-training-job --training-job-name {name}"),
+            Self::Job(name) => format!("unspsc stop {name}"),
+            Self::Upload { place: S3Uri { bucket, key }, id } => {
+                format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
+            }
             Self::Endpoint(name) => format!("unspsc destroy --endpoint {name} --yes"),
         }
     }
@@ -29,6 +40,7 @@ impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(name) => write!(f, "training job {name}"),
+            Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
         }
     }
@@ -44,9 +56,31 @@ impl UndoList {
         self.lock().push(started);
     }
 
+    /// Notes it unless it is noted already.
+    pub(crate) fn note_once(&self, started: Started) {
+        let mut list = self.lock();
+        if !list.contains(&started) {
+            list.push(started);
+        }
+    }
+
     /// Strikes it out: it is over, or meant to stay.
     pub(crate) fn settle(&self, started: &Started) {
         self.lock().retain(|other| other != started);
+    }
+
+    /// The training job that is noted.
+    pub(crate) fn job(&self) -> Option<String> {
+        let jobs = |started: &Started| match started {
+            Started::Job(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.lock().iter().find_map(jobs)
+    }
+
+    /// Whether it is noted.
+    pub(crate) fn has(&self, started: &Started) -> bool {
+        self.lock().contains(started)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
@@ -68,6 +102,7 @@ impl Session {
             let Some(started) = self.undo.lock().last().cloned() else { return };
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
+                Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
             };
             self.undo.settle(&started);

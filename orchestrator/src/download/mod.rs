@@ -20,6 +20,7 @@ use url::Url;
 use self::error::Error;
 use self::part::Place;
 use self::record::{Ledger, Standing, standing};
+pub(crate) use self::record::{each_block, hex};
 use self::sources::{SOURCES, address};
 pub(crate) use self::sources::{Source, mirror, named};
 use self::transfer::{Downloader, Limits, Target};

@@ -1,0 +1,133 @@
+//! What to do about the failures that everybody meets once.
+
+use crate::aws::ServiceError;
+
+/// Words of an error, all of which must occur in it in lower case, and what to do then. The first that fits counts.
+///
+/// Sources: the issues and pages that stand beside each; numbers without a repository are of
+/// aws/amazon-sagemaker-examples.
+const CAUSES: [(&[&str], &str); 14] = [
+    // #307: new accounts have a quota of 0 for GPU instances.
+    (
+        &["resourcelimitexceeded", "is 0 instances"],
+        "the account's quota for this instance type is 0: ask for more under Service Quotas, Amazon SageMaker, \
+         \"TYPE for training job usage\" (spot capacity and endpoints have quotas of their own), or choose another type",
+    ),
+    (
+        &["resourcelimitexceeded"],
+        "a quota of the account is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker",
+    ),
+    // #739.
+    (
+        &["exec: \"train\": executable file not found"],
+        "the image has no program `train` on its PATH: --train-image has to be the training image of this project",
+    ),
+    // #628.
+    (
+        &["exec: \"serve\": executable file not found"],
+        "the image has no program `serve` on its PATH: --serve-image has to be the inference image of this project",
+    ),
+    // aws-samples/amazon-sagemaker-custom-container#3.
+    (
+        &["exec format error"],
+        "the image was built for another processor architecture: build it with `docker build --platform linux/amd64`",
+    ),
+    // Developer guide, "SageMaker AI Roles": the trust policy has to name the service.
+    (
+        &["could not assume role"],
+        "the role has to trust SageMaker: its trust policy must allow sts:AssumeRole to sagemaker.amazonaws.com",
+    ),
+    (
+        &["unable to assume"],
+        "the role has to trust SageMaker: its trust policy must allow sts:AssumeRole to sagemaker.amazonaws.com",
+    ),
+    // API reference of S3, "Error responses".
+    (&["nosuchbucket"], "there is no such bucket: make it in the region of the job, or name another with --bucket"),
+    (
+        &["permanentredirect"],
+        "the bucket lies in another region: name one in the region of the job with --bucket, or the bucket's region with --region",
+    ),
+    (
+        &["authorizationheadermalformed"],
+        "the bucket lies in another region: name one in the region of the job with --bucket, or the bucket's region with --region",
+    ),
+    // Developer guide, "Troubleshooting": S3 buckets have to be in the region of the job.
+    (
+        &["bucket", "same region"],
+        "the bucket lies in another region: name one in the region of the job with --bucket, or the bucket's region with --region",
+    ),
+    // API reference, CreateTrainingJob and DescribeTrainingJob: CapacityError in FailureReason.
+    (
+        &["capacityerror"],
+        "AWS has no such instance free at the moment: run the same command later, or choose another --train-instance or region",
+    ),
+    // API reference, DescribeTrainingJob, SecondaryStatus.
+    (
+        &["maxruntimeexceeded"],
+        "the job met --max-runtime-secs: run the same command with more seconds, and the next attempt goes on from the last \
+         checkpoint",
+    ),
+    (
+        &["maxwaittimeexceeded"],
+        "there was no spot capacity for long enough: run the same command with more --max-wait-secs, or with --spot=false",
+    ),
+];
+
+/// What to do about `error`, where that is known.
+pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    let denial = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(ServiceError::Denied { denial, .. }) => Some(denial.remedy()),
+        _ => None,
+    });
+    denial.or_else(|| of_text(&format!("{error:#}")).map(str::to_owned))
+}
+
+fn of_text(text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase();
+    let fits = |words: &&[&str]| words.iter().all(|word| text.contains(word));
+    CAUSES.iter().find(|(words, _)| fits(words)).map(|(_, advice)| *advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_services_say_leads_to_what_to_do() {
+        for (said, advised) in [
+            (
+                "CreateTrainingJob was refused: The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 \
+                 Instances, with current utilization of 0 Instances and a request delta of 1 Instances (ResourceLimitExceeded)",
+                "quota for this instance type is 0",
+            ),
+            (
+                "The account-level service limit 'ml.m5.large for endpoint usage' is 4 Instances, with current utilization of 4 \
+                 Instances (ResourceLimitExceeded)",
+                "is used up",
+            ),
+            ("AlgorithmError: , exec: \"train\": executable file not found in $PATH", "no program `train`"),
+            ("CannotStartContainerError: exec: \"serve\": executable file not found in $PATH", "no program `serve`"),
+            ("AlgorithmError: exec /usr/local/bin/train: exec format error", "--platform linux/amd64"),
+            ("Could not assume role arn:aws:iam::1:role/x. Please ensure that the role exists", "sts:AssumeRole"),
+            ("SageMaker is unable to assume the role arn:aws:iam::1:role/x", "sts:AssumeRole"),
+            ("PutObject was refused: The specified bucket does not exist (NoSuchBucket)", "no such bucket"),
+            ("HeadObject was refused: the service answered HTTP 301 (PermanentRedirect)", "another region"),
+            ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
+            ("The S3 bucket 'b' must be in the same region as the job", "another region"),
+            ("CapacityError: Unable to provision requested ML compute capacity", "free at the moment"),
+            ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
+            ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
+        ] {
+            let advice = of_text(said);
+            assert!(advice.is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
+        }
+        assert_eq!(of_text("training job x failed: AlgorithmError: row 3 has no label"), None);
+    }
+
+    #[test]
+    fn every_cause_can_be_reached() {
+        for (words, advice) in CAUSES {
+            assert_eq!(of_text(&words.join(" ")), Some(advice), "{words:?} is hidden by one before it");
+        }
+    }
+}

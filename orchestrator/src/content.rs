@@ -1,0 +1,100 @@
+//! What is made of what: hashes from which names and places follow, and the tags that say so.
+
+use std::path::Path;
+
+use aws_sdk_sagemaker::Client;
+use aws_sdk_sagemaker::types::Tag;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::aws::{ServiceError, failed};
+use crate::download::{each_block, hex};
+
+/// Tag of everything that this program makes, by which `status` finds it.
+pub(crate) const MANAGED_BY: (&str, &str) = ("unspsc:managed-by", "unspsc");
+/// Tag with the hash of what something was made of.
+pub(crate) const CONTENT: &str = "unspsc:content";
+/// Tag with the fingerprint of the data.
+pub(crate) const DATA: &str = "unspsc:data";
+/// Tag with the program's version.
+pub(crate) const VERSION: &str = "unspsc:version";
+/// Tag of the pieces of a deployment with its endpoint's name.
+pub(crate) const ENDPOINT: &str = "unspsc:endpoint";
+/// Hexadecimal digits of a hash that a name ends in: one name in a million million means something else.
+const DIGITS: usize = 10;
+
+/// A hash of everything that decides a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Content(String);
+
+impl Content {
+    /// The hash of `parts`, whose fields must come in the same order each time.
+    pub(crate) fn of(parts: &impl Serialize) -> anyhow::Result<Self> {
+        Ok(Self(hex(Sha256::new().chain_update(serde_json::to_vec(parts)?))))
+    }
+
+    /// All of it.
+    pub(crate) fn hash(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of a `what` with this content.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("unspsc-{what}-{}", self.0.chars().take(DIGITS).collect::<String>())
+    }
+}
+
+/// The tags of something with this content, and `more`.
+pub(crate) fn tags(content: &Content, more: &[(&str, &str)]) -> Vec<Tag> {
+    let own = [MANAGED_BY, (CONTENT, content.hash()), (VERSION, env!("CARGO_PKG_VERSION"))];
+    own.iter().chain(more).map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect()
+}
+
+/// Tags of the resource `arn`.
+pub(crate) async fn tags_of(client: &Client, arn: &str) -> Result<Vec<(String, String)>, ServiceError> {
+    let mut tags = Vec::new();
+    let mut token = None;
+    loop {
+        let request = client.list_tags().resource_arn(arn).set_next_token(token);
+        let page = request.send().await.map_err(failed("ListTags"))?;
+        let pairs = page.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned())));
+        tags.extend(pairs);
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(tags);
+        }
+    }
+}
+
+/// The value of the tag `key`.
+pub(crate) fn value<'a>(tags: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    tags.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str())
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn digest(path: &Path) -> anyhow::Result<String> {
+    let mut digest = Sha256::new();
+    each_block(path, |block| digest.update(block))?;
+    Ok(hex(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_parts_have_one_name() {
+        let content = |seed: u32| Content::of(&("data", [("seed", seed)])).unwrap();
+        assert_eq!(content(1), content(1));
+        assert_ne!(content(1).name("rnn"), content(2).name("rnn"));
+        assert_eq!(content(1).name("rnn").len(), "unspsc-rnn-".len() + DIGITS);
+    }
+
+    #[test]
+    fn files_are_hashed_as_others_do() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(file.path()).unwrap(), known);
+    }
+}

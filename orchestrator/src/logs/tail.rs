@@ -1,0 +1,120 @@
+//! Lines of CloudWatch Logs, each once, in the order of their time.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_cloudwatchlogs::Client;
+
+use crate::aws::{ServiceError, failed};
+
+/// Pages of one stream that are read in a row; what is behind them comes next time.
+const MAX_PAGES: usize = 50;
+
+/// Where something logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The log group.
+    pub(crate) group: String,
+    /// What the names of its streams begin with.
+    pub(crate) prefix: Option<String>,
+}
+
+impl Source {
+    /// Where a training job logs: a stream for each instance.
+    pub(crate) fn of_job(job: &str) -> Self {
+        Self { group: "/aws/sagemaker/TrainingJobs".to_owned(), prefix: Some(format!("{job}/")) }
+    }
+
+    /// Where an endpoint logs: a stream for each instance.
+    pub(crate) fn of_endpoint(endpoint: &str) -> Self {
+        Self { group: format!("/aws/sagemaker/Endpoints/{endpoint}"), prefix: None }
+    }
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// When it was written, in milliseconds since 1970.
+    pub(crate) time: i64,
+    /// The stream, without what all of them begin with.
+    pub(crate) stream: String,
+    /// What it says.
+    pub(crate) text: String,
+}
+
+/// A log that grows.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    source: Source,
+    /// Lines before this time are left out: milliseconds since 1970.
+    since: Option<i64>,
+    /// Where to go on in each stream.
+    tokens: BTreeMap<String, Option<String>>,
+}
+
+impl Tail {
+    /// From the first line, or the first one that is not before `since`.
+    pub(crate) fn new(source: &Source, since: Option<i64>) -> Self {
+        Self { source: source.clone(), since, tokens: BTreeMap::new() }
+    }
+
+    /// The lines that have come since the last call; none where there is no log yet.
+    pub(crate) async fn new_lines(&mut self, client: &Client) -> Result<Vec<Line>, ServiceError> {
+        match self.find_streams(client).await {
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            outcome => outcome?,
+        }
+        let mut lines = Vec::new();
+        let streams: Vec<String> = self.tokens.keys().cloned().collect();
+        for stream in streams {
+            match self.read(client, &stream, &mut lines).await {
+                // Streams are deleted when they are old; and what was read before an error must not get lost with it.
+                Err(error) if error.is_missing() || !lines.is_empty() => {}
+                outcome => outcome?,
+            }
+        }
+        lines.sort_by_key(|line: &Line| line.time);
+        Ok(lines)
+    }
+
+    /// Instances come while the job or endpoint lives, and with them streams.
+    async fn find_streams(&mut self, client: &Client) -> Result<(), ServiceError> {
+        let mut token = None;
+        loop {
+            let request = client.describe_log_streams().log_group_name(&self.source.group);
+            let request = request.set_log_stream_name_prefix(self.source.prefix.clone()).set_next_token(token);
+            let page = request.send().await.map_err(failed("DescribeLogStreams"))?;
+            for name in page.log_streams().iter().filter_map(|stream| stream.log_stream_name()) {
+                self.tokens.entry(name.to_owned()).or_insert(None);
+            }
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn read(&mut self, client: &Client, stream: &str, lines: &mut Vec<Line>) -> Result<(), ServiceError> {
+        let shown = stream.strip_prefix(self.source.prefix.as_deref().unwrap_or_default()).unwrap_or(stream);
+        for _ in 0..MAX_PAGES {
+            let token = self.tokens.get(stream).cloned().flatten();
+            let request = client.get_log_events().log_group_name(&self.source.group).log_stream_name(stream);
+            let request = request.start_from_head(true).set_start_time(self.since).set_next_token(token.clone());
+            let page = request.send().await.map_err(failed("GetLogEvents"))?;
+            lines.extend(page.events().iter().map(|event| Line {
+                time: event.timestamp().unwrap_or_default(),
+                stream: shown.to_owned(),
+                text: event.message().unwrap_or_default().trim_end().to_owned(),
+            }));
+            let next = page.next_forward_token().map(str::to_owned);
+            // The service has no page behind the one whose token it gives back.
+            let is_last = next.is_none() || next == token;
+            if next.is_some() {
+                self.tokens.insert(stream.to_owned(), next);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

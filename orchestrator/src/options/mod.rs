@@ -1,0 +1,187 @@
+//! The command line; the field comments are the help texts.
+
+mod data;
+mod jobs;
+mod platform;
+mod serve;
+mod train;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreArgs, PrepareArgs};
+pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
+pub(crate) use platform::PlatformArgs;
+pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, InvokeArgs, RunArgs, ServeArgs};
+pub(crate) use train::{JobArgs, OnInterrupt, TrainArgs, TrainVerb};
+
+/// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
+/// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "unspsc",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  unspsc run --local                              train, deploy, ask and take down, all on this machine
+  unspsc data prepare --data purchases.csv        see what becomes of your rows
+  unspsc train --local --data purchases.csv --hyperparameter epochs=5
+  unspsc plan train --data purchases.csv          the requests that this would make
+  unspsc invoke --endpoint NAME \"toner cartridge magenta\"
+
+Settings come from unspsc.toml (`unspsc init` writes one), the environment and options; the later of these wins. Exit \
+codes: 0 done, 1 error, 2 wrong usage or settings, 3 the job failed, 4 the job was stopped, 5 the job still runs, 128 + N \
+ended by signal N."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// File with settings [default: unspsc.toml, where there is one]
+    #[arg(long, global = true, env = "UNSPSC_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which of the program's own log events to show, such as `debug` or `sagemaker_local=info`
+    #[arg(long, global = true, env = "UNSPSC_LOG", value_name = "FILTER", default_value = "warn,aws_config=error")]
+    pub(crate) log: String,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a file of settings with every key and its default, to be edited
+    #[command(after_help = "\
+Examples:
+  unspsc init
+  unspsc init --config settings/production.toml")]
+    Init(InitArgs),
+    /// Look at and prepare training data
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Prepare data, upload it, train a model and show how good it is
+    #[command(after_help = "\
+Examples:
+  unspsc train --local                            the starter set, on this machine
+  unspsc train --local --model rnn                the recurrent baseline, to compare with
+  unspsc train --data purchases.csv --role ARN --bucket NAME --train-image URI
+
+The same data, hyperparameters, image and instance give the same job: a second run finds it, follows it while it runs, and \
+reports it once it is completed; after one that failed or was stopped it begins the next attempt. Ctrl-C asks whether to \
+stop the job or to leave it. Exit codes: 0 the job has completed, 3 it failed, 4 it was stopped, 5 it still runs.")]
+    Train(TrainVerb),
+    /// Show jobs and endpoints of this program and how they stand, or one of them with all details
+    #[command(after_help = "\
+Examples:
+  unspsc status
+  unspsc status NAME")]
+    Status(StatusArgs),
+    /// Show what a job or an endpoint has logged
+    #[command(after_help = "\
+Examples:
+  unspsc logs NAME --tail 50
+  unspsc logs NAME --since 10m --follow")]
+    Logs(LogsArgs),
+    /// Stop a training job and wait until it is over
+    #[command(after_help = "\
+Example:
+  unspsc stop NAME
+
+The job gets SIGTERM and 120 seconds to save the weights of its best epoch.")]
+    Stop(StopArgs),
+    /// Print the exact requests that a verb would make, and change nothing
+    #[command(after_help = "\
+Examples:
+  unspsc plan train --data purchases.csv
+  unspsc plan --json destroy --endpoint NAME
+
+Reading requests are made, so that the plan knows what is there; the others are printed instead of sent.")]
+    Plan(PlanArgs),
+    /// Put a trained model behind an endpoint that scales from 1 to 4 instances
+    #[command(after_help = "\
+Examples:
+  unspsc deploy --job NAME --endpoint-url http://127.0.0.1:4570
+  unspsc deploy --artifact s3://bucket/path/model.tar.gz --endpoint catalogue --role ARN --serve-image URI")]
+    Deploy(DeployArgs),
+    /// Ask an endpoint for the codes of one or more descriptions
+    #[command(after_help = "\
+Examples:
+  unspsc invoke --endpoint NAME \"toner cartridge magenta\" \"office cleaning, monthly\"
+  unspsc invoke --endpoint NAME --json \"edible sandwiches, coffee, tea\"")]
+    Invoke(InvokeArgs),
+    /// Judge a classifier by rows whose codes are known: figures at every level, worst classes, an HTML report
+    #[command(after_help = "\
+Examples:
+  unspsc evaluate --data test.csv --url http://127.0.0.1:8080
+  unspsc evaluate --data prepared --endpoint NAME --output evaluation
+  unspsc evaluate --data erp.csv --description-column Text --code-column Category --url http://127.0.0.1:8080
+  unspsc evaluate --data test.csv --predictions other.jsonl
+
+Layouts are those of `unspsc data prepare`; of a prepared set the test side is judged. Rows that cannot be answered are \
+counted, named, and missed at every level. Writes DIR/evaluation.json, DIR/evaluation.html and, unless --predictions names \
+one, DIR/predictions.jsonl, which --predictions reads again. Of another classifier's answers a line needs no more than
+  {\"description\": \"bread\", \"by_level\": {\"segment\": [{\"label\": \"50000000\", \"probability\": 0.9}]}}
+with as many levels and candidates as it has.")]
+    Evaluate(EvaluateArgs),
+    /// Take down an endpoint with its scaling policy, configuration and model
+    #[command(after_help = "\
+Example:
+  unspsc destroy --endpoint NAME --yes
+
+What is gone already is passed over, so the command can be repeated.")]
+    Destroy(DestroyArgs),
+    /// The whole way: prepare, train, deploy, ask, take down
+    #[command(after_help = "\
+Examples:
+  unspsc run --local                              the starter set, on this machine
+  unspsc run --local --data purchases.csv \"ball valve 2in brass\" \"annual audit\"
+
+Whatever goes wrong on the way, Ctrl-C included, what was started is taken down.")]
+    Run(RunArgs),
+}
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Print one JSON array of {service, operation, request}
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The verb.
+    #[command(subcommand)]
+    pub(crate) verb: PlannedVerb,
+}
+
+/// The verbs whose requests can be printed; they take the options that they take without `plan`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlannedVerb {
+    /// Upload data and create a training job
+    Train(TrainVerb),
+    /// Put a trained model behind an endpoint
+    Deploy(DeployArgs),
+    /// Take down an endpoint with all that belongs to it
+    Destroy(DestroyArgs),
+    /// Stop a training job
+    Stop(StopArgs),
+    /// The whole way: train, deploy, take down
+    Run(RunArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

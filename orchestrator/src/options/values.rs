@@ -1,0 +1,103 @@
+//! Values of options, and what is said of those that cannot be used.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// A name as SageMaker takes it for jobs and endpoints: letters, digits and hyphens between them, 63 at most.
+pub(super) fn resource_name(text: &str) -> Result<String, String> {
+    let is_inner = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    let is_outer = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+    let mut characters = text.chars();
+    let ends = (characters.next(), characters.next_back().or(text.chars().next()));
+    if text.len() <= 63 && text.chars().all(is_inner) && is_outer(ends.0) && is_outer(ends.1) {
+        Ok(text.to_owned())
+    } else {
+        Err("allowed: 1 to 63 letters, digits and hyphens, none of these at either end".to_owned())
+    }
+}
+
+/// A share of the whole.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "allowed: 0 to 1".to_owned())
+}
+
+/// The address of a container that is asked without TLS.
+pub(super) fn plain_http(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}; write it like http://127.0.0.1:8080"))?;
+    if url.scheme() == "http" { Ok(url) } else { Err("allowed: http://HOST:PORT".to_owned()) }
+}
+
+/// A name and its value.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epochs=5")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A tag; the service keeps `aws:` to itself, and we keep `unspsc:`.
+pub(super) fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as team=catalogue")?;
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+        return Err("allowed: a name of 1 to 128 characters and a value of at most 256".to_owned());
+    }
+    if ["aws:", "unspsc:"].iter().any(|taken| name.starts_with(taken)) {
+        return Err("names that begin with `aws:` or `unspsc:` are taken".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A span of time: seconds, or a number with its unit.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let seconds = seconds.zip(number).and_then(|(unit, number)| number.checked_mul(unit));
+    // A thousand years: whatever is added to or taken from a date stays one.
+    let bounded = seconds.filter(|seconds| *seconds <= 31_536_000_000);
+    bounded.map(Duration::from_secs).ok_or_else(|| "write a number and s, m, h or d, such as 10m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_asked_over_plain_http() {
+        assert!(plain_http("http://127.0.0.1:8080").is_ok());
+        for text in ["127.0.0.1:8080", "https://example.com", "file:///tmp"] {
+            assert!(plain_http(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_are_pairs() {
+        assert_eq!(pair("epochs = 5"), Ok(("epochs".to_owned(), "5".to_owned())));
+        assert!(pair("epochs").is_err());
+    }
+
+    #[test]
+    fn tags_of_others_cannot_be_set() {
+        assert_eq!(tag("team=a=b"), Ok(("team".to_owned(), "a=b".to_owned())));
+        for text in ["team", "=x", "aws:x=1", "unspsc:content=1"] {
+            assert!(tag(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_have_units() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "m", "-1m", "1.5h", "10 minutes", "99999999999999999999", "9999999999999d", "5ü"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+}
