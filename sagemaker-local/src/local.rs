@@ -135,12 +135,6 @@ impl LocalSageMaker {
         format!("http://{}", self.address)
     }
 
-    /// The file that the standard output and error of the training job `name` go to.
-    #[must_use]
-    pub fn job_log(&self, name: &str) -> PathBuf {
-        self.platform.folder.job(name).log()
-    }
-
     /// Stops serving, ends every job and endpoint, and returns when no child is left.
     pub async fn stop(self) {
         self.stop_unless(std::future::pending()).await;

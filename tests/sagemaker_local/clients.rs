@@ -36,7 +36,7 @@ async fn output(mut command: Command) -> String {
 
 async fn aws(server: &Server, arguments: &[&str]) -> String {
     let mut command = python(server);
-    command.args(["-m", "awscli"]).args(arguments).args(["--no-cli-pager", "--output", "json"]);
+    command.args(["-m", "awscli"]).args(arguments).args(["--output", "json"]);
     output(command).await
 }
 
@@ -100,7 +100,7 @@ async fn the_aws_cli_trains_deploys_and_asks() {
     aws(&server, &["sagemaker", "create-endpoint", "--endpoint-name", "e", "--endpoint-config-name", "c"]).await;
     server.endpoint_when_made("e").await;
     let answer = folder.join("answer").display().to_string();
-    let body = ["--body", "hello", "--cli-binary-format", "raw-in-base64-out"];
+    let body = ["--body", "hello"];
     aws(
         &server,
         &[["sagemaker-runtime", "invoke-endpoint", "--endpoint-name", "e"].as_slice(), &body, &[&answer]].concat(),

@@ -209,14 +209,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn policy(routing: Value) -> Result<Policy, ApiError> {
+    fn policy(routing: &Value) -> Result<Policy, ApiError> {
         let config = json!({ "BlueGreenUpdatePolicy": { "TrafficRoutingConfiguration": routing } });
         Policy::new(&serde_json::from_value(config).unwrap())
     }
 
     #[test]
     fn traffic_moves_in_the_steps_that_were_asked_for() {
-        let shares = |routing| policy(routing).unwrap().shares(4);
+        let shares = |routing| policy(&routing).unwrap().shares(4);
         let wait = json!(30);
         assert_eq!(Policy::default().shares(4), [1.0]);
         assert_eq!(shares(json!({ "Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": wait })), [1.0]);
@@ -234,10 +234,10 @@ mod tests {
     #[test]
     fn what_sagemaker_refuses_is_refused() {
         let size = |percent| json!({ "Type": "CAPACITY_PERCENT", "Value": percent });
-        assert!(policy(json!({ "Type": "CANARY" })).is_err());
-        assert!(policy(json!({ "Type": "CANARY", "CanarySize": size(51) })).is_err());
-        assert!(policy(json!({ "Type": "LINEAR", "LinearStepSize": size(9) })).is_err());
-        assert!(policy(json!({ "Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 3601 })).is_err());
+        assert!(policy(&json!({ "Type": "CANARY" })).is_err());
+        assert!(policy(&json!({ "Type": "CANARY", "CanarySize": size(51) })).is_err());
+        assert!(policy(&json!({ "Type": "LINEAR", "LinearStepSize": size(9) })).is_err());
+        assert!(policy(&json!({ "Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 3601 })).is_err());
         let rolling = json!({ "RollingUpdatePolicy": {} });
         assert!(Policy::new(&serde_json::from_value(rolling).unwrap()).is_err());
     }

@@ -221,7 +221,7 @@ impl Supervisor<'_> {
         self.share = if outcome.is_ok() { 1.0 } else { 0.0 };
         let Some(next) = self.next.take() else {
             // Its model could not be unpacked.
-            return self.roll_back(outcome.err().unwrap_or_default());
+            return self.roll_back(&outcome.err().unwrap_or_default());
         };
         match outcome {
             Ok(()) => {
@@ -241,7 +241,7 @@ impl Supervisor<'_> {
                 self.record(|endpoint, now| endpoint.enter(EndpointStatus::RollingBack, now))?;
                 self.settle()?;
                 next.disband().await;
-                self.roll_back(reason)
+                self.roll_back(&reason)
             }
         }
     }
@@ -330,10 +330,10 @@ impl Supervisor<'_> {
     }
 
     /// Makes the record say that the update was taken back.
-    fn roll_back(&mut self, reason: String) -> Result<(), Over> {
+    fn roll_back(&mut self, reason: &str) -> Result<(), Over> {
         self.record(|endpoint, now| {
             (endpoint.update, endpoint.pending_deployment_summary) = (None, None);
-            endpoint.blame(&reason);
+            endpoint.blame(reason);
             endpoint.enter(EndpointStatus::InService, now);
         })
     }
