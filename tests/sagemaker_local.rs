@@ -26,5 +26,7 @@ mod status;
 mod transform;
 #[path = "sagemaker_local/transform_failures.rs"]
 mod transform_failures;
+#[path = "sagemaker_local/tuning.rs"]
+mod tuning;
 #[path = "sagemaker_local/wire.rs"]
 mod wire;

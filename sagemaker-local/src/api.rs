@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::platform::Platform;
-use crate::{hosting, logs, scaling, tags, training, transform};
+use crate::{hosting, logs, scaling, tags, training, transform, tuning};
 
 /// Carries out the operation `target`, such as `SageMaker.CreateModel`.
 ///
@@ -31,6 +31,11 @@ fn sagemaker(platform: &Arc<Platform>, operation: &str, body: &[u8]) -> Result<V
         "DescribeTransformJob" => transform::describe(platform, &parse(body)?),
         "StopTransformJob" => transform::stop(platform, &parse(body)?),
         "ListTransformJobs" => transform::list(platform, &parse(body)?),
+        "CreateHyperParameterTuningJob" => tuning::create(platform, parse(body)?),
+        "DescribeHyperParameterTuningJob" => tuning::describe(platform, &parse(body)?),
+        "StopHyperParameterTuningJob" => tuning::stop(platform, &parse(body)?),
+        "ListHyperParameterTuningJobs" => tuning::list(platform, parse(body)?),
+        "ListTrainingJobsForHyperParameterTuningJob" => tuning::list_trials(platform, parse(body)?),
         "CreateModel" => hosting::create_model(platform, parse(body)?),
         "DescribeModel" => hosting::describe_model(platform, &parse(body)?),
         "DeleteModel" => hosting::delete_model(platform, &parse(body)?),

@@ -7,7 +7,7 @@
 //!
 //! | request | goes to |
 //! |---|---|
-//! | `X-Amz-Target: SageMaker.…` | `training`, `transform`, `hosting` |
+//! | `X-Amz-Target: SageMaker.…` | `training`, `transform`, `tuning`, `hosting` |
 //! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
 //! | `X-Amz-Target: Logs_20140328.…` | `logs` |
 //! | `POST /` with a form | `identity`: STS |
@@ -44,6 +44,7 @@ mod tasks;
 mod time;
 mod training;
 mod transform;
+mod tuning;
 
 pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};

@@ -8,6 +8,8 @@ use crate::time::Time;
 
 /// SageMaker's page size where the caller names none.
 const DEFAULT_PAGE: usize = 10;
+/// The order of trials by their result, which only the caller of [`page`] knows.
+pub(crate) const OBJECTIVE: &str = "FinalObjectiveMetricValue";
 /// SageMaker's largest page.
 const MAX_PAGE: usize = 100;
 
@@ -25,6 +27,20 @@ pub(crate) struct ListRequest {
     sort_order: Option<String>,
 }
 
+impl ListRequest {
+    /// Whether the caller wants this order.
+    pub(crate) fn is_sorted_by(&self, key: &str) -> bool {
+        self.sort_by.as_deref() == Some(key)
+    }
+
+    /// The same with the defaults that SageMaker has for some lists: by name, ascending.
+    pub(crate) fn or_by_name(mut self) -> Self {
+        self.sort_by.get_or_insert_with(|| "Name".to_owned());
+        self.sort_order.get_or_insert_with(|| "Ascending".to_owned());
+        self
+    }
+}
+
 /// One resource of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -36,12 +52,14 @@ pub(crate) struct Entry {
     pub(crate) summary: Value,
 }
 
-/// One page of `entries`, newest first unless asked otherwise, and the token of the next one.
+/// One page of `entries`, newest first unless asked otherwise, and the token of the next one; entries to be sorted by [`OBJECTIVE`] come in
+/// ascending order.
 pub(crate) fn page(request: &ListRequest, entries: Vec<Entry>) -> Result<(Vec<Value>, Option<String>), ApiError> {
     let mut entries: Vec<Entry> = entries.into_iter().filter(|entry| wanted(request, entry)).collect();
     match request.sort_by.as_deref() {
         Some("Name") => entries.sort_by(|a, b| a.name.cmp(&b.name)),
         Some("Status") => entries.sort_by(|a, b| a.status.cmp(&b.status)),
+        Some(OBJECTIVE) => {}
         _ => entries.sort_by_key(|entry| entry.created),
     }
     if request.sort_order.as_deref() != Some("Ascending") {

@@ -9,8 +9,6 @@ pub const REGION: &str = "us-east-1";
 
 /// SageMaker's limit for most names.
 const MAX_NAME_LEN: usize = 63;
-/// SageMaker's pattern for most names, as its error texts quote it.
-const PATTERN: &str = "^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$";
 
 /// The ARN of a SageMaker resource, such as `training-job` and its name.
 pub(crate) fn arn(kind: &str, name: &str) -> String {
@@ -21,10 +19,17 @@ pub(crate) fn arn(kind: &str, name: &str) -> String {
 ///
 /// Names become names of folders, so this is also what keeps them inside the state folder.
 pub(crate) fn check(member: &str, name: &str) -> Result<(), ApiError> {
-    let broken = if name.len() > MAX_NAME_LEN {
-        format!("Member must have length less than or equal to {MAX_NAME_LEN}")
+    check_within(member, name, MAX_NAME_LEN)
+}
+
+/// The same for a name that has another limit of its length.
+pub(crate) fn check_within(member: &str, name: &str, max_len: usize) -> Result<(), ApiError> {
+    let broken = if name.len() > max_len {
+        format!("Member must have length less than or equal to {max_len}")
     } else if !has_pattern(name) {
-        format!("Member must satisfy regular expression pattern: {PATTERN}")
+        // As SageMaker's error texts quote it.
+        let pattern = format!("^[a-zA-Z0-9](-*[a-zA-Z0-9]){{0,{}}}$", max_len - 1);
+        format!("Member must satisfy regular expression pattern: {pattern}")
     } else {
         return Ok(());
     };

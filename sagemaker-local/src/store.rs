@@ -18,6 +18,7 @@ use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
 use crate::transform::TransformJob;
+use crate::tuning::{self, TuningJob};
 
 /// What a job's record says when its server ended before it did.
 pub(crate) const JOB_STOPPED: &str = "InternalServerError: the local platform was stopped while the job ran";
@@ -40,6 +41,7 @@ pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
 pub(crate) struct State {
     pub(crate) training_jobs: BTreeMap<String, TrainingJob>,
     pub(crate) transform_jobs: BTreeMap<String, TransformJob>,
+    pub(crate) tuning_jobs: BTreeMap<String, TuningJob>,
     pub(crate) models: BTreeMap<String, Model>,
     pub(crate) endpoint_configs: BTreeMap<String, EndpointConfig>,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
@@ -60,6 +62,7 @@ impl State {
         for job in self.transform_jobs.values_mut().filter(|job| !job.is_over()) {
             job.fail(JOB_STOPPED, now);
         }
+        tuning::recover(self, now);
         let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
         let gone: Vec<String> =
             self.endpoints.iter().filter(|(_, endpoint)| deleting(endpoint)).map(|(name, _)| name.clone()).collect();
@@ -80,6 +83,7 @@ impl State {
         resource.is_some_and(|(kind, name)| match kind {
             "training-job" => self.training_jobs.contains_key(name),
             "transform-job" => self.transform_jobs.contains_key(name),
+            TuningJob::KIND => self.tuning_jobs.contains_key(name),
             "model" => self.models.contains_key(name),
             "endpoint-config" => self.endpoint_configs.contains_key(name),
             "endpoint" => self.endpoints.contains_key(name),

@@ -99,6 +99,7 @@ def main():
     assert sts.get_caller_identity()["Account"] == "000000000000"
     objects(s3)
     training(sagemaker, logs, s3)
+    tuning(sagemaker)
     endpoint(sagemaker, runtime, scaling, s3)
     print(f"judged {len(judge.judged)} operations: {', '.join(sorted(judge.judged))}")
 
@@ -164,6 +165,51 @@ def training(sagemaker, logs, s3):
     sagemaker.stop_training_job(TrainingJobName="long")
     until(lambda: sagemaker.describe_training_job(TrainingJobName="long"), lambda job: job["TrainingJobStatus"] == "Stopped")
     assert "not found" in refused("ValidationException", sagemaker.describe_training_job, TrainingJobName="none")
+
+
+def tuning(sagemaker):
+    objective = {"Type": "Minimize", "MetricName": "train:loss"}
+    ranges = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "1e-5", "MaxValue": "1e-3", "ScalingType": "Logarithmic"}]}
+    job = dict(
+        HyperParameterTuningJobName="tuning",
+        HyperParameterTuningJobConfig={
+            "Strategy": "Bayesian",
+            "HyperParameterTuningJobObjective": objective,
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 2},
+            "ParameterRanges": ranges,
+            "TrainingJobEarlyStoppingType": "Off",
+            "RandomSeed": 17,
+        },
+        TrainingJobDefinition={
+            "StaticHyperParameters": {"epochs": "1"},
+            "AlgorithmSpecification": {
+                "TrainingImage": "train:latest",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "train:loss", "Regex": "train:loss=([0-9.]+);"}],
+            },
+            "RoleArn": ROLE,
+            "InputDataConfig": [
+                {"ChannelName": "train", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/in/"}}}
+            ],
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+            "ResourceConfig": {"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        },
+    )
+    sagemaker.create_hyper_parameter_tuning_job(**job)
+    describe = lambda: sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuning")  # noqa: E731
+    over = until(describe, lambda job: job["HyperParameterTuningJobStatus"] == "Completed")
+    assert over["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] == 1.25, over
+    assert over["TrainingJobStatusCounters"]["Completed"] == 2, over
+    trials = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName="tuning", SortBy="FinalObjectiveMetricValue", SortOrder="Ascending")
+    assert len(trials["TrainingJobSummaries"]) == 2
+    assert sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"][0]["HyperParameterTuningJobName"] == "tuning"
+    sagemaker.create_hyper_parameter_tuning_job(**dict(job, HyperParameterTuningJobName="stopped"))
+    try:
+        sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="stopped")
+    except ClientError as error:  # It may be over by then.
+        assert error.response["Error"]["Code"] == "ValidationException", error
 
 
 def endpoint(sagemaker, runtime, scaling, s3):

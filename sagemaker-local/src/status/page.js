@@ -78,6 +78,23 @@ const jobRow = (job) => {
   ];
 };
 
+const trialRow = (job, trial) => {
+  const last = trial.reports.length > 0 ? number(trial.reports[trial.reports.length - 1]) : "–";
+  const values = Object.entries(trial.values).map(([name, value]) => `${name}=${value}`).join(", ");
+  return [
+    trial.name,
+    [badge(trial.status), trial.name === job.best ? " best" : null, failure(trial.failure)],
+    [last, " ", curve(trial.reports, `${job.objective} after each epoch, now ${last}`)],
+    values,
+  ];
+};
+
+const tuningJob = (job) => {
+  const heading = element("h3", {}, job.name, " ", badge(job.status), element("span", { class: "note" }, ` since ${clock(job.created)}`));
+  const rows = job.trials.map((trial) => trialRow(job, trial));
+  return element("div", {}, heading, table(["Trial", "Status", job.objective, "Values"], rows, "No trial yet."));
+};
+
 const endpointRows = (endpoint) => endpoint.variants.length === 0
   ? [[endpoint.name, [badge(endpoint.status), failure(endpoint.failure)], "–", "–", "–", endpointLogs(endpoint, "")]]
   : endpoint.variants.map((variant) => {
@@ -117,6 +134,7 @@ const show = (state) => {
   put("tiles", tile(running, "training jobs run"), tile(serving, "endpoints in service"), tile(instances, "instances"));
   put("endpoints", table(["Endpoint / variant", "Status", "Configuration", "Instances", "Invocations in the last hour", "Logs"],
     state.endpoints.flatMap(endpointRows), "None."));
+  put("tuning", ...(state.tuning_jobs.length > 0 ? state.tuning_jobs.map(tuningJob) : [element("p", { class: "note" }, "None yet.")]));
   put("jobs", table(["Job", "Status", "Created", "Time", "Objective", ""], state.training_jobs.map(jobRow), "None yet."));
   put("activities", table(["Variant", "Status", "At", "What", "Why"], state.activities.map(activityRow), "None."));
   document.getElementById("status").textContent = `As of ${clock(state.now)}, by the platform's clock.`;

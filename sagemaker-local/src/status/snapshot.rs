@@ -9,6 +9,7 @@ use crate::logs;
 use crate::platform::Platform;
 use crate::store::State;
 use crate::training::TrainingJob;
+use crate::tuning::{self, TuningJob};
 
 /// The newest so many of each kind are shown.
 const MAX_SHOWN: usize = 100;
@@ -21,11 +22,14 @@ const MAX_POINTS: usize = 200;
 pub(super) fn take(state: &State, platform: &Platform) -> Value {
     let mut jobs: Vec<&TrainingJob> = state.training_jobs.values().collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_time));
+    let mut tuning_jobs: Vec<&TuningJob> = state.tuning_jobs.values().collect();
+    tuning_jobs.sort_by_key(|tuning| std::cmp::Reverse(tuning.creation_time));
     let mut endpoints: Vec<&Endpoint> = state.endpoints.values().collect();
     endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.creation_time));
     json!({
         "now": platform.clock.now(),
         "training_jobs": jobs.iter().take(MAX_SHOWN).map(|job| training_job(state, platform, job)).collect::<Vec<_>>(),
+        "tuning_jobs": tuning_jobs.iter().take(MAX_SHOWN).map(|tuning| tuning::shown(state, tuning)).collect::<Vec<_>>(),
         "endpoints": endpoints.iter().take(MAX_SHOWN).map(|one| endpoint(state, platform, one)).collect::<Vec<_>>(),
         "activities": state.scaling_activities.iter().rev().take(MAX_SHOWN).collect::<Vec<_>>(),
     })

@@ -12,10 +12,10 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub(crate) use record::TrainingJob;
 #[cfg(test)]
 pub(crate) use record::example;
-use record::{ChannelSpec, JobStatus, SecondaryStatus, StoppingCondition, TrainingJobSpec};
+use record::{ChannelSpec, SecondaryStatus, StoppingCondition};
+pub(crate) use record::{JobStatus, MAX_REASON_CHARS, TrainingJob, TrainingJobSpec};
 
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest};
@@ -23,7 +23,7 @@ use crate::logs;
 use crate::names;
 use crate::platform::Platform;
 use crate::storage::S3Uri;
-use crate::store;
+use crate::store::{self, State};
 use crate::tags;
 use crate::time::Time;
 
@@ -35,8 +35,18 @@ pub(crate) struct JobName {
 }
 
 /// `CreateTrainingJob`: keeps the record and answers at once; the job runs on its own.
-pub(crate) fn create(platform: &Arc<Platform>, mut spec: TrainingJobSpec) -> Result<Value, ApiError> {
+pub(crate) fn create(platform: &Arc<Platform>, spec: TrainingJobSpec) -> Result<Value, ApiError> {
     check(platform, &spec)?;
+    let arn = launch(platform, spec, |_, _| {})?;
+    Ok(json!({ "TrainingJobArn": arn }))
+}
+
+/// Starts a job that has been checked and returns its ARN; `note` sees its record before it is kept, with all others.
+pub(crate) fn launch(
+    platform: &Arc<Platform>,
+    mut spec: TrainingJobSpec,
+    note: impl FnOnce(&mut State, &mut TrainingJob),
+) -> Result<String, ApiError> {
     let name = spec.training_job_name.clone();
     let (arn, now) = (names::arn("training-job", &name), platform.clock.now());
     platform.store.update(|state| {
@@ -48,12 +58,14 @@ pub(crate) fn create(platform: &Arc<Platform>, mut spec: TrainingJobSpec) -> Res
         }
         tags::keep(state, &arn, &mut spec.other)?;
         state.note_stream(logs::TRAINING_JOBS, stream_name(&name, now), platform.folder.job(&name).log_below(), now);
-        state.training_jobs.insert(name.clone(), TrainingJob::new(spec, now));
+        let mut job = TrainingJob::new(spec, now);
+        note(state, &mut job);
+        state.training_jobs.insert(name.clone(), job);
         Ok(())
     })?;
     let shared = Arc::clone(platform);
     platform.tasks.start(task_key(&name), |stop| async move { run::run(&shared, &name, stop).await });
-    Ok(json!({ "TrainingJobArn": arn }))
+    Ok(arn)
 }
 
 /// The log stream of a job's only host: its number is the time at which the job was asked for.
@@ -71,7 +83,12 @@ pub(crate) fn describe(platform: &Platform, request: &JobName) -> Result<Value, 
 
 /// `StopTrainingJob`: answers at once; the job has its grace period.
 pub(crate) fn stop(platform: &Platform, request: &JobName) -> Result<Value, ApiError> {
-    let name = &request.training_job_name;
+    stop_job(platform, &request.training_job_name)?;
+    Ok(json!({}))
+}
+
+/// Tells the job `name` to stop.
+pub(crate) fn stop_job(platform: &Platform, name: &str) -> Result<(), ApiError> {
     platform.store.update(|state| {
         let job = state.training_jobs.get_mut(name).ok_or_else(not_found)?;
         match job.training_job_status {
@@ -87,7 +104,7 @@ pub(crate) fn stop(platform: &Platform, request: &JobName) -> Result<Value, ApiE
     })?;
     // A job that ends by itself at this moment hears nothing, and needs to hear nothing.
     platform.tasks.stop(&task_key(name));
-    Ok(json!({}))
+    Ok(())
 }
 
 /// `ListTrainingJobs`.
@@ -124,7 +141,7 @@ fn task_key(name: &str) -> String {
 }
 
 /// Refuses what SageMaker refuses, and what this platform would otherwise silently leave out.
-fn check(platform: &Platform, spec: &TrainingJobSpec) -> Result<(), ApiError> {
+pub(crate) fn check(platform: &Platform, spec: &TrainingJobSpec) -> Result<(), ApiError> {
     names::check("trainingJobName", &spec.training_job_name)?;
     let algorithm = &spec.algorithm_specification;
     if spec.resource_config.instance_count != 1 {
@@ -202,7 +219,8 @@ fn check_channel(platform: &Platform, spec: &TrainingJobSpec, channel: &ChannelS
     Err(ApiError::no_objects(&source.s3_uri, &uri.bucket, &spec.role_arn))
 }
 
-fn lacks(what: &str) -> ApiError {
+/// The refusal of what this platform does not do.
+pub(crate) fn lacks(what: &str) -> ApiError {
     ApiError::validation(format!("sagemaker-local does not support {what}"))
 }
 

@@ -260,13 +260,16 @@ pub(crate) struct TrainingJob {
     pub(crate) training_job_arn: String,
     pub(crate) training_job_status: JobStatus,
     pub(crate) secondary_status: SecondaryStatus,
+    /// The tuning job that the job is a trial of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure_reason: Option<String>,
+    pub(crate) tuning_job_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failure_reason: Option<String>,
     /// Told from the beginning on, as the API requires it; there is something only once the job has uploaded it.
     pub(crate) model_artifacts: ModelArtifacts,
     pub(crate) creation_time: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
-    training_start_time: Option<Time>,
+    pub(crate) training_start_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) training_end_time: Option<Time>,
     pub(crate) last_modified_time: Time,
@@ -295,6 +298,7 @@ impl TrainingJob {
             training_job_arn: names::arn("training-job", &spec.training_job_name),
             training_job_status: JobStatus::InProgress,
             secondary_status: SecondaryStatus::Starting,
+            tuning_job_arn: None,
             failure_reason: None,
             model_artifacts: ModelArtifacts { s3_model_artifacts },
             creation_time: now,
