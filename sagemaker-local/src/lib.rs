@@ -7,7 +7,7 @@
 //!
 //! | request | goes to |
 //! |---|---|
-//! | `X-Amz-Target: SageMaker.…` | `training`, `tuning`, `transform`, `hosting` |
+//! | `X-Amz-Target: SageMaker.…` | `training`, `transform`, `tuning`, `hosting` |
 //! | `X-Amz-Target: AnyScaleFrontendService.…` | `scaling` |
 //! | `X-Amz-Target: Logs_20140328.…` | `logs` |
 //! | `POST /` with a form | `identity`: STS |

@@ -40,8 +40,8 @@ pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
 #[serde(default)]
 pub(crate) struct State {
     pub(crate) training_jobs: BTreeMap<String, TrainingJob>,
-    pub(crate) tuning_jobs: BTreeMap<String, TuningJob>,
     pub(crate) transform_jobs: BTreeMap<String, TransformJob>,
+    pub(crate) tuning_jobs: BTreeMap<String, TuningJob>,
     pub(crate) models: BTreeMap<String, Model>,
     pub(crate) endpoint_configs: BTreeMap<String, EndpointConfig>,
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
@@ -59,10 +59,10 @@ impl State {
         for job in self.training_jobs.values_mut().filter(|job| !job.is_over()) {
             job.fail(JOB_STOPPED, now);
         }
-        tuning::recover(self, now);
         for job in self.transform_jobs.values_mut().filter(|job| !job.is_over()) {
             job.fail(JOB_STOPPED, now);
         }
+        tuning::recover(self, now);
         let deleting = |endpoint: &Endpoint| endpoint.endpoint_status == EndpointStatus::Deleting;
         let gone: Vec<String> =
             self.endpoints.iter().filter(|(_, endpoint)| deleting(endpoint)).map(|(name, _)| name.clone()).collect();
@@ -82,8 +82,8 @@ impl State {
         let resource = arn.strip_prefix(prefix.trim_end_matches('/')).and_then(|rest| rest.split_once('/'));
         resource.is_some_and(|(kind, name)| match kind {
             "training-job" => self.training_jobs.contains_key(name),
-            TuningJob::KIND => self.tuning_jobs.contains_key(name),
             "transform-job" => self.transform_jobs.contains_key(name),
+            TuningJob::KIND => self.tuning_jobs.contains_key(name),
             "model" => self.models.contains_key(name),
             "endpoint-config" => self.endpoint_configs.contains_key(name),
             "endpoint" => self.endpoints.contains_key(name),

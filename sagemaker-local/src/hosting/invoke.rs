@@ -20,6 +20,8 @@ use crate::platform::Platform;
 pub(crate) const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 /// SageMaker gives an invocation 60 seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// So many instances are asked where one after another cannot be reached.
+const CONNECT_ATTEMPTS: u32 = 4;
 /// SageMaker's limit for the part of a container's error that a caller gets to see.
 const MAX_ORIGINAL_CHARS: usize = 2048;
 
@@ -101,17 +103,33 @@ pub(super) async fn deliver(
     limit: Duration,
 ) -> Result<(String, Answer), Failure> {
     let target = headers.get(TARGET_VARIANT).and_then(|variant| variant.to_str().ok());
-    let lease = platform.routes.lease(name, target).map_err(Failure::NoRoute)?;
-    platform.traffic.count(name, &lease.variant, platform.clock.now());
-    let url = format!("http://127.0.0.1:{}/invocations", lease.port());
-    let request = platform.http.post(url).headers(select(headers, &FORWARDED)).body(body);
-    let answer = tokio::time::timeout(limit, exchange(request)).await;
-    let timed_out = || ModelError {
-        status: 0,
-        message: "Your invocation timed out while waiting for a response from container primary.".to_owned(),
-    };
-    let answer = answer.unwrap_or_else(|_| Err(timed_out())).map_err(Failure::Model)?;
-    Ok((lease.variant.clone(), answer))
+    let mut counted = false;
+    for _ in 0..CONNECT_ATTEMPTS {
+        let lease = platform.routes.lease(name, target).map_err(Failure::NoRoute)?;
+        if !std::mem::replace(&mut counted, true) {
+            platform.traffic.count(name, &lease.variant, platform.clock.now());
+        }
+        let url = format!("http://127.0.0.1:{}/invocations", lease.port());
+        let request = platform.http.post(url).headers(select(headers, &FORWARDED)).body(body.clone());
+        let answer = match tokio::time::timeout(limit, exchange(request)).await {
+            Ok(Err(Exchange::NoConnection)) => continue,
+            Ok(Err(Exchange::Failed(error))) => Err(error),
+            Ok(Ok(answer)) => Ok(answer),
+            Err(_) => Err(ModelError {
+                status: 0,
+                message: "Your invocation timed out while waiting for a response from container primary.".to_owned(),
+            }),
+        };
+        return answer.map(|answer| (lease.variant.clone(), answer)).map_err(Failure::Model);
+    }
+    Err(Failure::NoRoute(NoRoute::Instance))
+}
+
+/// What became of one request to a container, if not an answer.
+enum Exchange {
+    /// The instance has just ended, and nobody has noticed yet: another one can be asked.
+    NoConnection,
+    Failed(ModelError),
 }
 
 /// SageMaker's words where nobody answers.
@@ -128,24 +146,30 @@ fn no_route(name: &str, why: NoRoute) -> ApiError {
 }
 
 /// One request to a container and its answer, read to the end.
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, ModelError> {
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Exchange> {
     let broken = |error: reqwest::Error| {
+        if error.is_connect() {
+            return Exchange::NoConnection;
+        }
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        ModelError { status: 0, message: format!("The container gave no whole answer: {error}{cause}") }
+        Exchange::Failed(ModelError {
+            status: 0,
+            message: format!("The container gave no whole answer: {error}{cause}"),
+        })
     };
     let mut response = request.send().await.map_err(broken)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             let message = format!("The container's answer is larger than {MAX_BODY_BYTES} bytes.");
-            return Err(ModelError { status: response.status().as_u16(), message });
+            return Err(Exchange::Failed(ModelError { status: response.status().as_u16(), message }));
         }
         body.extend_from_slice(&chunk);
     }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let message = String::from_utf8_lossy(&body).chars().take(MAX_ORIGINAL_CHARS).collect();
-        return Err(ModelError { status: status.as_u16(), message });
+        return Err(Exchange::Failed(ModelError { status: status.as_u16(), message }));
     }
     Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body: body.freeze() })
 }

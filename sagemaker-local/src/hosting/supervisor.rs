@@ -313,6 +313,7 @@ impl Supervisor<'_> {
     /// Makes the record say that the update is what the endpoint is.
     fn adopt(&mut self, update: &Update) -> Result<(), Over> {
         let (counts, now) = (self.counts_of(update), self.platform.clock.now());
+        let up = self.current.as_ref().map(Fleet::counts).unwrap_or_default();
         self.record(|endpoint, at| {
             let weight = |part: &super::record::Part| {
                 let before = endpoint.variant(&part.variant.variant_name).filter(|_| update.retain);
@@ -320,6 +321,9 @@ impl Supervisor<'_> {
             };
             let weights: Vec<f64> = update.deployment.parts.iter().map(weight).collect();
             endpoint.production_variants = summaries(&update.deployment, &counts, &weights, now);
+            for (variant, up) in endpoint.production_variants.iter_mut().zip(up) {
+                variant.current_instance_count = up;
+            }
             endpoint.endpoint_config_name = update.deployment.config.clone();
             endpoint.async_inference_config = update.deployment.asynchronous.clone();
             endpoint.deployment = update.deployment.clone();
