@@ -73,7 +73,7 @@ def measure(endpoint, busy, whole):
     return points
 
 
-def draw(points, activities):
+def draw(points):
     """Requests a minute as bars, instances as steps, on one axis of time."""
     minutes = points[-1][0] + STEP / MINUTE
     x = lambda at: LEFT + at / minutes * (WIDTH - LEFT - RIGHT)  # noqa: E731
@@ -119,7 +119,7 @@ def main():
     args = parser.parse_args()
     points = measure(args.endpoint, args.busy, args.whole)
     found = boto3.client("application-autoscaling").describe_scaling_activities(ServiceNamespace="sagemaker")["ScalingActivities"]
-    args.picture.write_text(draw(points, found))
+    args.picture.write_text(draw(points))
     before = points[0][2]
     print(f"minute {0:5.1f}: {before} instance(s)")
     for at, _, count in points:
