@@ -8,7 +8,8 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, deploy, destroy, download, evaluate, explore, invoke, leave, logs, pipeline, prepare, status, stop, train,
+    augment, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status, stop,
+    train,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -100,7 +101,8 @@ impl<'a> On<'a> {
     /// Does `work` on the platform, which is opened for it and closed behind it.
     async fn does(self, work: impl AsyncFnOnce(&Session) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut interrupts = Interrupts::install()?;
-        let session = Session::open(self.platform, Progress::new(), self.plan.cloned()).await?;
+        // Credentials may take their time, and so may the local platform.
+        let session = interrupts.guard(Session::open(self.platform, Progress::new(), self.plan.cloned())).await?;
         let outcome = leave::guard(&mut interrupts, &session, self.interrupt, work(&session)).await;
         if session.is_plan() {
             session.close().await;
@@ -109,8 +111,9 @@ impl<'a> On<'a> {
         if outcome.is_err() && session.has_undo() {
             session.progress.say("stopping early: taking down what was started");
         }
+        let mut resisted = Vec::new();
         let undoing = async {
-            session.undo_all().await;
+            resisted = session.undo_all().await;
             Ok(())
         };
         // A second signal means: do not wait for the service.
@@ -119,6 +122,7 @@ impl<'a> On<'a> {
         if undone.is_err() && !session.ends_with_process() {
             session.name_undone();
         }
+        let outcome = outcome.map_err(|error| exit::as_it_stands(error, &resisted));
         session.close().await;
         outcome.and(undone)
     }

@@ -166,7 +166,12 @@ impl ServiceError {
             }
             code => matches!(
                 code,
-                "ResourceNotFound" | "ResourceNotFoundException" | "ObjectNotFoundException" | "NoSuchKey" | "NotFound"
+                "ResourceNotFound"
+                    | "ResourceNotFoundException"
+                    | "ObjectNotFoundException"
+                    | "NoSuchKey"
+                    | "NoSuchUpload"
+                    | "NotFound"
             ),
         }
     }

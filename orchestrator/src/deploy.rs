@@ -33,7 +33,7 @@ const SCALE_OUT_COOLDOWN: i32 = 30;
 
 /// Deploys a model and says under which name.
 pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<()> {
-    if session.ends_with_process() && !session.is_plan() {
+    if session.ends_with_process() {
         bail!(
             "--local ends with this command, and its endpoints with it: start `sagemaker-local` and pass \
              --endpoint-url, or take the whole way with `unspsc run --local`"
@@ -65,6 +65,8 @@ impl Wanted {
     /// The model at `artifact`, to be served as `args` say.
     pub(crate) fn new(session: &Session, artifact: &str, args: &ServeArgs) -> anyhow::Result<Self> {
         let artifact: S3Uri = artifact.parse()?;
+        // Asked for here, before anything is noted that would have to be undone.
+        session.role()?;
         let image_needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
         let image = session.setting(args.serve_image.as_deref(), "unspsc-serve:local", image_needed)?.to_owned();
         let instance = args.serve_instance.clone();
@@ -81,7 +83,7 @@ pub(crate) async fn deploy(session: &Session, name: &str, wanted: &Wanted) -> an
         bail!("endpoint {name} is being deleted: run the command again in a minute, or choose another --endpoint");
     }
     if there.endpoint.is_none() {
-        session.undo.note(Started::Endpoint(name.to_owned()));
+        session.undo.note_once(Started::Endpoint(name.to_owned()));
     }
     let step = session.progress.step(&format!("deploying {} as endpoint {name}", wanted.artifact));
     create(session, name, wanted, &there).await?;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::interrupt::Interrupted;
+use crate::undo::Started;
 
 /// What became of a job that did not complete.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,16 @@ pub(crate) enum Unfinished {
     },
 }
 
+/// `error`, or what is true instead where the job that it says was stopped is among those that `resisted`.
+pub(crate) fn as_it_stands(error: anyhow::Error, resisted: &[Started]) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(Unfinished::Stopped { job, .. }) if resisted.contains(&Started::Job(job.clone())) => {
+            Unfinished::Running { job: job.clone() }.into()
+        }
+        _ => error,
+    }
+}
+
 /// The exit code for `error`.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -43,5 +54,18 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
         Some(Unfinished::Stopped { .. }) => ExitCode::from(4),
         Some(Unfinished::Running { .. }) => ExitCode::from(5),
         None => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_could_not_be_stopped_is_not_said_to_be() {
+        let stopped = || Unfinished::Stopped { job: "a".to_owned(), reason: String::new() }.into();
+        let resisted = |job: &str| [Started::Job(job.to_owned())];
+        assert!(as_it_stands(stopped(), &resisted("a")).to_string().contains("still runs"));
+        assert!(as_it_stands(stopped(), &resisted("b")).to_string().contains("was stopped"));
     }
 }

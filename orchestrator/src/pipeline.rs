@@ -31,13 +31,13 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let wanted = Wanted::new(session, &trained.artifact, &args.serve)?;
     // A name of its own: an endpoint that `deploy` has made for the same job is there to stay.
     let endpoint = Content::of(&("run", &trained.job))?.name("run");
+    // What a run that was killed has left is taken down too, however this one ends.
+    session.undo.note_once(Started::Endpoint(endpoint.clone()));
     deploy::deploy(session, &endpoint, &wanted).await?;
     if !session.is_plan() {
         let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
         print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     }
-    // What a run that was killed has left is taken down too.
-    session.undo.note_once(Started::Endpoint(endpoint.clone()));
     destroy::destroy(session, &endpoint).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     let Some(report) = &trained.report else { return Ok(()) };

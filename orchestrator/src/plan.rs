@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::progress::print;
 
 /// Beginnings of the names of operations that only read.
-const READING: [&str; 4] = ["Describe", "Get", "List", "Search"];
+const READING: [&str; 3] = ["Describe", "Get", "List"];
 /// What the service would call an upload in parts.
 const UPLOAD_ID: &str = "planned";
 
@@ -55,7 +55,8 @@ impl Plan {
         for request in requests.iter() {
             print(&request.text()?)?;
         }
-        print(&format!("{} requests would be made; nothing was changed", requests.len()))
+        let count = requests.len();
+        print(&format!("{count} request{} would be made; nothing was changed", if count == 1 { "" } else { "s" }))
     }
 
     fn note(&self, planned: Planned) {

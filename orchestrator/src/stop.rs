@@ -16,7 +16,12 @@ pub(crate) async fn run(session: &Session, args: &StopArgs) -> anyhow::Result<()
         }
         Ok(description) if follow::is_over(&description) => {
             let status = description.training_job_status().map_or("over", |status| status.as_str());
-            return print(&format!("training job {name} is {status} already"));
+            let said = format!("training job {name} is {status} already");
+            if session.is_plan() {
+                session.progress.say(&said);
+                return Ok(());
+            }
+            return print(&said);
         }
         outcome => outcome?,
     };

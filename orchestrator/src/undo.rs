@@ -95,11 +95,12 @@ impl Session {
         !self.undo.lock().is_empty()
     }
 
-    /// Ends everything that is noted, last things first; what resists is named with the remedy.
-    pub(crate) async fn undo_all(&self) {
+    /// Ends everything that is noted, last things first; what resists is named with the remedy, and returned.
+    pub(crate) async fn undo_all(&self) -> Vec<Started> {
+        let mut resisted = Vec::new();
         loop {
             // It stays noted until it is over, for a second signal may come first.
-            let Some(started) = self.undo.lock().last().cloned() else { return };
+            let Some(started) = self.undo.lock().last().cloned() else { return resisted };
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
@@ -110,6 +111,7 @@ impl Session {
                 Ok(()) => self.progress.say(&format!("{started} is taken down")),
                 Err(error) => {
                     self.progress.say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy()));
+                    resisted.push(started);
                 }
             }
         }

@@ -38,8 +38,12 @@ impl Clock {
 
     /// Returns when `duration` has passed on this clock.
     pub(crate) async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now().plus(duration)).await;
+    }
+
+    /// Returns when it is `until` on this clock.
+    pub(crate) async fn sleep_until(&self, until: Time) {
         let mut changes = self.ahead.subscribe();
-        let until = self.now().plus(duration);
         loop {
             let left = until.since(self.now());
             if left.is_zero() {

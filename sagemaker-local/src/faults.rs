@@ -57,6 +57,13 @@ impl FaultKind {
     }
 }
 
+impl FaultKind {
+    /// Whether it can strike some time after its occasion.
+    fn has_delay(self) -> bool {
+        matches!(self, Self::SpotInterruption | Self::Crash | Self::SlowPing)
+    }
+}
+
 /// A rule: what goes wrong, where and how often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
@@ -110,15 +117,14 @@ impl Fault {
                 let chance = value.parse().ok().filter(|chance| (0.0..=1.0).contains(chance));
                 self.chance = chance.ok_or_else(|| wrong("a number from 0 to 1"))?;
             }
-            "after-secs" if !self.kind.is_of_the_api() => {
+            "after-secs" if self.kind.has_delay() => {
                 let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 self.after = seconds.ok_or_else(|| wrong("a number of seconds"))?;
             }
             _ if key == subject => self.subject = Some(value.to_owned()),
             _ => {
-                return Err(format!(
-                    "`{key}` is none of {subject}, times, skip, chance and, behind the API, after-secs"
-                ));
+                let after = if self.kind.has_delay() { ", after-secs" } else { "" };
+                return Err(format!("`{key}` is none of {subject}, times, skip, chance{after}"));
             }
         }
         Ok(())

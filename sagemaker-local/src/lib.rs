@@ -24,6 +24,7 @@ mod clock;
 mod error;
 mod faults;
 mod folder;
+mod host;
 mod hosting;
 mod identity;
 mod leftovers;

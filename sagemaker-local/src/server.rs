@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::error::{ApiError, JSON_1_1, REQUEST_ID};
 use crate::faults::FaultKind;
+use crate::host::check_host;
 use crate::hosting::{asynchronous, invoke};
 use crate::identity;
 use crate::platform::Platform;
@@ -189,6 +190,9 @@ async fn async_invocation(
 }
 
 async fn s3(platform: &Platform, request: Request) -> Response {
+    if let Err(error) = check_host(request.headers()) {
+        return error.into_response();
+    }
     match platform.storage.service().call(request.map(s3s::Body::http_body_unsync)).await {
         Ok(response) => response.map(Body::new),
         Err(error) => ApiError::internal(format!("S3: {error:?}")).into_response(),
@@ -197,6 +201,7 @@ async fn s3(platform: &Platform, request: Request) -> Response {
 
 /// Reads a request to the end, if its caller may make one.
 async fn accept(request: Request, limit: usize) -> Result<(HeaderMap, bytes::Bytes), ApiError> {
+    check_host(request.headers())?;
     check_caller(request.headers())?;
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, limit).await.map_err(|_| ApiError::unreadable_body(limit))?;
@@ -206,7 +211,8 @@ async fn accept(request: Request, limit: usize) -> Result<(HeaderMap, bytes::Byt
 /// Refuses who does not name our access key.
 ///
 /// The signature is not verified: the key is public. What it keeps out is a web page that the user happens to look at,
-/// since a browser sends no such header without asking first; and it finds clients with other credentials early.
+/// since a browser sends no such header to another site without asking first, and [`check_host`] keeps that site from passing for
+/// this one; and it finds clients with other credentials early.
 fn check_caller(headers: &HeaderMap) -> Result<(), ApiError> {
     let refused = |code, message| Err(ApiError::new(StatusCode::FORBIDDEN, code, message));
     let Some(authorization) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {

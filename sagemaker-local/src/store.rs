@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::hosting::{Endpoint, EndpointConfig, EndpointStatus, Model};
 use crate::logs::{LogStream, LogStreams};
 use crate::names;
-use crate::scaling::{Activity, ScalableTarget, ScalingPolicy};
+use crate::scaling::{self, Activity, ScalableTarget, ScalingPolicy};
 use crate::tags::Tags;
 use crate::time::Time;
 use crate::training::TrainingJob;
@@ -99,6 +99,7 @@ impl State {
     /// Takes the endpoint away, and with it its tags and what scales its variants.
     pub(crate) fn remove_endpoint(&mut self, name: &str) {
         self.endpoints.remove(name);
+        scaling::end_activities(self, name, Some("the endpoint was deleted"), Time::now());
         self.tags.remove(&names::arn("endpoint", name));
         let prefix = format!("endpoint/{name}/");
         self.scalable_targets.retain(|resource, _| !resource.starts_with(&prefix));

@@ -258,11 +258,11 @@ def endpoint(sagemaker, runtime, scaling, s3):
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "too-many-errors"}]},
     })
     until(describe, lambda endpoint: in_service(endpoint) and endpoint["EndpointConfigName"] == "c-async")
-    s3.put_object(Bucket=BUCKET, Key="questions/one", Body=b"later")
+    s3.put_object(Bucket=BUCKET, Key="questions/one", Body=b"type")
     accepted = runtime.invoke_endpoint_async(EndpointName="e", InputLocation=f"s3://{BUCKET}/questions/one", ContentType="text/plain")
     key = accepted["OutputLocation"].split(f"s3://{BUCKET}/")[1]
     found = until(lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix="answers/"), lambda listed: listed["KeyCount"] > 0)
-    assert found["Contents"][0]["Key"] == key and s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"later"
+    assert found["Contents"][0]["Key"] == key and s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"text/plain"
 
     for listed in (sagemaker.list_endpoints, sagemaker.list_endpoint_configs, sagemaker.list_models):
         listed(MaxResults=1)

@@ -53,6 +53,10 @@ async fn answer(headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap, Byte
         b"die" => std::process::exit(7),
         b"hang" => std::future::pending().await,
         b"everyone" => (StatusCode::OK, back, when_everyone_is_asked().await.into()),
+        b"type" => {
+            let kind = headers.get("content-type").map(|value| Bytes::copy_from_slice(value.as_bytes()));
+            (StatusCode::OK, back, kind.unwrap_or_default())
+        }
         b"pid" => (StatusCode::OK, back, std::process::id().to_string().into()),
         b"model" => {
             let base = std::env::var("SAGEMAKER_BASE_DIR").unwrap();

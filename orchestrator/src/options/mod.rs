@@ -55,7 +55,7 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   unspsc init
-  unspsc init --config settings/production.toml")]
+  unspsc init --config production.toml")]
     Init(InitArgs),
     /// Look at and prepare training data
     #[command(subcommand)]

@@ -27,7 +27,7 @@ pub(crate) struct ServeArgs {
 pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Name of the endpoint, its configuration and its model [default: the job's name, or one from the time]
+    /// Name of the endpoint, its configuration and its model [default: the job's name, or one that follows from artifact, image and instance]
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ mod request;
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 use unspsc_contract::{Hyperparameters, ModelKind, files};
 
@@ -85,7 +85,9 @@ pub(crate) async fn train(session: &Session, args: &TrainArgs) -> anyhow::Result
         Attempt::New(_) | Attempt::Running(_) => follow::follow(session, &job).await?,
     };
     let artifact = follow::artifact(&job, &description)?;
-    let report = report::fetch(session, &description, &args.output.join(&job)).await?;
+    let report = report::fetch(session, &description, &args.output.join(&job)).await.with_context(|| {
+        format!("training job {job} has completed, and what it left cannot be had; --job-name trains it anew under another name")
+    })?;
     Ok(Trained { job, artifact, report: Some(report) })
 }
 
@@ -100,7 +102,9 @@ fn hyperparameters(args: &TrainArgs) -> anyhow::Result<BTreeMap<String, String>>
         if OPTIONS.contains(&name.as_str()) {
             bail!("hyperparameter `{name}` has an option of its own: write --{name} {value}");
         }
-        map.insert(name.clone(), value.clone());
+        if map.insert(name.clone(), value.clone()).is_some() {
+            bail!("hyperparameter `{name}` is given twice: leave one of them away");
+        }
     }
     Ok(Hyperparameters::from_map(&map)?.to_map())
 }

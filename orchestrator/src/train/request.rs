@@ -46,6 +46,11 @@ pub(super) fn check(args: &JobArgs) -> anyhow::Result<()> {
         ),
         _ => {}
     }
+    for (index, (key, _)) in args.tags.iter().enumerate() {
+        if args.tags.iter().skip(index + 1).any(|(other, _)| other == key) {
+            bail!("tag `{key}` is given twice: leave one of them away");
+        }
+    }
     if args.spot && !args.checkpoints {
         bail!("--spot without --checkpoints would begin anew after each interruption: leave --checkpoints on");
     }
@@ -170,6 +175,7 @@ mod tests {
             (&["--spot", "--max-wait-secs", "5"], "less than --max-runtime-secs"),
             (&["--spot", "--checkpoints=false"], "leave --checkpoints on"),
             (&["--spot", "--keep-alive-secs", "60"], "no warm pools"),
+            (&["--tag", "a=1", "--tag", "a=2"], "tag `a` is given twice"),
         ] {
             let error = check(&job(options)).unwrap_err().to_string();
             assert!(error.contains(said), "{options:?}: {error}");

@@ -8,15 +8,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::invoke;
+use super::invoke::{self, Failure};
 use super::record::{AsyncConfig, EndpointStatus};
+use super::routes::NoRoute;
 use crate::error::{ApiError, REQUEST_ID};
 use crate::names::ACCOUNT;
 use crate::platform::Platform;
@@ -27,6 +28,8 @@ const MAX_INPUT_BYTES: u64 = 1024 * 1024 * 1024;
 /// SageMaker's default and longest time of an invocation.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
 const MAX_TIME_LIMIT_SECS: u64 = 3600;
+/// The pause before an invocation that found no instance asks again.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Where the configuration says nothing, SageMaker chooses; here an instance gets so many at a time.
 const CONCURRENCY: u32 = 4;
 
@@ -34,16 +37,28 @@ const INPUT_LOCATION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-inp
 const OUTPUT_LOCATION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-outputlocation");
 const FAILURE_LOCATION: HeaderName = HeaderName::from_static("x-amzn-sagemaker-failurelocation");
 const INFERENCE_ID: HeaderName = HeaderName::from_static("x-amzn-sagemaker-inference-id");
+const REQUEST_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-sagemaker-content-type");
+const REQUEST_ACCEPT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-accept");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-invocationtimeoutseconds");
 
 /// The queues of endpoints: as many permits as invocations may be under way.
 #[derive(Debug, Default)]
-pub(crate) struct Queues(Mutex<HashMap<String, Arc<Semaphore>>>);
+pub(crate) struct Queues(Mutex<HashMap<String, (Arc<Semaphore>, usize)>>);
 
 impl Queues {
+    /// The queue of the endpoint, which from now on has so many permits.
     fn of(&self, endpoint: &str, permits: usize) -> Arc<Semaphore> {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(queues.entry(endpoint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(permits))))
+        let (queue, before) =
+            queues.entry(endpoint.to_owned()).or_insert_with(|| (Arc::new(Semaphore::new(permits)), permits));
+        if permits >= *before {
+            queue.add_permits(permits - *before);
+            *before = permits;
+        } else {
+            // Those that are taken at the moment come back, and are taken out by the next invocation.
+            *before -= queue.forget_permits(*before - permits);
+        }
+        Arc::clone(queue)
     }
 
     /// Forgets the endpoint; what waits goes on and finds nobody.
@@ -120,7 +135,7 @@ fn accept(platform: &Platform, endpoint: &str, headers: &HeaderMap) -> Result<(O
     let failure = failure.map(|place| place.join(&name.replace(".out", "-error.out")));
     let order = Order {
         endpoint: endpoint.to_owned(),
-        headers: headers.clone(),
+        headers: for_the_container(headers),
         input: file,
         output: address(&output_config.s3_output_path)?.join(&name),
         failure,
@@ -148,8 +163,16 @@ fn accepted(id: &str, order: &Order) -> Response {
 async fn carry_out(platform: &Platform, order: Order) -> Result<(), String> {
     let answered = async {
         let input = tokio::fs::read(&order.input).await.map_err(|error| format!("cannot read the input: {error}"))?;
-        let delivered = invoke::deliver(platform, &order.endpoint, &order.headers, input.into(), order.limit).await;
-        delivered.map_err(|failure| failure.message(&order.endpoint))
+        let input = Bytes::from(input);
+        loop {
+            let Order { endpoint, headers, limit, .. } = &order;
+            match invoke::deliver(platform, endpoint, headers, input.clone(), *limit).await {
+                // It waits until an instance is up again, for as long as the endpoint is there.
+                Err(Failure::NoRoute(NoRoute::Instance)) => tokio::time::sleep(PAUSE).await,
+                Err(failure) => break Err(failure.message(endpoint)),
+                Ok(answer) => break Ok(answer),
+            }
+        }
     };
     let (bytes, place) = match answered.await {
         Ok((_, answer)) => (answer.body, Some(order.output)),
@@ -165,6 +188,16 @@ async fn carry_out(platform: &Platform, order: Order) -> Result<(), String> {
     let outcome = put.await;
     let _ = tokio::fs::remove_file(&file).await;
     outcome
+}
+
+/// The caller's headers as an instance is to get them: what a request says of itself in S3 stands in headers of other names.
+fn for_the_container(headers: &HeaderMap) -> HeaderMap {
+    let mut own = headers.clone();
+    for (name, of_request) in [(CONTENT_TYPE, &REQUEST_CONTENT_TYPE), (ACCEPT, &REQUEST_ACCEPT)] {
+        own.remove(&name);
+        own.extend(headers.get(of_request).map(|value| (name, value.clone())));
+    }
+    own
 }
 
 fn given<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -55,6 +55,8 @@ pub(crate) fn create_config(platform: &Platform, mut spec: EndpointConfigSpec) -
 
 /// SageMaker's limit of variants.
 const MAX_VARIANTS: usize = 10;
+/// SageMaker's limit of asynchronous invocations that an instance gets at a time.
+const MAX_ASYNC_CONCURRENCY: u32 = 1000;
 /// SageMaker's limits of a serverless variant.
 const MAX_SERVERLESS_MB: u32 = 6144;
 const MAX_SERVERLESS_CONCURRENCY: u32 = 200;
@@ -114,6 +116,11 @@ pub(super) fn check_count(count: u32) -> Result<(), ApiError> {
 }
 
 fn check_async(platform: &Platform, config: &AsyncConfig) -> Result<(), ApiError> {
+    let concurrency = config.client_config.and_then(|client| client.max_concurrent_invocations_per_instance);
+    if let Some(concurrency) = concurrency.filter(|number| !(1..=MAX_ASYNC_CONCURRENCY).contains(number)) {
+        let broken = format!("Member must have value from 1 to {MAX_ASYNC_CONCURRENCY}");
+        return Err(ApiError::constraint("maxConcurrentInvocationsPerInstance", &concurrency.to_string(), &broken));
+    }
     let AsyncOutput { s3_output_path, s3_failure_path, .. } = &config.output_config;
     for path in [Some(s3_output_path), s3_failure_path.as_ref()].into_iter().flatten() {
         let uri: S3Uri = path.parse().map_err(|error: S3UriError| ApiError::validation(error.to_string()))?;

@@ -18,6 +18,8 @@ use crate::tasks::{Grace, StopSignal};
 /// The pause before an instance that failed is replaced; it doubles with each failure in a row, up to the other.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// An instance that was up for so long and ends is the first of a new row of failures.
+const STABLE: Duration = Duration::from_secs(60);
 
 /// What has become of an instance.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ enum Fate {
 #[derive(Debug)]
 enum Stage {
     Starting,
-    Up(Arc<Backend>),
+    /// It answers, since then.
+    Up(Arc<Backend>, Instant),
     /// It was told to end.
     Leaving,
 }
@@ -108,7 +111,10 @@ impl Fleet {
         };
         for part in &fleet.deployment.parts {
             let model = OptMl::new(fleet.opt_ml(&part.variant.variant_name)).model();
-            unpack_model(&fleet.platform, &part.container, model).await?;
+            if let Err(reason) = unpack_model(&fleet.platform, &part.container, model).await {
+                fleet.delete_models();
+                return Err(reason);
+            }
         }
         Ok(fleet)
     }
@@ -153,9 +159,11 @@ impl Fleet {
 
     /// Its pools, of which each has `share` of the invocations of its variant, whose weights are `weights`.
     pub(super) fn pools(&self, share: f64, weights: &[f64]) -> Vec<Pool> {
+        // Weights of one deployment say nothing beside those of another.
+        let sum: f64 = weights.iter().sum();
         let pool = |(index, (group, weight)): (usize, (&Group, &f64))| Pool {
             variant: group.part.variant.variant_name.clone(),
-            weight: share * weight,
+            weight: if sum > 0.0 { share * weight / sum } else { 0.0 },
             backends: self.members.iter().filter(|member| member.part == index).filter_map(Member::backend).collect(),
         };
         self.groups.iter().zip(weights).enumerate().map(pool).collect()
@@ -197,10 +205,7 @@ impl Fleet {
             Fate::Up(port) => {
                 if let Some(member) = self.members.get_mut(at).filter(|member| matches!(member.stage, Stage::Starting))
                 {
-                    member.stage = Stage::Up(Backend::new(port));
-                    if let Some(group) = self.groups.get_mut(member.part) {
-                        group.failures = 0;
-                    }
+                    member.stage = Stage::Up(Backend::new(port), Instant::now());
                 }
             }
             Fate::Failed(why) => {
@@ -209,6 +214,9 @@ impl Fleet {
                 let variant = &group.part.variant.variant_name;
                 let reason = why.reason(&format!("The primary container for production variant {variant}"));
                 tracing::warn!(endpoint = self.endpoint, instance = member.id, reason, "an instance failed");
+                if member.was_stable() {
+                    group.failures = 0;
+                }
                 let pause = FIRST_PAUSE * 2_u32.saturating_pow(group.failures);
                 group.failures += 1;
                 group.pause_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
@@ -225,10 +233,19 @@ impl Fleet {
             member.leave.send_replace(true);
         }
         while self.tasks.join_next().await.is_some() {}
-        for group in &self.groups {
-            // The bucket has the model; a second copy only takes room.
-            let _ = std::fs::remove_dir_all(OptMl::new(self.opt_ml(&group.part.variant.variant_name)).model());
+        self.delete_models();
+    }
+
+    /// The bucket has the models; a second copy only takes room.
+    fn delete_models(&self) {
+        for part in &self.deployment.parts {
+            let _ = std::fs::remove_dir_all(OptMl::new(self.opt_ml(&part.variant.variant_name)).model());
         }
+    }
+
+    /// Instances of each variant that are wanted.
+    pub(super) fn wanted(&self) -> Vec<u32> {
+        self.groups.iter().map(|group| group.wanted).collect()
     }
 
     fn launch(&mut self, index: usize) {
@@ -264,7 +281,7 @@ impl Fleet {
         self.members.push(Member { id, part: index, stage: Stage::Starting, leave });
     }
 
-    /// Sends one instance away: one that is not up yet rather than one that is, and the newest of those.
+    /// Sends one instance away: one that is not up yet rather than one that is, and the last of those.
     fn send_one_away(&mut self, index: usize) {
         let of_group =
             || self.members.iter().enumerate().rev().filter(|(_, member)| member.part == index && member.stays());
@@ -279,7 +296,12 @@ impl Fleet {
 
 impl Member {
     fn is_up(&self) -> bool {
-        matches!(self.stage, Stage::Up(_))
+        matches!(self.stage, Stage::Up(..))
+    }
+
+    /// Whether it was up for so long that its end has nothing to do with how it started.
+    fn was_stable(&self) -> bool {
+        matches!(self.stage, Stage::Up(_, since) if since.elapsed() > STABLE)
     }
 
     fn stays(&self) -> bool {
@@ -287,7 +309,7 @@ impl Member {
     }
 
     fn backend(&self) -> Option<Arc<Backend>> {
-        if let Stage::Up(backend) = &self.stage { Some(Arc::clone(backend)) } else { None }
+        if let Stage::Up(backend, _) = &self.stage { Some(Arc::clone(backend)) } else { None }
     }
 }
 

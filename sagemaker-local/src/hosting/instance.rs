@@ -93,6 +93,7 @@ pub(crate) struct Instance {
     spec: InstanceSpec,
     /// Where the log begins that is not of an earlier instance.
     log_start: u64,
+    follower: Follower,
 }
 
 impl Instance {
@@ -143,8 +144,9 @@ impl Instance {
             log: spec.log.clone(),
         };
         let log_start = fs::metadata(&spec.log).map_or(0, |log| log.len());
+        let follower = Follower::new(spec.log.clone());
         let process = platform.spawner.spawn(launch).await.map_err(|error| start(&error))?;
-        Ok(Self { process, port, spec, log_start })
+        Ok(Self { process, port, follower, spec, log_start })
     }
 
     /// The port that it listens on.
@@ -155,13 +157,13 @@ impl Instance {
     /// Returns when the instance has ended by itself, or a fault has ended it; notes the times of its log meanwhile.
     pub(crate) async fn ended(&mut self, platform: &Platform) -> NoInstance {
         let crash = platform.faults.strike(FaultKind::Crash, &self.spec.owner);
-        let log = self.spec.log.clone();
         let status = tokio::select! {
             status = self.process.wait() => status,
-            never = follow(platform, log) => match never {},
+            never = follow(platform, &mut self.follower) => match never {},
             () = after(crash) => self.process.kill().await,
         };
         let end = status.map_or_else(|error| error.to_string(), process::describe);
+        look(platform, &mut self.follower, true);
         self.unhealthy(format!("ended while in service ({end})"))
     }
 
@@ -179,13 +181,16 @@ impl Instance {
 }
 
 /// Notes when the lines of `log` were seen, for as long as it is not dropped.
-async fn follow(platform: &Platform, log: PathBuf) -> std::convert::Infallible {
-    let mut follower = Follower::new(log);
+async fn follow(platform: &Platform, follower: &mut Follower) -> std::convert::Infallible {
     loop {
-        if let Err(error) = follower.new_lines(platform.clock.now(), false) {
-            tracing::warn!(%error, "cannot note the times of a log");
-        }
+        look(platform, follower, false);
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn look(platform: &Platform, follower: &mut Follower, over: bool) {
+    if let Err(error) = follower.new_lines(platform.clock.now(), over) {
+        tracing::warn!(%error, "cannot note the times of a log");
     }
 }
 

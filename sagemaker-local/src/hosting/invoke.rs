@@ -103,16 +103,20 @@ pub(super) async fn deliver(
     limit: Duration,
 ) -> Result<(String, Answer), Failure> {
     let target = headers.get(TARGET_VARIANT).and_then(|variant| variant.to_str().ok());
-    let mut counted = false;
+    // Those that cannot be reached stay leased meanwhile, so that they look busier than the others.
+    let mut unreachable = Vec::new();
     for _ in 0..CONNECT_ATTEMPTS {
         let lease = platform.routes.lease(name, target).map_err(Failure::NoRoute)?;
-        if !std::mem::replace(&mut counted, true) {
+        if unreachable.is_empty() {
             platform.traffic.count(name, &lease.variant, platform.clock.now());
         }
         let url = format!("http://127.0.0.1:{}/invocations", lease.port());
         let request = platform.http.post(url).headers(select(headers, &FORWARDED)).body(body.clone());
         let answer = match tokio::time::timeout(limit, exchange(request)).await {
-            Ok(Err(Exchange::NoConnection)) => continue,
+            Ok(Err(Exchange::NoConnection)) => {
+                unreachable.push(lease);
+                continue;
+            }
             Ok(Err(Exchange::Failed(error))) => Err(error),
             Ok(Ok(answer)) => Ok(answer),
             Err(_) => Err(ModelError {

@@ -94,10 +94,10 @@ impl Routes {
     pub(crate) fn lease(&self, name: &str, variant: Option<&str>) -> Result<Lease, NoRoute> {
         let mut routes = self.lock();
         let route = routes.get_mut(name).ok_or(NoRoute::Endpoint)?;
-        let pool = match variant {
-            Some(wanted) => route.pools.iter().find(|pool| pool.variant == wanted).ok_or(NoRoute::Variant)?,
-            None => route.next().ok_or(NoRoute::Instance)?,
-        };
+        if variant.is_some_and(|wanted| route.pools.iter().all(|pool| pool.variant != wanted)) {
+            return Err(NoRoute::Variant);
+        }
+        let pool = route.next(variant).ok_or(NoRoute::Instance)?;
         let (variant, backends) = (pool.variant.clone(), pool.backends.clone());
         route.turn = route.turn.wrapping_add(1);
         let start = route.turn.checked_rem(backends.len()).ok_or(NoRoute::Instance)?;
@@ -122,12 +122,13 @@ impl Routes {
 }
 
 impl Route {
-    /// The pool whose turn it is, among those that have an instance.
-    fn next(&mut self) -> Option<&Pool> {
-        let able = |pool: &Pool| !pool.backends.is_empty() && pool.weight > 0.0;
+    /// The pool whose turn it is, among those that have an instance; where a variant is asked for, among its pools, whatever their weight.
+    fn next(&mut self, variant: Option<&str>) -> Option<&Pool> {
+        let wanted = |pool: &Pool| variant.map_or(pool.weight > 0.0, |variant| pool.variant == variant);
+        let able = |pool: &Pool| !pool.backends.is_empty() && wanted(pool);
         let total: f64 = self.pools.iter().filter(|pool| able(pool)).map(|pool| pool.weight).sum();
         for (pool, credit) in self.pools.iter().zip(&mut self.credits).filter(|(pool, _)| able(pool)) {
-            *credit += pool.weight / total;
+            *credit += if total > 0.0 { pool.weight / total } else { 1.0 };
         }
         let owed = self.pools.iter().zip(&mut self.credits).filter(|(pool, _)| able(pool));
         // The first of those that are owed the same.

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 
 use super::fleet::{Event, Fleet};
 use super::record::{Deployment, Endpoint, EndpointStatus, Update, VariantSummary};
-use super::shift::Policy;
 use crate::error::ApiError;
 use crate::faults::FaultKind;
 use crate::platform::Platform;
@@ -18,7 +17,7 @@ use crate::store::ENDPOINT_STOPPED;
 use crate::tasks::{Stop, StopSignal};
 use crate::time::Time;
 
-/// So many failures in a row end a deployment, or the wish for more instances.
+/// So many failures in a row end the wish for more instances.
 const MAX_FAILURES: u32 = 3;
 
 /// Why an endpoint is no more.
@@ -111,6 +110,9 @@ impl Supervisor<'_> {
                 return Err(Over::Failed(reason));
             }
         }
+        // The route comes first: whoever sees `InService` may invoke at once.
+        let pools = self.current.as_ref().map(|fleet| fleet.pools(1.0, &weights)).unwrap_or_default();
+        self.platform.routes.set(self.name, pools);
         self.record(|endpoint, now| endpoint.enter(EndpointStatus::InService, now))?;
         tracing::info!(endpoint = self.name, "endpoint is in service");
         Ok(())
@@ -120,13 +122,12 @@ impl Supervisor<'_> {
     async fn turn(&mut self, deadline: Option<Time>) -> Result<bool, Over> {
         self.settle()?;
         let launch = self.fleets().filter_map(Fleet::next_launch).min();
-        let wait = deadline.map(|deadline| deadline.since(self.platform.clock.now()));
         let (platform, inbox, stop) = (&self.platform, &mut self.inbox, &mut self.stop);
         let event = tokio::select! {
             event = inbox.recv() => event,
             () = stop.nudged() => None,
-            () = async { match launch { Some(at) => tokio::time::sleep_until(at).await, None => std::future::pending().await } } => None,
-            () = async { match wait { Some(wait) => platform.clock.sleep(wait).await, None => std::future::pending().await } } => None,
+            () = at(launch.map(tokio::time::sleep_until)) => None,
+            () = at(deadline.map(|deadline| platform.clock.sleep_until(deadline))) => None,
         };
         if let Some(event) = event {
             let mut fleets = self.current.iter_mut().chain(&mut self.next);
@@ -144,7 +145,8 @@ impl Supervisor<'_> {
 
     /// Brings instances in line with the record, and routes and record in line with the instances.
     fn settle(&mut self) -> Result<(), Over> {
-        let variants = self.read(|endpoint| endpoint.production_variants.clone())?;
+        let (status, variants) =
+            self.read(|endpoint| (endpoint.endpoint_status, endpoint.production_variants.clone()))?;
         let wanted: Vec<u32> = variants.iter().map(|variant| variant.desired_instance_count).collect();
         let weights: Vec<f64> = variants.iter().map(|variant| variant.desired_weight).collect();
         let mut pools = Vec::new();
@@ -159,8 +161,9 @@ impl Supervisor<'_> {
                 next.deployment().parts.iter().map(|part| part.variant.initial_variant_weight).collect();
             pools.extend(next.pools(self.share, &weights));
         }
-        // The route comes first: whoever sees `InService` may invoke at once.
-        self.platform.routes.set(self.name, pools);
+        if status != EndpointStatus::Creating {
+            self.platform.routes.set(self.name, pools);
+        }
         let counts = self.current.as_ref().map(Fleet::counts).unwrap_or_default();
         let mut seen = variants.clone();
         for (variant, count) in seen.iter_mut().zip(counts) {
@@ -180,38 +183,39 @@ impl Supervisor<'_> {
 
     /// Takes the endpoint back into service once a change of its number of instances is through, or has failed for good.
     fn report_scaling(&mut self) -> Result<(), Over> {
-        if self.read(|endpoint| endpoint.endpoint_status)? != EndpointStatus::Updating {
-            return Ok(());
-        }
         let Some(current) = &self.current else { return Ok(()) };
-        if current.is_complete() {
-            self.record(|endpoint, now| {
-                endpoint.failure_reason = None;
-                endpoint.enter(EndpointStatus::InService, now);
-            })?;
-            return self.end_activities(None);
-        }
-        if current.failures() < MAX_FAILURES {
+        let failed = current.failures() >= MAX_FAILURES;
+        if !current.is_complete() && !failed {
             return Ok(());
         }
-        let (counts, failure) = (current.counts(), current.failure.clone().unwrap_or_default());
-        self.record(|endpoint, now| {
-            for (variant, count) in endpoint.production_variants.iter_mut().zip(counts) {
-                variant.desired_instance_count = count.max(1);
-            }
-            endpoint.blame(&failure);
-            endpoint.enter(EndpointStatus::InService, now);
-        })?;
-        self.end_activities(Some(&failure))
-    }
-
-    fn end_activities(&self, failure: Option<&str>) -> Result<(), Over> {
+        let (counts, wanted) = (current.counts(), current.wanted());
+        let failure = current.failure.clone().filter(|_| !current.is_complete()).unwrap_or_default();
         let now = self.platform.clock.now();
-        let ended = self.platform.store.update(|state| {
-            scaling::end_activities(state, self.name, failure, now);
+        let reported = self.platform.store.update(|state| {
+            let Some(endpoint) = state.endpoints.get_mut(self.name) else { return Ok(()) };
+            // What has been asked for since the last look is neither done nor failed.
+            let desired = endpoint.production_variants.iter().map(|variant| variant.desired_instance_count);
+            let is_this = desired.eq(wanted) && endpoint.update.is_none();
+            if endpoint.endpoint_status != EndpointStatus::Updating || !is_this {
+                return Ok(());
+            }
+            endpoint.failure_reason = None;
+            if !failure.is_empty() {
+                for (variant, count) in endpoint.production_variants.iter_mut().zip(counts) {
+                    variant.desired_instance_count = count.max(1);
+                }
+                endpoint.blame(&failure);
+            }
+            endpoint.enter(EndpointStatus::InService, now);
+            scaling::end_activities(
+                state,
+                self.name,
+                Some(failure.as_str()).filter(|failure| !failure.is_empty()),
+                now,
+            );
             Ok::<_, ApiError>(())
         });
-        Ok(ended?)
+        Ok(reported?)
     }
 
     /// Carries out the update that the record asks for, or takes it back.
@@ -256,11 +260,10 @@ impl Supervisor<'_> {
         let mut next = Fleet::new(platform, self.name, update.deployment.clone(), events, self.stop.clone()).await?;
         next.want(&counts);
         self.next = Some(next);
-        let Policy { alarms, .. } = &update.policy;
         let begun = self.platform.clock.now();
         let deadline = update.policy.timeout().map(|timeout| begun.plus(timeout));
         while !self.next.as_ref().is_some_and(Fleet::is_complete) {
-            self.wait(deadline, deadline, alarms).await?;
+            self.wait(deadline, deadline).await?;
             if let Some(failure) = self.next.as_ref().and_then(|fleet| fleet.failure.clone()) {
                 return Err(failure);
             }
@@ -268,10 +271,17 @@ impl Supervisor<'_> {
         let shares = update.policy.shares(counts.iter().sum());
         for share in shares {
             self.share = share;
+            if let Some(alarm) =
+                update.policy.alarms.iter().find(|alarm| self.platform.faults.strike(FaultKind::Alarm, alarm).is_some())
+            {
+                return Err(format!(
+                    "One or more alarms configured for automatic rollback are in ALARM state: [{alarm}]"
+                ));
+            }
             let pause = if share < 1.0 { update.policy.wait() } else { update.policy.termination_wait() };
             let until = self.platform.clock.now().plus(pause);
             loop {
-                self.wait(Some(until), deadline, alarms).await?;
+                self.wait(Some(until), deadline).await?;
                 if self.platform.clock.now() >= until {
                     break;
                 }
@@ -281,17 +291,13 @@ impl Supervisor<'_> {
     }
 
     /// One turn during an update.
-    async fn wait(&mut self, until: Option<Time>, deadline: Option<Time>, alarms: &[String]) -> Result<(), String> {
+    async fn wait(&mut self, until: Option<Time>, deadline: Option<Time>) -> Result<(), String> {
         let until = until.into_iter().chain(deadline).min();
         match self.turn(until).await {
             Ok(true) => {}
             Ok(false) => return Err(String::new()),
             Err(Over::Failed(reason)) => return Err(reason),
             Err(Over::Stopped) => return Err(String::new()),
-        }
-        if let Some(alarm) = alarms.iter().find(|alarm| self.platform.faults.strike(FaultKind::Alarm, alarm).is_some())
-        {
-            return Err(format!("One or more alarms configured for automatic rollback are in ALARM state: [{alarm}]"));
         }
         if deadline.is_some_and(|deadline| self.platform.clock.now() >= deadline) {
             return Err("The deployment took longer than MaximumExecutionTimeoutInSeconds.".to_owned());
@@ -362,4 +368,12 @@ impl Supervisor<'_> {
 fn summaries(deployment: &Deployment, counts: &[u32], weights: &[f64], now: Time) -> Vec<VariantSummary> {
     let parts = deployment.parts.iter().zip(counts).zip(weights);
     parts.map(|((part, count), weight)| VariantSummary::new(part, *count, *weight, now)).collect()
+}
+
+/// Returns when `time` has come; never if there is none.
+async fn at(time: Option<impl Future<Output = ()>>) {
+    match time {
+        Some(time) => time.await,
+        None => std::future::pending().await,
+    }
 }

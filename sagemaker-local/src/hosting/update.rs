@@ -62,7 +62,7 @@ pub(crate) fn update_endpoint(platform: &Platform, request: &EndpointUpdate) -> 
         let policy = parsed.as_ref().map(Policy::new).transpose()?.unwrap_or_default();
         let number = endpoint.deployments + 1;
         let deployment = deployment(state, &request.endpoint_config_name, number)?;
-        check_instance_types(state, endpoint, &deployment)?;
+        check_scaled(state, endpoint, &deployment)?;
         let now = platform.clock.now();
         let endpoint = state.endpoints.get_mut(name).ok_or_else(|| endpoint_not_found(name))?;
         endpoint.pending_deployment_summary =
@@ -77,8 +77,18 @@ pub(crate) fn update_endpoint(platform: &Platform, request: &EndpointUpdate) -> 
     Ok(json!({ "EndpointArn": arn }))
 }
 
-/// Refuses another instance type for a variant that is scaled: SageMaker does so until it is deregistered.
-fn check_instance_types(state: &State, endpoint: &Endpoint, new: &Deployment) -> Result<(), ApiError> {
+/// Refuses to remove a variant that is scaled, or to give it another instance type: SageMaker does so until it is deregistered.
+fn check_scaled(state: &State, endpoint: &Endpoint, new: &Deployment) -> Result<(), ApiError> {
+    let removed = endpoint.deployment.parts.iter().map(|part| &part.variant.variant_name).find(|name| {
+        let resource = format!("endpoint/{}/variant/{name}", endpoint.endpoint_name);
+        let stays = new.parts.iter().any(|part| part.variant.variant_name == **name);
+        !stays && state.scalable_targets.contains_key(&resource)
+    });
+    if let Some(name) = removed {
+        return Err(ApiError::validation(format!(
+            "The variant \"{name}\" cannot be removed while it is registered as a scalable target; deregister it first."
+        )));
+    }
     let kind = |part: &Part| part.variant.other.get("InstanceType").cloned();
     for part in &new.parts {
         let variant = &part.variant.variant_name;
@@ -119,7 +129,12 @@ pub(crate) fn update_capacities(platform: &Platform, request: &Capacities) -> Re
                 check_count(count)?;
                 variant.desired_instance_count = count;
             }
-            if let Some(weight) = desired_weight.filter(|weight| *weight >= 0.0) {
+            if let Some(weight) = *desired_weight {
+                if weight < 0.0 {
+                    return Err(ApiError::validation(format!(
+                        "DesiredWeight of variant \"{variant_name}\" must be 0 or more"
+                    )));
+                }
                 variant.desired_weight = weight;
             }
         }
@@ -130,8 +145,15 @@ pub(crate) fn update_capacities(platform: &Platform, request: &Capacities) -> Re
     Ok(json!({ "EndpointArn": arn }))
 }
 
-/// Has the variant of an endpoint in service run `count` instances; false if it is not in service, so that it takes no change.
-pub(crate) fn set_capacity(platform: &Platform, name: &str, variant: &str, count: u32) -> Result<bool, ApiError> {
+/// Has the variant of an endpoint in service run `count` instances, and notes that by `begin`; false if it is not in service, so that it takes no
+/// change.
+pub(crate) fn set_capacity(
+    platform: &Platform,
+    name: &str,
+    variant: &str,
+    count: u32,
+    begin: impl FnOnce(&mut State),
+) -> Result<bool, ApiError> {
     let changed = platform.store.update(|state| {
         let Some(endpoint) = state.endpoints.get_mut(name) else { return Ok(false) };
         if endpoint.endpoint_status != EndpointStatus::InService {
@@ -143,6 +165,7 @@ pub(crate) fn set_capacity(platform: &Platform, name: &str, variant: &str, count
         };
         summary.desired_instance_count = count;
         endpoint.enter(EndpointStatus::Updating, platform.clock.now());
+        begin(state);
         Ok::<_, ApiError>(true)
     })?;
     platform.tasks.nudge(&task_key(name));

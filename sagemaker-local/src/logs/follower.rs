@@ -48,6 +48,11 @@ impl Follower {
         } else {
             self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
         };
+        if over && !self.partial.is_empty() && !self.partial.ends_with(b"\n") {
+            // What was cut off in the middle of a line is a line too, for whoever reads the log later.
+            OpenOptions::new().append(true).open(&self.log)?.write_all(b"\n")?;
+            self.offset += 1;
+        }
         let rest = self.partial.split_off(whole);
         let lines = std::mem::replace(&mut self.partial, rest);
         // A program that never ends its line must not fill the memory.

@@ -59,6 +59,12 @@ pub(crate) fn put_policy(platform: &Platform, request: PolicySpec) -> Result<Val
             request.policy_name
         )));
     };
+    if target_tracking.metric().is_none() || target_tracking.target_value <= 0.0 {
+        return Err(ApiError::validation(
+            "sagemaker-local scales by SageMakerVariantInvocationsPerInstance and \
+             SageMakerVariantConcurrentRequestsPerModelHighResolution, with a TargetValue above 0",
+        ));
+    }
     platform.store.update(|state| {
         let Scaled { service_namespace, resource_id, scalable_dimension } = &request.scaled;
         if !state.scalable_targets.contains_key(resource_id) {
@@ -123,7 +129,7 @@ fn new_arn(resource: &str, name: &str) -> String {
     format!("arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:{id}:resource/sagemaker/{resource}:policyName/{name}")
 }
 
-/// The two alarms that AWS makes for a policy; here they have names and never ring.
+/// The two alarms that AWS makes for a policy; here they have names, and the tracker stands in for them.
 fn new_alarms(resource: &str) -> Vec<Alarm> {
     let alarm = |side: &str| {
         let alarm_name = format!("TargetTracking-{resource}-Alarm{side}-{}", Uuid::new_v4());

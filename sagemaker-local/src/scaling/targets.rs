@@ -64,14 +64,9 @@ fn keep_within(platform: &Platform, resource: &str) -> Result<(), ApiError> {
         Some((u32::try_from(allowed).ok()?, bound)).filter(|_| allowed != present)
     });
     let Some((count, bound)) = change else { return Ok(()) };
-    if hosting::set_capacity(platform, endpoint, variant, count)? {
-        let (now, cause) = (platform.clock.now(), format!("{bound} capacity was set to {count}"));
-        platform.store.update(|state| {
-            activities::begin(state, resource, count, cause, now);
-            Ok::<_, ApiError>(())
-        })?;
-    }
-    Ok(())
+    let (now, cause) = (platform.clock.now(), format!("{bound} capacity was set to {count}"));
+    let begin = |state: &mut State| activities::begin(state, resource, count, cause, now);
+    hosting::set_capacity(platform, endpoint, variant, count, begin).map(drop)
 }
 
 /// The target as it will be: what the request leaves out comes from the one before.

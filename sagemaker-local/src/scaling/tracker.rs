@@ -18,6 +18,7 @@ use super::record::{Metric, ScalableTarget, ScalingPolicy, TargetTracking};
 use crate::error::ApiError;
 use crate::hosting;
 use crate::platform::Platform;
+use crate::store::State;
 use crate::time::Time;
 
 /// How often metrics are looked at: the shortest period there is.
@@ -46,8 +47,7 @@ struct Track {
 pub(crate) async fn run(platform: Arc<Platform>) {
     let mut tracks: HashMap<String, Track> = HashMap::new();
     loop {
-        let now = platform.clock.now();
-        platform.clock.sleep(floor(now, TICK).plus(TICK).since(now)).await;
+        platform.clock.sleep_until(floor(platform.clock.now(), TICK).plus(TICK)).await;
         let policies = platform.store.read(|state| {
             let with_target = |policy: &ScalingPolicy| {
                 Some((policy.clone(), state.scalable_targets.get(&policy.resource_id)?.clone()))
@@ -86,6 +86,10 @@ fn look(
         track.last = Some(newest);
         return Ok(());
     }
+    // A datapoint is acted on once, in the look that adds it.
+    if end > newest {
+        return Ok(());
+    }
     while end <= newest {
         let sum = match metric {
             Metric::InvocationsPerInstance => platform.traffic.before(endpoint, variant, end) as f64,
@@ -103,20 +107,17 @@ fn look(
     let Some((count, side)) = decide(track, window, desired, target, &policy.target_tracking, now) else {
         return Ok(());
     };
-    if !hosting::set_capacity(platform, endpoint, variant, count)? {
-        return Ok(());
-    }
-    match side {
-        Side::High => track.out = Some((now, desired)),
-        Side::Low => track.r#in = Some(now),
-    }
     let alarm = policy.alarms.get(side as usize).map_or("", |alarm| alarm.alarm_name.as_str());
     let cause = format!("monitor alarm {alarm} in state ALARM triggered policy {}", policy.policy_name);
-    tracing::info!(endpoint, variant, from = desired, to = count, "scaling");
-    platform.store.update(|state| {
-        activities::begin(state, &policy.resource_id, count, cause, now);
-        Ok(())
-    })
+    let begin = |state: &mut State| activities::begin(state, &policy.resource_id, count, cause, now);
+    if hosting::set_capacity(platform, endpoint, variant, count, begin)? {
+        tracing::info!(endpoint, variant, from = desired, to = count, "scaling");
+        match side {
+            Side::High => track.out = Some((now, desired)),
+            Side::Low => track.r#in = Some(now),
+        }
+    }
+    Ok(())
 }
 
 /// Which alarm rings; the number is that of the policy's alarm.

@@ -74,7 +74,8 @@ fn endpoint(state: &State, platform: &Platform, endpoint: &Endpoint) -> Value {
         })
     });
     let group = logs::of_endpoint(name);
-    let streams = state.log_streams.get(&group).map(|streams| streams.keys().collect::<Vec<_>>());
+    let mut streams: Vec<_> = state.log_streams.get(&group).into_iter().flatten().collect();
+    streams.sort_by_key(|(_, stream)| stream.created);
     json!({
         "name": name,
         "status": endpoint.endpoint_status,
@@ -83,7 +84,7 @@ fn endpoint(state: &State, platform: &Platform, endpoint: &Endpoint) -> Value {
         "failure": endpoint.failure_reason,
         "variants": variants.collect::<Vec<_>>(),
         "group": group,
-        "streams": streams.unwrap_or_default(),
+        "streams": streams.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
 

@@ -210,7 +210,9 @@ impl Job<'_> {
     ) -> Result<Attempt, Reason> {
         let (platform, grace) = (self.platform, self.platform.job_grace());
         let internal = |error: std::io::Error| Reason(format!("InternalServerError: cannot wait for `train`: {error}"));
-        let (lost, crash) = (self.fault(FaultKind::SpotInterruption), self.fault(FaultKind::Crash));
+        let spot = self.spec.enable_managed_spot_training;
+        let lost = if spot { self.fault(FaultKind::SpotInterruption) } else { None };
+        let crash = self.fault(FaultKind::Crash);
         tokio::select! {
             status = process.wait() => {
                 let status = status.map_err(internal)?;
@@ -230,7 +232,7 @@ impl Job<'_> {
                 process.terminate(stop.grace(grace)).await.map_err(internal)?;
                 Ok(Attempt::Over(End::MaxWaitTimeExceeded))
             }
-            () = after(lost.filter(|_| self.spec.enable_managed_spot_training)) => {
+            () = after(lost) => {
                 process.kill().await.map_err(internal)?;
                 Ok(Attempt::Interrupted)
             }
