@@ -142,6 +142,14 @@ impl fmt::Display for FaultKind {
     }
 }
 
+/// Returns when a fault strikes that was drawn to come after `time`; never if there is none.
+pub(crate) async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The rules of a server, and how often each has struck.
 #[derive(Debug)]
 pub(crate) struct Faults(Mutex<Drawn>);

@@ -80,6 +80,13 @@ impl StateFolder {
         self.root.join("s3")
     }
 
+    /// A file of its own for what is on its way into a bucket; the folder is made if missing.
+    pub(crate) fn passing(&self) -> io::Result<PathBuf> {
+        let folder = self.root.join(SCRATCH);
+        fs::create_dir_all(&folder)?;
+        Ok(folder.join(uuid::Uuid::new_v4().to_string()))
+    }
+
     /// The folder of the training job `name`.
     pub(crate) fn job(&self, name: &str) -> JobFolder {
         JobFolder { root: self.root.clone(), below: Path::new("jobs").join(name) }
@@ -90,7 +97,7 @@ impl StateFolder {
         TransformFolder { root: self.root.clone(), name: name.to_owned() }
     }
 
-    /// Deletes what transform jobs of a server that was killed have left of their work.
+    /// Deletes what transform jobs and asynchronous invocations of a server that was killed have left of their work.
     pub(crate) fn clear_scratch(&self) -> io::Result<()> {
         match fs::remove_dir_all(self.root.join(SCRATCH)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -25,6 +25,14 @@ pub(crate) const JOB_STOPPED: &str = "InternalServerError: the local platform wa
 /// The same for an endpoint.
 pub(crate) const ENDPOINT_STOPPED: &str = "InternalServerError: the local platform was stopped while the endpoint ran";
 
+/// SageMaker's limit for the text of a `FailureReason`.
+pub(crate) const MAX_REASON_CHARS: usize = 1024;
+
+/// As much of `reason` as a `FailureReason` holds.
+pub(crate) fn failure_reason(reason: &str) -> String {
+    reason.chars().take(MAX_REASON_CHARS).collect()
+}
+
 /// A record as a `Describe…` operation answers it.
 pub(crate) fn description(record: &impl Serialize) -> Result<Value, ApiError> {
     let mut description = serde_json::to_value(record)?;

@@ -1,7 +1,6 @@
 //! Endpoints: deployment, invocation, scaling records, deletion, and what can go wrong.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,12 +11,7 @@ use crate::stand_in;
 
 /// Puts a model into the bucket and an endpoint `e` on it, with `instances`.
 pub(crate) async fn deploy(place: &Place, server: &Server, instances: u32) {
-    let model = place.folder.path().join("model");
-    std::fs::create_dir_all(&model).unwrap();
-    std::fs::write(model.join("weights"), "the weights").unwrap();
-    let packed =
-        Command::new("tar").arg("-C").arg(&model).arg("-czf").arg(place.object("model.tar.gz")).arg(".").status();
-    assert!(packed.unwrap().success());
+    place.pack_model();
     let container = json!({
         "Image": "serve:latest",
         "ModelDataUrl": format!("s3://{BUCKET}/model.tar.gz"),

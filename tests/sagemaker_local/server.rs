@@ -53,6 +53,16 @@ impl Place {
         self.state().join("s3").join(BUCKET).join(key)
     }
 
+    /// Puts an archive with the file `weights` into the bucket as `model.tar.gz`.
+    pub(crate) fn pack_model(&self) {
+        let model = self.folder.path().join("model");
+        fs::create_dir_all(&model).unwrap();
+        fs::write(model.join("weights"), "the weights").unwrap();
+        let packed =
+            Command::new("tar").arg("-C").arg(&model).arg("-czf").arg(self.object("model.tar.gz")).arg(".").status();
+        assert!(packed.unwrap().success());
+    }
+
     /// The server's command; whatever is stopped has one second, an endpoint `ping_limit_secs` to start.
     pub(crate) fn command(&self, ping_limit_secs: u64) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sagemaker-local"));

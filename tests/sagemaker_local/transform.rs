@@ -27,12 +27,7 @@ pub(crate) fn output(place: &Place, key: &str) -> Option<String> {
 
 /// Puts the model `m` there, with weights and with `environment`.
 pub(crate) async fn create_model(place: &Place, server: &Server, environment: Value) {
-    let model = place.folder.path().join("model");
-    std::fs::create_dir_all(&model).unwrap();
-    std::fs::write(model.join("weights"), "the weights").unwrap();
-    let packed =
-        Command::new("tar").arg("-C").arg(&model).arg("-czf").arg(place.object("model.tar.gz")).arg(".").status();
-    assert!(packed.unwrap().success());
+    place.pack_model();
     let container = json!({ "ModelDataUrl": format!("s3://{BUCKET}/model.tar.gz"), "Environment": environment });
     server.sagemaker("CreateModel", json!({ "ModelName": "m", "PrimaryContainer": container })).await;
 }

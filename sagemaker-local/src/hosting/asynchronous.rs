@@ -180,7 +180,7 @@ async fn carry_out(platform: &Platform, order: Order) -> Result<(), String> {
     };
     // Without a place for failures they are lost, as at SageMaker.
     let Some(place) = place else { return Ok(()) };
-    let file = platform.folder.root().join(format!("answer-{}", uuid::Uuid::new_v4()));
+    let file = platform.folder.passing().map_err(|error| error.to_string())?;
     let put = async {
         tokio::fs::write(&file, &bytes).await.map_err(|error| error.to_string())?;
         platform.storage.put(&file, &place).await.map_err(|error| error.to_string())

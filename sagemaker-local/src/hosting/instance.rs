@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::ports::Port;
 use super::record::Container;
 use crate::archive;
-use crate::faults::FaultKind;
+use crate::faults::{self, FaultKind};
 use crate::logs::Follower;
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
@@ -160,7 +160,7 @@ impl Instance {
         let status = tokio::select! {
             status = self.process.wait() => status,
             never = follow(platform, &mut self.follower) => match never {},
-            () = after(crash) => self.process.kill().await,
+            () = faults::after(crash) => self.process.kill().await,
         };
         let end = status.map_or_else(|error| error.to_string(), process::describe);
         look(platform, &mut self.follower, true);
@@ -204,14 +204,6 @@ async fn answers_ping(platform: &Platform, port: u16, slow: Duration) {
             return;
         }
         tokio::time::sleep(PING_PAUSE).await;
-    }
-}
-
-/// Returns after the time; never if there is none.
-async fn after(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::shift::Policy;
 use crate::names;
+use crate::store;
 use crate::time::Time;
 
 /// The request of `CreateModel`.
@@ -223,7 +224,7 @@ pub(crate) struct Endpoint {
     pub(crate) endpoint_name: String,
     pub(crate) endpoint_arn: String,
     pub(crate) endpoint_config_name: String,
-    /// Empty until the endpoint is in service.
+    /// Empty until the first instances are asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) production_variants: Vec<VariantSummary>,
     /// What an update has in hand.
@@ -248,9 +249,6 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// SageMaker's limit for the text of a `FailureReason`.
-    const MAX_REASON_CHARS: usize = 1024;
-
     /// An endpoint that has just been asked for.
     pub(crate) fn new(name: &str, deployment: Deployment, now: Time) -> Self {
         Self {
@@ -279,7 +277,7 @@ impl Endpoint {
 
     /// Notes why something failed, with SageMaker's limit on the length of `reason`.
     pub(crate) fn blame(&mut self, reason: &str) {
-        self.failure_reason = Some(reason.chars().take(Self::MAX_REASON_CHARS).collect());
+        self.failure_reason = Some(store::failure_reason(reason));
     }
 
     /// Ends the endpoint.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 #[cfg(test)]
 pub(crate) use record::example;
 use record::{ChannelSpec, SecondaryStatus, StoppingCondition};
-pub(crate) use record::{JobStatus, MAX_REASON_CHARS, TrainingJob, TrainingJobSpec};
+pub(crate) use record::{JobStatus, TrainingJob, TrainingJobSpec};
 
 use crate::error::ApiError;
 use crate::listing::{self, Entry, ListRequest};

@@ -9,10 +9,8 @@ use serde_json::{Map, Value};
 use unspsc_contract::files;
 
 use crate::names;
+use crate::store;
 use crate::time::Time;
-
-/// SageMaker's limit for the text of a `FailureReason`.
-pub(crate) const MAX_REASON_CHARS: usize = 1024;
 
 /// The request of `CreateTrainingJob`; members that the platform has no use for are kept and described.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -356,7 +354,7 @@ impl TrainingJob {
 
     /// Ends the job with SageMaker's limit on the length of `reason`.
     pub(crate) fn fail(&mut self, reason: &str, now: Time) {
-        self.failure_reason = Some(reason.chars().take(MAX_REASON_CHARS).collect());
+        self.failure_reason = Some(store::failure_reason(reason));
         self.enter(SecondaryStatus::Failed, now);
     }
 }
@@ -421,6 +419,6 @@ mod tests {
     fn a_reason_is_cut_at_the_limit_of_the_api() {
         let mut job = example("job");
         job.fail(&"ä".repeat(2000), Time::now());
-        assert_eq!(job.failure_reason.unwrap().chars().count(), MAX_REASON_CHARS);
+        assert_eq!(job.failure_reason.unwrap().chars().count(), store::MAX_REASON_CHARS);
     }
 }

@@ -9,17 +9,17 @@ use unspsc_contract::{OptMl, files};
 
 use super::checkpoints::Checkpoints;
 use super::metrics::{self, Scraper};
-use super::record::{JobStatus, MAX_REASON_CHARS, SecondaryStatus, TrainingJobSpec};
+use super::record::{JobStatus, SecondaryStatus, TrainingJobSpec};
 use super::{address, task_key, tree};
 use crate::archive;
 use crate::error::ApiError;
-use crate::faults::FaultKind;
+use crate::faults::{self, FaultKind};
 use crate::folder::JobFolder;
 use crate::logs::Follower;
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
 use crate::storage::S3Uri;
-use crate::store::JOB_STOPPED;
+use crate::store::{JOB_STOPPED, MAX_REASON_CHARS};
 use crate::tasks::{Stop, StopSignal};
 use crate::time::Time;
 
@@ -232,11 +232,11 @@ impl Job<'_> {
                 process.terminate(stop.grace(grace)).await.map_err(internal)?;
                 Ok(Attempt::Over(End::MaxWaitTimeExceeded))
             }
-            () = after(lost) => {
+            () = faults::after(lost) => {
                 process.kill().await.map_err(internal)?;
                 Ok(Attempt::Interrupted)
             }
-            () = after(crash) => {
+            () = faults::after(crash) => {
                 let status = process.kill().await.map_err(internal)?;
                 Err(failure(&tree.failure(), status))
             }
@@ -351,14 +351,6 @@ impl Job<'_> {
 struct Watch {
     follower: Follower,
     scraper: Scraper,
-}
-
-/// Returns after the time; never if there is none.
-async fn after(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn stopped(why: Stop) -> Result<End, Reason> {

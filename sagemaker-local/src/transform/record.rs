@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::names;
+use crate::store;
 use crate::time::Time;
-
-/// SageMaker's limit for the text of a `FailureReason`.
-pub(super) const MAX_REASON_CHARS: usize = 1024;
 
 /// The request of `CreateTransformJob`; members that the platform has no use for are kept and described.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -179,7 +177,7 @@ impl TransformJob {
 
     /// Ends the job with SageMaker's limit on the length of `reason`.
     pub(crate) fn fail(&mut self, reason: &str, now: Time) {
-        self.failure_reason = Some(reason.chars().take(MAX_REASON_CHARS).collect());
+        self.failure_reason = Some(store::failure_reason(reason));
         self.enter(TransformStatus::Failed, now);
     }
 }
@@ -221,6 +219,6 @@ mod tests {
     fn a_reason_is_cut_at_the_limit_of_the_api() {
         let mut job = example("job");
         job.fail(&"ä".repeat(2000), Time::now());
-        assert_eq!(job.failure_reason.unwrap().chars().count(), MAX_REASON_CHARS);
+        assert_eq!(job.failure_reason.unwrap().chars().count(), store::MAX_REASON_CHARS);
     }
 }

@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use super::ranges::{ParameterRanges, Values};
 use crate::error::ApiError;
 use crate::names;
+use crate::store;
 use crate::time::Time;
-use crate::training::{MAX_REASON_CHARS, TrainingJobSpec};
+use crate::training::TrainingJobSpec;
 
 /// The hyperparameter that SageMaker adds to those of every trial.
 pub(super) const OBJECTIVE_PARAMETER: &str = "_tuning_objective_metric";
@@ -274,7 +275,7 @@ impl TuningJob {
 
     /// Ends the tuning job with SageMaker's limit on the length of `reason`.
     pub(crate) fn fail(&mut self, reason: &str, now: Time) {
-        self.failure_reason = Some(reason.chars().take(MAX_REASON_CHARS).collect());
+        self.failure_reason = Some(store::failure_reason(reason));
         self.enter(TuningStatus::Failed, now);
     }
 }
