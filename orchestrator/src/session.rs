@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use sagemaker_local::{LocalSageMaker, Settings};
+use sagemaker_local::{LocalSageMaker, Runtime, Settings};
 use tempfile::TempDir;
 
 use crate::aws::Clients;
@@ -54,7 +54,10 @@ impl Session {
         let scratch =
             plan.as_ref().map(|_| tempfile::tempdir().context("cannot make a temporary folder")).transpose()?;
         let settings = if args.local { Some(settings(args, scratch.as_ref().map(TempDir::path))?) } else { None };
-        let train_program = settings.as_ref().map(|settings| settings.train.clone());
+        let train_program = settings.as_ref().and_then(|settings| match &settings.runtime {
+            Runtime::Process { train, .. } => Some(train.clone()),
+            Runtime::Docker => None,
+        });
         let server = match settings {
             Some(settings) => Some(LocalSageMaker::start(settings).await.context("cannot start sagemaker-local")?),
             None => None,
@@ -150,10 +153,10 @@ fn settings(args: &PlatformArgs, scratch: Option<&Path>) -> anyhow::Result<Setti
     };
     let mut settings = Settings::new(state).context("cannot find the program's own folder")?;
     settings.stop_grace = LOCAL_STOP_GRACE;
-    for program in [&settings.train, &settings.serve] {
-        if !program.is_file() {
-            bail!("{} is missing: build it with `cargo build --release`", program.display());
-        }
+    if let Runtime::Process { train, serve } = &settings.runtime
+        && let Some(missing) = [train, serve].into_iter().find(|program| !program.is_file())
+    {
+        bail!("{} is missing: build it with `cargo build --release`", missing.display());
     }
     Ok(settings)
 }

@@ -1,8 +1,8 @@
 //! The SageMaker API on one machine.
 //!
 //! One HTTP server on one address answers six AWS services: SageMaker with its runtime, Application Auto Scaling,
-//! CloudWatch Logs, S3, and as much of STS as tells who one is. Nothing is faked: a training job is a child process in an `/opt/ml` tree of its own, an endpoint is one child
-//! process an instance behind a router, a bucket is a folder. Names of operations, fields, errors and states are AWS's
+//! CloudWatch Logs, S3, and as much of STS as tells who one is. Nothing is faked: a training job is a child process or a
+//! container in an `/opt/ml` tree of its own, an endpoint is one of them an instance behind a router, a bucket is a folder. Names of operations, fields, errors and states are AWS's
 //! own, after the service models of botocore.
 //!
 //! | request | goes to |
@@ -16,7 +16,8 @@
 //! | `POST /endpoints/NAME/invocations` | `hosting::invoke` |
 //! | everything else | `storage` (the `s3s` and `s3s-fs` crates) |
 //!
-//! Everything is kept in one folder, which one server at a time holds. No child outlives the server: see `process`.
+//! Everything is kept in one folder, which one server at a time holds. No child outlives the server: see `process`; what a container
+//! is here: `runtime`.
 
 mod api;
 mod archive;
@@ -34,6 +35,7 @@ mod logs;
 mod names;
 mod platform;
 mod process;
+mod runtime;
 mod scaling;
 mod server;
 mod settings;
@@ -50,5 +52,6 @@ mod tuning;
 pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};
 pub use names::{ACCOUNT, REGION};
+pub use runtime::Runtime;
 pub use settings::Settings;
 pub use storage::{ACCESS_KEY, SECRET_KEY};

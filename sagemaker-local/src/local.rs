@@ -15,6 +15,7 @@ use crate::faults::Faults;
 use crate::folder::{FolderError, StateFolder};
 use crate::platform::Platform;
 use crate::process::Spawner;
+use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::storage::{Storage, StorageError};
 use crate::store::{Store, StoreError};
@@ -63,6 +64,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// No Docker Engine answers.
+    #[error("no Docker Engine can be asked: {0}; start one, or run the programs themselves with --runtime process")]
+    Docker(String),
     /// The HTTP client or the thread that starts children cannot be made.
     #[error("cannot set up {what}: {source}")]
     SetUp {
@@ -80,8 +84,9 @@ impl LocalSageMaker {
     /// See [`StartError`].
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let settings = absolute(settings)?;
+        settings.runtime.is_ready().await.map_err(StartError::Docker)?;
         let folder = StateFolder::open(&settings.state)?;
-        kill_left_over(&folder).await;
+        kill_left_over(&folder, &settings.runtime).await;
         folder
             .clear_scratch()
             .map_err(|source| StartError::SetUp { what: "the scratch folder", source: source.into() })?;
@@ -96,7 +101,7 @@ impl LocalSageMaker {
         let address = listener.local_addr().map_err(bind_error)?;
         let platform = Arc::new(Platform {
             storage: Storage::open(folder.buckets())?,
-            spawner: Spawner::start(folder.mark()).map_err(|source| StartError::SetUp {
+            spawner: Spawner::start(folder.mark(), settings.runtime.clone()).map_err(|source| StartError::SetUp {
                 what: "the thread that starts children",
                 source: source.into(),
             })?,
@@ -157,7 +162,7 @@ impl LocalSageMaker {
             () = hurry => false,
         };
         server.abort();
-        kill_left_over(&platform.folder).await;
+        kill_left_over(&platform.folder, &platform.settings.runtime).await;
         // A request that hangs may hold the platform beyond this point; the folder is free all the same.
         if let Err(error) = platform.folder.release() {
             tracing::warn!(%error, "cannot release the state folder");
@@ -166,16 +171,21 @@ impl LocalSageMaker {
     }
 }
 
-/// Kills what carries the folder's mark, on a thread that may sleep.
-async fn kill_left_over(folder: &StateFolder) {
+/// Kills what carries the folder's mark: processes on a thread that may sleep, then the containers that some of them were about.
+async fn kill_left_over(folder: &StateFolder, runtime: &Runtime) {
     let mark = folder.mark().to_owned();
     if let Err(error) = spawn_blocking(move || leftovers::kill_all(&mark)).await {
         tracing::error!(%error, "the search for processes that were left behind broke off");
     }
+    runtime.remove_left_over(folder.mark()).await;
 }
 
 fn absolute(mut settings: Settings) -> Result<Settings, StartError> {
-    for path in [&mut settings.state, &mut settings.train, &mut settings.serve] {
+    let mut paths = vec![&mut settings.state];
+    if let Runtime::Process { train, serve } = &mut settings.runtime {
+        paths.extend([train, serve]);
+    }
+    for path in paths {
         *path = std::path::absolute(&*path).map_err(|source| StartError::Path { path: path.clone(), source })?;
     }
     Ok(settings)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
-use sagemaker_local::{Fault, LocalSageMaker, Settings};
+use clap::{Parser, ValueEnum};
+use sagemaker_local::{Fault, LocalSageMaker, Runtime, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Answers the SageMaker, Application Auto Scaling and S3 APIs on this machine: jobs and endpoints run as child
@@ -23,6 +23,16 @@ pub(crate) struct Options {
     /// Address to listen on; whoever reaches it may start jobs on this machine
     #[arg(long, env = "SAGEMAKER_LOCAL_BIND", default_value = "127.0.0.1", value_name = "IP")]
     bind: IpAddr,
+    /// What runs as a container: `process`, two programs of this machine whatever image is named, or `docker`, the images that
+    /// requests name, which the Docker Engine must have
+    #[arg(
+        long,
+        env = "SAGEMAKER_LOCAL_RUNTIME",
+        value_name = "WHAT",
+        default_value = "process",
+        hide_possible_values = true
+    )]
+    runtime: RuntimeKind,
     /// Program that a training job runs, as `PROGRAM train` [default: `train` beside this program]
     #[arg(long, env = "SAGEMAKER_LOCAL_TRAIN", value_name = "PROGRAM")]
     train: Option<PathBuf>,
@@ -46,6 +56,13 @@ pub(crate) struct Options {
     /// What to log on standard error, in the syntax of tracing's `EnvFilter`
     #[arg(long, env = "SAGEMAKER_LOCAL_LOG", default_value = "info,s3s=off,s3s_fs=off")]
     pub(crate) log: String,
+}
+
+/// What runs as a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuntimeKind {
+    Process,
+    Docker,
 }
 
 /// Serves until SIGINT or SIGTERM, then stops every child; a second signal kills those that still run and is an error.
@@ -72,9 +89,19 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
 fn settings(options: Options) -> anyhow::Result<Settings> {
     let defaults = Settings::new(options.state).context("cannot find the folder of this program")?;
+    let runtime = match (options.runtime, defaults.runtime) {
+        (RuntimeKind::Docker, _) if options.train.is_some() || options.serve.is_some() => {
+            anyhow::bail!(
+                "--train and --serve name programs for --runtime process: leave them away with --runtime docker"
+            )
+        }
+        (RuntimeKind::Process, Runtime::Process { train, serve }) => {
+            Runtime::Process { train: options.train.unwrap_or(train), serve: options.serve.unwrap_or(serve) }
+        }
+        _ => Runtime::Docker,
+    };
     Ok(Settings {
-        train: options.train.unwrap_or(defaults.train),
-        serve: options.serve.unwrap_or(defaults.serve),
+        runtime,
         bind: SocketAddr::new(options.bind, options.port),
         stop_grace: Duration::from_secs(options.stop_grace_secs),
         ping_limit: Duration::from_secs(options.ping_limit_secs),

@@ -26,18 +26,25 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::runtime::{Container, Runtime};
+
 /// The variable by which children of a server are known; its value is the mark of the state folder.
 pub(crate) const OWNER: &str = "SAGEMAKER_LOCAL_OWNER";
-
-/// What a child gets of the server's own environment; all else would make a run depend on the caller's shell.
-const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "UNSPSC_ENCODER"];
 
 /// What to start.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
-    pub(crate) program: &'a Path,
     /// The one argument, as SageMaker appends it: `train` or `serve`.
     pub(crate) word: &'static str,
+    /// The image that the request names.
+    pub(crate) image: &'a str,
+    /// The folder that it sees as `/opt/ml`.
+    pub(crate) opt_ml: &'a Path,
+    /// The port on loopback at which it is to be reached, if at all.
+    pub(crate) port: Option<u16>,
+    /// Whether it is to see no network; a program sees it all the same.
+    pub(crate) is_offline: bool,
+    /// What the request and SageMaker want in its environment.
     pub(crate) environment: Vec<(String, String)>,
     /// The file that standard output and error are added to.
     pub(crate) log: PathBuf,
@@ -61,11 +68,12 @@ struct Order {
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
     mark: OsString,
+    runtime: Runtime,
 }
 
 impl Spawner {
     /// Starts the thread; its children carry `mark`. Needs a tokio runtime around it.
-    pub(crate) fn start(mark: &OsStr) -> io::Result<Self> {
+    pub(crate) fn start(mark: &OsStr, runtime: Runtime) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
@@ -75,32 +83,28 @@ impl Spawner {
                 let _ = reply.send(command.spawn());
             }
         })?;
-        Ok(Self { orders, mark: mark.to_owned() })
+        Ok(Self { orders, mark: mark.to_owned(), runtime })
     }
 
     /// Starts a child.
     pub(crate) async fn spawn(&self, launch: Launch<'_>) -> Result<Process, SpawnError> {
-        let error = |source| SpawnError { program: launch.program.to_path_buf(), source };
-        let command = self.command(&launch).map_err(error)?;
+        let error = |source| SpawnError { program: self.runtime.name(launch.word), source };
+        let (command, container) = self.command(&launch).map_err(error)?;
         let (reply, answer) = oneshot::channel();
         let gone = || error(io::Error::other("the thread that starts children has ended"));
         self.orders.send(Order { command, reply }).map_err(|_| gone())?;
         let child = answer.await.map_err(|_| gone())?.map_err(error)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(gone)?;
-        Ok(Process { child, group: Pid::from_raw(id), over: false })
+        Ok(Process { child, group: Pid::from_raw(id), over: false, container })
     }
 
-    fn command(&self, launch: &Launch<'_>) -> io::Result<Command> {
+    fn command(&self, launch: &Launch<'_>) -> io::Result<(Command, Option<Container>)> {
         let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
-        let mut command = Command::new(launch.program);
-        command.arg(launch.word).env_clear();
-        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
-        command.env(OWNER, &self.mark);
+        let (mut command, container) = self.runtime.command(launch, &self.mark);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         die_with_this_thread(&mut command);
-        Ok(command)
+        Ok((command, container))
     }
 }
 
@@ -131,6 +135,8 @@ pub(crate) struct Process {
     group: Pid,
     /// The group is gone, and its id may soon be another's.
     over: bool,
+    /// What it has started in its turn, out of the reach of signals.
+    container: Option<Container>,
 }
 
 impl Process {
@@ -146,6 +152,12 @@ impl Process {
         self.child.wait().await
     }
 
+    /// Whether a child that ended like this is `docker` that could not start its container, by the documented exit codes of
+    /// `docker run`.
+    pub(crate) fn is_no_container(&self, status: ExitStatus) -> bool {
+        self.container.is_some() && matches!(status.code(), Some(125..=127))
+    }
+
     /// Sends SIGTERM, once `grace` is over SIGKILL, and waits for the end.
     pub(crate) async fn terminate(&mut self, grace: impl Future<Output = ()>) -> io::Result<ExitStatus> {
         self.send(Signal::SIGTERM);
@@ -153,14 +165,17 @@ impl Process {
             ended = self.wait() => return ended,
             () = grace => {}
         }
-        self.send(Signal::SIGKILL);
-        self.wait().await
+        self.kill().await
     }
 
     /// Sends SIGKILL and waits for the end.
     pub(crate) async fn kill(&mut self) -> io::Result<ExitStatus> {
         self.send(Signal::SIGKILL);
-        self.wait().await
+        let status = self.wait().await;
+        if let Some(container) = self.container.take() {
+            container.remove().await;
+        }
+        status
     }
 
     /// False once the child has ended; leaves it to be reaped.
@@ -180,6 +195,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.send(Signal::SIGKILL);
+        if let (Some(container), false) = (&self.container, self.over) {
+            container.remove_soon();
+        }
     }
 }
 
@@ -214,10 +232,16 @@ mod tests {
     }
 
     async fn start(program: &Path, log: &Path) -> (Spawner, Process) {
-        let spawner = Spawner::start(OsStr::new("/owner")).unwrap();
+        let runtime = Runtime::Process { train: program.to_path_buf(), serve: program.to_path_buf() };
+        let spawner = Spawner::start(OsStr::new("/owner"), runtime).unwrap();
         let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
-        let process = spawner.spawn(Launch { program, word: "train", environment, log: log.to_path_buf() }).await;
+        let process = spawner.spawn(launch(environment, log)).await;
         (spawner, process.unwrap())
+    }
+
+    fn launch(environment: Vec<(String, String)>, log: &Path) -> Launch<'static> {
+        let (opt_ml, log) = (Path::new("/opt/ml"), log.to_path_buf());
+        Launch { word: "train", image: "", opt_ml, port: None, is_offline: false, environment, log }
     }
 
     async fn logged(log: &Path, text: &str) {
@@ -284,10 +308,10 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_named() {
         let (folder, _, log) = script("");
-        let spawner = Spawner::start(OsStr::new("/owner")).unwrap();
         let program = folder.path().join("missing");
-        let launch = Launch { program: &program, word: "train", environment: Vec::new(), log };
-        let error = spawner.spawn(launch).await.unwrap_err().to_string();
+        let runtime = Runtime::Process { train: program.clone(), serve: program };
+        let spawner = Spawner::start(OsStr::new("/owner"), runtime).unwrap();
+        let error = spawner.spawn(launch(Vec::new(), &log)).await.unwrap_err().to_string();
         assert!(error.starts_with("cannot start") && error.contains("missing"), "{error}");
     }
 }

@@ -6,16 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::faults::Fault;
+use crate::runtime::Runtime;
 
 /// What a local SageMaker is started with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Folder that keeps buckets, jobs, endpoints and records; made if missing. One server at a time holds it.
     pub state: PathBuf,
-    /// Program that a training job runs, with the one argument `train`.
-    pub train: PathBuf,
-    /// Program that an instance of an endpoint runs, with the one argument `serve`.
-    pub serve: PathBuf,
+    /// What runs as a container.
+    pub runtime: Runtime,
     /// Address to listen on; port 0 takes any free port.
     pub bind: SocketAddr,
     /// Time between SIGTERM and SIGKILL for a job that is stopped.
@@ -44,8 +43,10 @@ impl Settings {
         let program = std::env::current_exe()?;
         Ok(Self {
             state: state.into(),
-            train: program.with_file_name("train"),
-            serve: program.with_file_name("serve"),
+            runtime: Runtime::Process {
+                train: program.with_file_name("train"),
+                serve: program.with_file_name("serve"),
+            },
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             stop_grace: Self::STOP_GRACE,
             ping_limit: Self::PING_LIMIT,

@@ -256,6 +256,7 @@ impl Fleet {
         let own = part.variant.container_startup_health_check_timeout_in_seconds;
         let spec = InstanceSpec {
             owner: self.endpoint.clone(),
+            image: part.container.image.clone().unwrap_or_default(),
             opt_ml: self.opt_ml(variant),
             environment: part.container.environment.clone(),
             log: folder.log(variant, &id),

@@ -1,10 +1,10 @@
-//! One instance: the program `serve` as a child process, from its start to its end.
+//! One instance: the program `serve` as a child process or a container, from its start to its end.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -14,7 +14,7 @@ use super::ports::Port;
 use super::record::Container;
 use crate::archive;
 use crate::faults::{self, FaultKind};
-use crate::logs::Follower;
+use crate::logs::{Follower, tail};
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
 use crate::storage::{S3Uri, S3UriError};
@@ -26,15 +26,14 @@ const PING_PAUSE: Duration = Duration::from_millis(100);
 const PORT_ATTEMPTS: u32 = 3;
 /// How often the times of an instance's log are noted.
 const LOOK: Duration = Duration::from_millis(200);
-/// How much of the log's end a reason quotes.
-const TAIL_BYTES: u64 = 2048;
-const TAIL_LINES: usize = 5;
 
 /// What an instance runs as.
 #[derive(Debug, Clone)]
 pub(crate) struct InstanceSpec {
     /// The endpoint or the job that it works for, by which a fault knows it.
     pub(crate) owner: String,
+    /// The image that its model names.
+    pub(crate) image: String,
     /// What it sees as `/opt/ml`.
     pub(crate) opt_ml: PathBuf,
     /// What the request wants in its environment; the platform's own variables are added.
@@ -130,17 +129,14 @@ impl Instance {
         if let Some(folder) = spec.log.parent() {
             fs::create_dir_all(folder).map_err(|error| start(&error))?;
         }
-        let own = [
-            ("SAGEMAKER_BASE_DIR", spec.opt_ml.display().to_string()),
-            ("SAGEMAKER_BIND_TO_PORT", port.number().to_string()),
-            // In a container it listens to all; here whoever shares the network must not reach it.
-            ("UNSPSC_HOST", "127.0.0.1".to_owned()),
-        ];
-        let asked = spec.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
         let launch = Launch {
-            program: &platform.settings.serve,
             word: "serve",
-            environment: asked.chain(own.map(|(name, value)| (name.to_owned(), value))).collect(),
+            image: &spec.image,
+            opt_ml: &spec.opt_ml,
+            port: Some(port.number()),
+            // It has to be reached, and Docker publishes no port of a container without a network.
+            is_offline: false,
+            environment: spec.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             log: spec.log.clone(),
         };
         let log_start = fs::metadata(&spec.log).map_or(0, |log| log.len());
@@ -228,20 +224,6 @@ pub(crate) async fn unpack_model(platform: &Platform, container: &Container, tar
     unpacked.map_err(|error| format!("Failed to extract model data from {uri}: {error}"))
 }
 
-/// The last lines of a log, from the byte `start` on.
-fn tail(log: &Path, start: u64) -> Vec<String> {
-    let mut bytes = Vec::new();
-    // A log that cannot be read has nothing to say.
-    let _ = fs::File::open(log).and_then(|mut file| {
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES).max(start)))?;
-        file.read_to_end(&mut bytes)
-    });
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)).map(|line| (*line).to_owned()).collect()
-}
-
 /// What a line of `serve`'s log says if it is of the level ERROR: `{"level": "ERROR", "message": …}`.
 fn error_message(line: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
@@ -256,19 +238,6 @@ fn error_message(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_tail_of_a_log_is_its_last_lines() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        assert!(tail(&log, 0).is_empty());
-        fs::write(&log, "one\n\ntwo\n").unwrap();
-        assert_eq!(tail(&log, 0), ["one", "two"]);
-        assert_eq!(tail(&log, 5), ["two"], "what an earlier instance wrote is none of its words");
-        let lines: Vec<String> = (0..1000).map(|i| format!("line {i}")).collect();
-        fs::write(&log, lines.join("\n")).unwrap();
-        assert_eq!(tail(&log, 0), ["line 995", "line 996", "line 997", "line 998", "line 999"]);
-    }
 
     #[test]
     fn an_error_is_known_by_its_level() {

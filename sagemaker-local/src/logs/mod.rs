@@ -6,10 +6,12 @@
 mod events;
 mod follower;
 mod streams;
+mod tail;
 
 pub(crate) use events::get_events;
 pub(crate) use follower::Follower;
 pub(crate) use streams::{LogStream, LogStreams, describe_groups, describe_streams};
+pub(crate) use tail::tail;
 
 use axum::http::StatusCode;
 

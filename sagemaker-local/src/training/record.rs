@@ -34,7 +34,7 @@ pub(crate) struct TrainingJobSpec {
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
     #[serde(default)]
-    enable_network_isolation: bool,
+    pub(crate) enable_network_isolation: bool,
     #[serde(default)]
     enable_inter_container_traffic_encryption: bool,
     #[serde(default)]
@@ -47,6 +47,8 @@ pub(crate) struct TrainingJobSpec {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct AlgorithmSpecification {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) training_image: Option<String>,
     pub(crate) training_input_mode: String,
     #[serde(default)]
     pub(crate) metric_definitions: Vec<MetricDefinition>,

@@ -15,11 +15,11 @@ use crate::archive;
 use crate::error::ApiError;
 use crate::faults::{self, FaultKind};
 use crate::folder::JobFolder;
-use crate::logs::Follower;
+use crate::logs::{self, Follower};
 use crate::platform::Platform;
 use crate::process::{self, Launch, Process};
 use crate::storage::S3Uri;
-use crate::store::{JOB_STOPPED, MAX_REASON_CHARS};
+use crate::store::{JOB_STOPPED, MAX_REASON_CHARS, failure_reason};
 use crate::tasks::{Stop, StopSignal};
 use crate::time::Time;
 
@@ -176,9 +176,12 @@ impl Job<'_> {
     ) -> Result<Attempt, Reason> {
         let platform = self.platform;
         let launch = Launch {
-            program: &platform.settings.train,
             word: "train",
-            environment: self.environment(tree),
+            image: self.spec.algorithm_specification.training_image.as_deref().unwrap_or_default(),
+            opt_ml: tree.root(),
+            port: None,
+            is_offline: self.spec.enable_network_isolation,
+            environment: self.environment(),
             log: self.folder.log(),
         };
         let mut watch = Watch {
@@ -216,6 +219,10 @@ impl Job<'_> {
         tokio::select! {
             status = process.wait() => {
                 let status = status.map_err(internal)?;
+                if process.is_no_container(status) {
+                    let said = logs::tail(&self.folder.log(), 0).pop().unwrap_or_default();
+                    return Err(Reason(failure_reason(&format!("ClientError: Cannot start the container: {said}"))));
+                }
                 if status.success() { Ok(Attempt::Over(End::Completed)) } else { Err(failure(&tree.failure(), status)) }
             }
             why = stop.stopped() => {
@@ -286,9 +293,8 @@ impl Job<'_> {
     }
 
     /// The variables that SageMaker itself sets, over those of the request.
-    fn environment(&self, tree: &OptMl) -> Vec<(String, String)> {
+    fn environment(&self) -> Vec<(String, String)> {
         let own = [
-            ("SAGEMAKER_BASE_DIR", tree.root().display().to_string()),
             ("TRAINING_JOB_NAME", self.name.to_owned()),
             ("TRAINING_JOB_ARN", crate::names::arn("training-job", self.name)),
         ];
@@ -375,14 +381,15 @@ mod tests {
     use std::sync::Arc;
 
     use crate::store::StoreError;
-    use crate::{LocalSageMaker, Settings};
+    use crate::{LocalSageMaker, Runtime, Settings};
 
     /// What a `StopTrainingJob` does that comes between the record of a job and its task.
     #[tokio::test]
     async fn a_job_that_is_stopped_before_its_task_starts_never_runs() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        let settings = Settings { train: missing, ..Settings::new(folder.path().join("state")).unwrap() };
+        let runtime = Runtime::Process { train: missing.clone(), serve: missing };
+        let settings = Settings { runtime, ..Settings::new(folder.path().join("state")).unwrap() };
         let local = LocalSageMaker::start(settings).await.unwrap();
         let platform = Arc::clone(&local.platform);
         let mut job = super::super::example("job");

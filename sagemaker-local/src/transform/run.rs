@@ -176,6 +176,7 @@ impl Job {
         let model = self.container.environment.clone();
         Ok(InstanceSpec {
             owner: self.name.clone(),
+            image: self.container.image.clone().unwrap_or_default(),
             opt_ml: self.folder.opt_ml(),
             environment: model.into_iter().chain(plan::environment(&self.spec)).collect(),
             log: self.folder.log(number),
