@@ -4,6 +4,8 @@
 // A test states what it expects, also in the functions that tests share; requests read best as literals, by value.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::needless_pass_by_value)]
 
+#[path = "support/browser.rs"]
+mod browser;
 #[path = "sagemaker_local/clients.rs"]
 mod clients;
 #[path = "sagemaker_local/endpoints.rs"]

@@ -3,6 +3,8 @@
 // Helpers of tests state what they expect, as tests do; the lint exempts only the tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/browser.rs"]
+mod browser;
 #[path = "serve/depth.rs"]
 mod depth;
 #[path = "serve/page.rs"]

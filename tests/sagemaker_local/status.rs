@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::browser;
 use crate::endpoints::{delete, deploy, invoke};
 use crate::server::{Place, Server};
 use crate::stand_in;
+use crate::transform::{create_model, put, transform};
 
 /// Leaves a report and a metric.
 const TRAIN: &str = r#"
@@ -28,6 +30,9 @@ async fn the_page_shows_jobs_and_endpoints_with_their_logs_and_reports() {
     deploy(&place, &server, 1).await;
     server.endpoint_when_made("e").await;
     invoke(&server, "hello").await;
+    create_model(&place, &server, json!({})).await;
+    put(&place, "batch/words.txt", "one\ntwo\n");
+    transform(&server, "words", json!({})).await;
 
     let page = get(&server, "/").await;
     assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'sha256-"));
@@ -39,6 +44,10 @@ async fn the_page_shows_jobs_and_endpoints_with_their_logs_and_reports() {
     let variant = &status["endpoints"][0]["variants"][0];
     assert_eq!((&variant["current"], &variant["desired"]), (&json!(1), &json!(1)));
     assert_eq!(variant["minutes"].as_array().unwrap().iter().filter_map(Value::as_u64).sum::<u64>(), 1);
+
+    let transform = &status["transform_jobs"][0];
+    assert_eq!((&transform["name"], &transform["model"]), (&json!("words"), &json!("m")));
+    assert_eq!(transform["streams"].as_array().unwrap().len(), 2, "its log and what became of the data: {transform}");
 
     let stream = job["log"]["stream"].as_str().unwrap();
     let log = get(&server, &format!("/_local/log?group=/aws/sagemaker/TrainingJobs&stream={stream}")).await;
@@ -53,5 +62,23 @@ async fn the_page_shows_jobs_and_endpoints_with_their_logs_and_reports() {
     let elsewhere = server.client().get(format!("{}/_local/status", server.url)).header("host", "evil.example");
     assert_eq!(elsewhere.send().await.unwrap().status(), 403);
     delete(&server).await;
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn a_browser_shows_what_there_is() {
+    let Some(browser) = browser::browser() else { return };
+    let place = Place::new(TRAIN, &stand_in::serve());
+    let server = place.start();
+    server.start_job("job", json!({})).await;
+    server.finished_job("job").await;
+    let url = server.url.clone();
+    // Ten seconds of the page's clock: it has looked again and again.
+    let opened = tokio::task::spawn_blocking(move || browser::opened(&browser, &url)).await;
+    let (page, console) = opened.unwrap();
+    assert_eq!(console, [""; 0]);
+    for part in ["job", "Completed", "report", "Transform jobs"] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
     server.terminate().await;
 }

@@ -1,25 +1,9 @@
 //! The page at `/` in a headless Chromium, where there is one: what it shows for a description and for a statement.
 
-use std::io::Write as _;
-
 use reqwest::Url;
 
 use super::*;
-
-/// Names under which Chromium is installed.
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-
-/// A path to a browser; where there is none, says so past the test's capture.
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).flat_map(|folder| BROWSERS.map(|name| folder.join(name)));
-    let found = found.into_iter().find(|file| file.is_file());
-    if found.is_none() {
-        let line = format!("skipped: the page was not opened, as there is no {}\n", BROWSERS.join(", "));
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-    }
-    found
-}
+use crate::browser::{self, browser};
 
 /// The page's elements once it has classified `text`, and what its console said.
 fn opened(browser: &Path, server: &Server, mode: &str, text: &str) -> (String, Vec<String>) {
@@ -28,19 +12,7 @@ fn opened(browser: &Path, server: &Server, mode: &str, text: &str) -> (String, V
     let fragment = url.query().unwrap().to_owned();
     url.set_query(None);
     url.set_fragment(Some(&fragment));
-    let profile = tempfile::tempdir().unwrap();
-    let mut command = Command::new(browser);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
-    // The clock of the page stands still while it waits for the server, so that no machine is too slow.
-    command.args(["--virtual-time-budget=10000", "--enable-logging=stderr", "--dump-dom"]);
-    command.arg(format!("--user-data-dir={}", profile.path().display())).arg(url.as_str());
-    let output = command.output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    let console = log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
-    let page = String::from_utf8(output.stdout).unwrap();
-    // Without the script, whose text would be found as well.
-    let shown = page.split("<footer").next().unwrap().split("<main>").nth(1);
-    (shown.unwrap_or_else(|| panic!("no page: {page} {log}")).to_owned(), console)
+    browser::opened(browser, url.as_str())
 }
 
 /// A model whose labels are classes, in a base directory.

@@ -95,6 +95,12 @@ const tuningJob = (job) => {
   return element("div", {}, heading, table(["Trial", "Status", job.objective, "Values"], rows, "No trial yet."));
 };
 
+const transformRow = (job) => {
+  const seconds = job.started && job.ended ? `${Math.round(job.ended - job.started)} s` : "–";
+  const links = job.streams.map((stream) => logLink(job.group, stream, stream.endsWith("/data-log") ? "data log" : "log"));
+  return [job.name, [badge(job.status), failure(job.failure)], clock(job.created), seconds, job.model, job.input, spaced(links)];
+};
+
 const endpointRows = (endpoint) => endpoint.variants.length === 0
   ? [[endpoint.name, [badge(endpoint.status), failure(endpoint.failure)], "–", "–", "–", endpointLogs(endpoint, "")]]
   : endpoint.variants.map((variant) => {
@@ -136,6 +142,7 @@ const show = (state) => {
     state.endpoints.flatMap(endpointRows), "None."));
   put("tuning", ...(state.tuning_jobs.length > 0 ? state.tuning_jobs.map(tuningJob) : [element("p", { class: "note" }, "None yet.")]));
   put("jobs", table(["Job", "Status", "Created", "Time", "Objective", ""], state.training_jobs.map(jobRow), "None yet."));
+  put("transform", table(["Job", "Status", "Created", "Time", "Model", "Input", "Logs"], state.transform_jobs.map(transformRow), "None yet."));
   put("activities", table(["Variant", "Status", "At", "What", "Why"], state.activities.map(activityRow), "None."));
   document.getElementById("status").textContent = `As of ${clock(state.now)}, by the platform's clock.`;
 };

@@ -9,6 +9,7 @@ use crate::logs;
 use crate::platform::Platform;
 use crate::store::State;
 use crate::training::TrainingJob;
+use crate::transform::TransformJob;
 use crate::tuning::{self, TuningJob};
 
 /// The newest so many of each kind are shown.
@@ -24,12 +25,15 @@ pub(super) fn take(state: &State, platform: &Platform) -> Value {
     jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_time));
     let mut tuning_jobs: Vec<&TuningJob> = state.tuning_jobs.values().collect();
     tuning_jobs.sort_by_key(|tuning| std::cmp::Reverse(tuning.creation_time));
+    let mut transform_jobs: Vec<&TransformJob> = state.transform_jobs.values().collect();
+    transform_jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_time));
     let mut endpoints: Vec<&Endpoint> = state.endpoints.values().collect();
     endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.creation_time));
     json!({
         "now": platform.clock.now(),
         "training_jobs": jobs.iter().take(MAX_SHOWN).map(|job| training_job(state, platform, job)).collect::<Vec<_>>(),
         "tuning_jobs": tuning_jobs.iter().take(MAX_SHOWN).map(|tuning| tuning::shown(state, tuning)).collect::<Vec<_>>(),
+        "transform_jobs": transform_jobs.iter().take(MAX_SHOWN).map(|job| transform_job(state, job)).collect::<Vec<_>>(),
         "endpoints": endpoints.iter().take(MAX_SHOWN).map(|one| endpoint(state, platform, one)).collect::<Vec<_>>(),
         "activities": state.scaling_activities.iter().rev().take(MAX_SHOWN).collect::<Vec<_>>(),
     })
@@ -56,6 +60,26 @@ fn training_job(state: &State, platform: &Platform, job: &TrainingJob) -> Value 
         "failure": told("FailureReason"),
         "report": tree.output_data().join(files::REPORT).is_file(),
         "log": stream_of(state, logs::TRAINING_JOBS, &format!("{name}/")),
+    })
+}
+
+fn transform_job(state: &State, job: &TransformJob) -> Value {
+    let description = crate::store::description(job).unwrap_or_default();
+    let told = |pointer: &str| description.pointer(pointer).cloned().unwrap_or_default();
+    let name = told("/TransformJobName");
+    let streams = state.log_streams.get(logs::TRANSFORM_JOBS).into_iter().flat_map(|streams| streams.keys());
+    let prefix = format!("{}/", name.as_str().unwrap_or_default());
+    json!({
+        "name": name,
+        "status": job.transform_job_status,
+        "created": job.creation_time,
+        "started": told("/TransformStartTime"),
+        "ended": told("/TransformEndTime"),
+        "model": told("/ModelName"),
+        "input": told("/TransformInput/DataSource/S3DataSource/S3Uri"),
+        "failure": told("/FailureReason"),
+        "group": logs::TRANSFORM_JOBS,
+        "streams": streams.filter(|stream| stream.starts_with(&prefix)).collect::<Vec<_>>(),
     })
 }
 

@@ -128,7 +128,7 @@ pub(crate) struct TransformJob {
     pub(crate) transform_job_status: TransformStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure_reason: Option<String>,
-    pub(super) creation_time: Time,
+    pub(crate) creation_time: Time,
     /// When the job's containers were started.
     #[serde(skip_serializing_if = "Option::is_none")]
     transform_start_time: Option<Time>,
