@@ -24,6 +24,7 @@ mod poll;
 mod prepare;
 mod progress;
 mod report;
+mod scratch;
 mod session;
 mod settings;
 mod status;

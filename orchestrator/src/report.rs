@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -35,16 +36,24 @@ pub(crate) async fn fetch(
     let job = description.training_job_name().unwrap_or_default();
     let output = description.output_data_config().and_then(|config| config.s3_output_path());
     let output: S3Uri = output.with_context(|| format!("training job {job} names no output path"))?.parse()?;
-    let archive = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-    storage::download(session, &output.join(job).join("output").join(files::OUTPUT_ARCHIVE), archive.path()).await?;
+    // It has no name, so that nothing is left of it however this ends.
+    let archive = tempfile::tempfile().context("cannot make a temporary file")?;
+    let place = output.join(job).join("output").join(files::OUTPUT_ARCHIVE);
+    storage::download(session, &place, archive.try_clone().context("cannot use a temporary file")?).await?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let archive = GzDecoder::new(File::open(archive.path()).context("cannot read the downloaded report")?);
+    let archive = GzDecoder::new(at_start(archive).context("cannot read the downloaded report")?);
     let unpacked = tar::Archive::new(archive).unpack(folder);
     unpacked.with_context(|| format!("cannot unpack the training report into {}", folder.display()))?;
     let path = folder.join(files::METRICS);
     let text = std::fs::read(&path).with_context(|| format!("the training report lacks {}", path.display()))?;
     let figures = serde_json::from_slice(&text).with_context(|| format!("cannot understand {}", path.display()))?;
     Ok(Report { figures, page: folder.join(files::REPORT) })
+}
+
+/// `file`, to be read from its beginning on.
+fn at_start(mut file: File) -> io::Result<File> {
+    file.rewind()?;
+    Ok(file)
 }
 
 /// The figures as people read them: which data, how many rows held out, how many of them found.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sagemaker_local::{LocalSageMaker, Runtime, Settings};
-use tempfile::TempDir;
 
 use crate::aws::Clients;
 use crate::options::PlatformArgs;
 use crate::plan::Plan;
 use crate::poll::Pace;
 use crate::progress::Progress;
+use crate::scratch::{self, Scratch};
 use crate::undo::UndoList;
 
 /// The role that sagemaker-local takes.
@@ -41,7 +41,7 @@ pub(crate) struct Session {
     /// The requests that are noted instead of sent.
     plan: Option<Arc<Plan>>,
     /// Where a plan keeps what is nobody's business afterwards.
-    scratch: Option<TempDir>,
+    scratch: Option<Scratch>,
     /// Whether sagemaker-local answers, here or in another process.
     is_local: bool,
     role: Option<String>,
@@ -51,9 +51,9 @@ pub(crate) struct Session {
 impl Session {
     /// Connects to AWS, to an address, or to a sagemaker-local that is started for it; with a `plan`, only to look.
     pub(crate) async fn open(args: &PlatformArgs, progress: Progress, plan: Option<Arc<Plan>>) -> anyhow::Result<Self> {
-        let scratch =
-            plan.as_ref().map(|_| tempfile::tempdir().context("cannot make a temporary folder")).transpose()?;
-        let settings = if args.local { Some(settings(args, scratch.as_ref().map(TempDir::path))?) } else { None };
+        scratch::clear_left_over();
+        let scratch = plan.as_ref().map(|_| Scratch::new().context("cannot make a temporary folder")).transpose()?;
+        let settings = if args.local { Some(settings(args, scratch.as_ref().map(Scratch::path))?) } else { None };
         let train_program = settings.as_ref().and_then(|settings| match &settings.runtime {
             Runtime::Process { train, .. } => Some(train.clone()),
             Runtime::Docker => None,
@@ -88,7 +88,7 @@ impl Session {
 
     /// `folder`, or for a plan one that is deleted with it.
     pub(crate) fn writable<'a>(&'a self, folder: &'a Path) -> &'a Path {
-        self.scratch.as_ref().map_or(folder, TempDir::path)
+        self.scratch.as_ref().map_or(folder, Scratch::path)
     }
 
     /// The program that runs as a training job, where this process runs it.

@@ -1,7 +1,7 @@
 //! Places in S3, and files from there; how files get there: `upload.rs`.
 
 use std::fmt;
-use std::path::Path;
+use std::fs::File;
 use std::str::FromStr;
 
 use anyhow::Context as _;
@@ -64,12 +64,12 @@ pub(crate) async fn ensure_bucket(session: &Session) -> anyhow::Result<()> {
     }
 }
 
-/// Downloads the object at `place` into `file`.
-pub(crate) async fn download(session: &Session, place: &S3Uri, file: &Path) -> anyhow::Result<()> {
+/// Downloads the object at `place` to the end of `file`.
+pub(crate) async fn download(session: &Session, place: &S3Uri, file: File) -> anyhow::Result<()> {
     let get = session.clients.s3.get_object().bucket(&place.bucket).key(&place.key).send().await;
     let object = get.map_err(failed("GetObject")).with_context(|| format!("cannot download {place}"))?;
-    let unwritable = || format!("cannot write {}", file.display());
-    let mut out = tokio::fs::File::create(file).await.with_context(unwritable)?;
+    let unwritable = || format!("cannot keep what is downloaded from {place}");
+    let mut out = tokio::fs::File::from_std(file);
     let mut body = object.body;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| anyhow::anyhow!("cannot download {place}: {}", innermost(&error)))?;
