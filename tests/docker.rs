@@ -16,8 +16,9 @@ mod tiny_encoder;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use place::{Place, TRAINING, beside_unspsc, rest, signal, until};
+use place::{LIMIT, Place, TRAINING, beside_unspsc, rest, signal, until};
 
 /// What `docker` says, if it succeeds.
 fn docker(arguments: &[&str]) -> Option<String> {
@@ -55,7 +56,8 @@ impl Image {
         for word in String::from_utf8(libraries).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
             copy(Path::new(word), root.join(word.trim_start_matches('/')));
         }
-        let tag = format!("unspsc-test-{program}:{}", std::process::id());
+        let unique = place.folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
+        let tag = format!("unspsc-test-{program}:{}", unique.trim_start_matches('.'));
         let mut tar =
             Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
         let import = ["import", "--change", "ENV PATH=/usr/local/bin", "-", &tag];
@@ -74,8 +76,11 @@ impl Drop for Image {
 
 /// Ids of the containers that belong to the platform of `place`.
 fn containers(place: &Place) -> String {
-    let filter = format!("label=sagemaker-local.state={}", fs::canonicalize(place.path("state")).unwrap().display());
-    docker(&["ps", "--all", "--quiet", "--filter", &filter]).unwrap()
+    let state = fs::canonicalize(place.path("state")).unwrap().display().to_string();
+    let format = "{{.ID}} {{.Label \"sagemaker-local.state\"}}";
+    let all = docker(&["ps", "--all", "--filter", "label=sagemaker-local.state", "--format", format]).unwrap();
+    let ours = all.lines().filter_map(|line| line.split_once(' ')).filter(|(_, mark)| mark.starts_with(&state));
+    ours.map(|(id, _)| id).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -99,8 +104,10 @@ fn jobs_and_instances_are_containers_and_end_with_the_platform() {
     assert!(code == 0 && out.contains("toner"), "{out}{err}");
     // One that is killed is replaced.
     docker(&["kill", &id]).unwrap();
-    let (code, out, err) = platform.verb("invoke", &["--endpoint", "e", "rice"]);
-    assert!(code == 0 && out.contains("rice"), "{out}{err}");
+    let begun = Instant::now();
+    while platform.verb("invoke", &["--endpoint", "e", "rice"]).0 != 0 {
+        assert!(begun.elapsed() < LIMIT, "{}", platform.verb("status", &["e"]).1);
+    }
     assert_ne!(containers(&place), id);
     let (code, _, err) = platform.verb("destroy", &["--endpoint", "e", "--yes"]);
     assert!(code == 0 && containers(&place).is_empty(), "{err}");

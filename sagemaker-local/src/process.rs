@@ -75,9 +75,9 @@ impl Spawner {
     /// Starts the thread; its children carry `mark`. Needs a tokio runtime around it.
     pub(crate) fn start(mark: &OsStr, runtime: Runtime) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
-        let runtime = tokio::runtime::Handle::current();
+        let handle = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
-            let _context = runtime.enter();
+            let _context = handle.enter();
             while let Ok(Order { mut command, reply }) = inbox.recv() {
                 // Whoever asked may have gone; then the child is dropped, and with it killed.
                 let _ = reply.send(command.spawn());
