@@ -169,12 +169,7 @@ fn a_plan_names_every_request_and_changes_nothing() {
         |requests: Vec<(String, Value)>| -> Vec<String> { requests.into_iter().map(|one| one.0).collect() };
     assert_eq!(operations(plan(&platform, "deploy", &["--job", job, "--endpoint", "e"])), deployed);
     assert!(platform.verb("status", &[]).1.contains("no endpoints"));
-    let destroyed = ["DeleteScalingPolicy", "DeregisterScalableTarget", "DeleteEndpointConfig", "DeleteModel"];
-    assert_eq!(
-        operations(plan(&platform, "destroy", &["--endpoint", "e"])),
-        destroyed,
-        "there is no endpoint to delete"
-    );
+    assert!(plan(&platform, "destroy", &["--endpoint", "e"]).is_empty(), "there is no endpoint to delete");
     let run = ["--data", "data.csv", "--output", "out", "--encoder", "encoder", "--hyperparameter", "epochs=1"];
     let run = operations(plan(&platform, "run", &run));
     for operation in ["CreateTrainingJob", "CreateEndpoint", "PutScalingPolicy", "DeleteEndpoint", "DeleteModel"] {
@@ -213,25 +208,6 @@ fn a_spot_job_that_loses_its_instance_is_followed_to_its_end() {
     let (_, out, _) = platform.verb("status", &[]);
     let (_, out, _) = platform.verb("status", &[&names(&out)[0]]);
     assert!(out.contains("spot capacity") && out.contains("/unspsc/checkpoints/"), "{out}");
-    platform.stop();
-}
-
-#[test]
-fn a_deployment_that_was_killed_is_gone_on_with() {
-    let place = Place::new();
-    let platform = place.platform(&[]);
-    let encoder = ["--data", "data.csv", "--output", "out", "--encoder", "encoder", "--hyperparameter", "epochs=1"];
-    let (code, _, err) = platform.verb("train", &[encoder.as_slice(), &["--job-name", "job"]].concat());
-    assert_eq!(code, 0, "{err}");
-    let deploy = ["--job", "job", "--endpoint", "e"];
-    let (child, lines) = until(&mut platform.command("deploy", &deploy), "deploying");
-    signal(&child, "KILL");
-    rest(child, lines);
-    let (code, out, err) = platform.verb("deploy", &deploy);
-    assert!(code == 0 && out == "e\n", "{err}");
-    let (code, out, _) = platform.verb("status", &[]);
-    assert!(code == 0 && out.contains("InService") && out.contains("1 to 4"), "{out}");
-    assert_eq!(platform.verb("destroy", &["--endpoint", "e", "--yes"]).0, 0);
     platform.stop();
 }
 

@@ -1,11 +1,16 @@
 //! What is made of what: hashes from which names and places follow, and the tags that say so.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::types::Tag;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::aws::{ServiceError, failed};
 use crate::download::{each_block, hex};
@@ -20,8 +25,14 @@ pub(crate) const DATA: &str = "unspsc:data";
 pub(crate) const VERSION: &str = "unspsc:version";
 /// Tag of the pieces of a deployment with its endpoint's name.
 pub(crate) const ENDPOINT: &str = "unspsc:endpoint";
+/// Tag of an endpoint with the configuration that it had before an update which is not known to be good yet.
+pub(crate) const FORMER: &str = "unspsc:former";
 /// Hexadecimal digits of a hash that a name ends in: one name in a million million means something else.
 const DIGITS: usize = 10;
+/// Questions after tags that are under way at the same time.
+const PARALLEL: usize = 8;
+/// SageMaker's limit for a name.
+const MAX_NAME: usize = 63;
 
 /// A hash of everything that decides a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +51,22 @@ impl Content {
 
     /// The name of a `what` with this content.
     pub(crate) fn name(&self, what: &str) -> String {
-        format!("unspsc-{what}-{}", self.0.chars().take(DIGITS).collect::<String>())
+        format!("unspsc-{what}-{}", self.digits())
     }
+
+    /// The name of a piece of `endpoint` with this content, which SageMaker's limit leaves room for.
+    pub(crate) fn piece_of(&self, endpoint: &str) -> String {
+        format!("{}-{}", stem(endpoint), self.digits())
+    }
+
+    fn digits(&self) -> String {
+        self.0.chars().take(DIGITS).collect()
+    }
+}
+
+/// What the names of all pieces of `endpoint` begin with.
+pub(crate) fn stem(endpoint: &str) -> String {
+    endpoint.chars().take(MAX_NAME - DIGITS - 1).collect()
 }
 
 /// The tags of something with this content, and `more`.
@@ -66,6 +91,34 @@ pub(crate) async fn tags_of(client: &Client, arn: &str) -> Result<Vec<(String, S
     }
 }
 
+/// Those of `arns` whose tag `key` is `value`.
+pub(crate) async fn bearing(
+    client: &Client,
+    arns: impl Iterator<Item = String>,
+    key: &'static str,
+    value: &str,
+) -> anyhow::Result<HashSet<String>> {
+    let free = Arc::new(Semaphore::new(PARALLEL));
+    let mut asked = JoinSet::new();
+    for arn in arns {
+        let (client, free, wanted) = (client.clone(), Arc::clone(&free), value.to_owned());
+        asked.spawn(async move {
+            let _turn = free.acquire().await?;
+            match tags_of(&client, &arn).await {
+                Ok(tags) => Ok((self::value(&tags, key) == Some(wanted.as_str())).then_some(arn)),
+                // It has been deleted since it was listed.
+                Err(error) if error.is_missing() => Ok(None),
+                Err(error) => Err(anyhow::Error::from(error)),
+            }
+        });
+    }
+    let mut found = HashSet::new();
+    while let Some(answer) = asked.join_next().await {
+        found.extend(answer.context("a question after tags came to a sudden end")??);
+    }
+    Ok(found)
+}
+
 /// The value of the tag `key`.
 pub(crate) fn value<'a>(tags: &'a [(String, String)], key: &str) -> Option<&'a str> {
     tags.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str())
@@ -88,6 +141,14 @@ mod tests {
         assert_eq!(content(1), content(1));
         assert_ne!(content(1).name("rnn"), content(2).name("rnn"));
         assert_eq!(content(1).name("rnn").len(), "unspsc-rnn-".len() + DIGITS);
+    }
+
+    #[test]
+    fn the_names_of_pieces_keep_to_the_limit() {
+        let content = Content::of(&"model").unwrap();
+        assert_eq!(content.piece_of("e").len(), "e-".len() + DIGITS);
+        assert_eq!(content.piece_of(&"e".repeat(63)).len(), MAX_NAME);
+        assert!(content.piece_of(&"e".repeat(63)).starts_with(&stem(&"e".repeat(63))));
     }
 
     #[test]

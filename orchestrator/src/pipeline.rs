@@ -5,7 +5,7 @@ use unspsc_contract::ModelKind;
 use unspsc_contract::invocation::Depth;
 
 use crate::content::Content;
-use crate::deploy::{self, Wanted};
+use crate::deploy::{self, Rollout, Wanted};
 use crate::options::RunArgs;
 use crate::progress::print;
 use crate::session::Session;
@@ -25,6 +25,9 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     if args.train.job.model == ModelKind::Rnn {
         bail!("the rnn baseline is there to be compared with and is not served: use `unspsc train --model rnn`");
     }
+    if args.serve.asynchronous {
+        bail!("`run` waits for the answers of its endpoint, and one with --async gives none: leave it out");
+    }
     let texts: Vec<String> =
         if args.texts.is_empty() { EXAMPLES.map(str::to_owned).into() } else { args.texts.clone() };
     let trained = train::train(session, &args.train).await?;
@@ -33,12 +36,16 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let endpoint = Content::of(&("run", &trained.job))?.name("run");
     // What a run that was killed has left is taken down too, however this one ends.
     session.undo.note_once(Started::Endpoint(endpoint.clone()));
-    deploy::deploy(session, &endpoint, &wanted).await?;
+    deploy::deploy(session, &endpoint, &wanted, &Rollout::at_once()).await?;
     if !session.is_plan() {
         let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
         print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     }
-    destroy::destroy(session, &endpoint).await?;
+    if session.is_plan() {
+        destroy::planned(session, &endpoint, &wanted).await?;
+    } else {
+        destroy::destroy(session, &endpoint).await?;
+    }
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     let Some(report) = &trained.report else { return Ok(()) };
     session.progress.say(&format!("endpoint {endpoint} was taken down"));

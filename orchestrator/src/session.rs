@@ -15,6 +15,8 @@ use crate::progress::Progress;
 use crate::scratch::{self, Scratch};
 use crate::undo::UndoList;
 
+/// The variable that gives an address to every command.
+const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 /// The role that sagemaker-local takes.
 const LOCAL_ROLE: &str = "arn:aws:iam::000000000000:role/local";
 /// The bucket that is made on sagemaker-local.
@@ -46,6 +48,8 @@ pub(crate) struct Session {
     is_local: bool,
     role: Option<String>,
     bucket: Option<String>,
+    /// The address that was given, unless the environment would give it to the next command too.
+    endpoint_url: Option<String>,
 }
 
 impl Session {
@@ -78,7 +82,14 @@ impl Session {
             is_local,
             role: args.role.clone(),
             bucket: args.bucket.clone(),
+            endpoint_url: args.endpoint_url.clone().filter(|url| std::env::var(ENDPOINT_URL).ok().as_ref() != Some(url)),
         })
+    }
+
+    /// `unspsc` with these arguments on the same platform, as a user would type it.
+    pub(crate) fn command(&self, arguments: &str) -> String {
+        let platform = self.endpoint_url.as_ref().map(|url| format!(" --endpoint-url {url}"));
+        format!("unspsc {arguments}{}", platform.unwrap_or_default())
     }
 
     /// Whether requests that change something are noted and not sent.

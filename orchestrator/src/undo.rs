@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{destroy, follow, upload};
+use crate::{deploy, destroy, follow, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,17 +21,20 @@ pub(crate) enum Started {
     },
     /// An endpoint with all that belongs to it.
     Endpoint(String),
+    /// The update of an endpoint that was there before and stays.
+    Update(String),
 }
 
 impl Started {
     /// The command that ends it.
-    fn remedy(&self) -> String {
+    fn remedy(&self, session: &Session) -> String {
         match self {
-            Self::Job(name) => format!("unspsc stop {name}"),
+            Self::Job(name) => session.command(&format!("stop {name}")),
             Self::Upload { place: S3Uri { bucket, key }, id } => {
                 format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
             }
-            Self::Endpoint(name) => format!("unspsc destroy --endpoint {name} --yes"),
+            Self::Endpoint(name) => session.command(&format!("destroy --endpoint {name} --yes")),
+            Self::Update(name) => session.command(&format!("status {name}")),
         }
     }
 }
@@ -42,6 +45,7 @@ impl fmt::Display for Started {
             Self::Job(name) => write!(f, "training job {name}"),
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
+            Self::Update(name) => write!(f, "the update of endpoint {name}"),
         }
     }
 }
@@ -78,11 +82,6 @@ impl UndoList {
         self.lock().iter().find_map(jobs)
     }
 
-    /// Whether it is noted.
-    pub(crate) fn has(&self, started: &Started) -> bool {
-        self.lock().contains(started)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
         // A list of names cannot be left half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,12 +104,15 @@ impl Session {
                 Started::Job(name) => follow::stop(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
+                Started::Update(name) => deploy::leave_update(self, name).await,
             };
             self.undo.settle(&started);
             match outcome {
+                // It has been said how the endpoint stands.
+                Ok(()) if matches!(started, Started::Update(_)) => {}
                 Ok(()) => self.progress.say(&format!("{started} is taken down")),
                 Err(error) => {
-                    self.progress.say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy()));
+                    self.progress.say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy(self)));
                     resisted.push(started);
                 }
             }
@@ -120,7 +122,7 @@ impl Session {
     /// Names what is still noted, with the remedy.
     pub(crate) fn name_undone(&self) {
         for started in self.undo.lock().iter().rev() {
-            self.progress.say(&format!("{started} may still be running: {}", started.remedy()));
+            self.progress.say(&format!("{started} may still be running: {}", started.remedy(self)));
         }
     }
 }

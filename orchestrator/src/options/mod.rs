@@ -4,6 +4,7 @@ mod data;
 mod jobs;
 mod platform;
 mod serve;
+mod serving;
 mod train;
 mod values;
 
@@ -14,7 +15,8 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreArgs, PrepareArgs};
 pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
 pub(crate) use platform::PlatformArgs;
-pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, InvokeArgs, RunArgs, ServeArgs};
+pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, InvokeArgs, ModelArgs, RunArgs};
+pub(crate) use serving::{RolloutArgs, RolloutKind, ScaleBy, ScalingArgs, ServeArgs};
 pub(crate) use train::{JobArgs, OnInterrupt, TrainArgs, TrainVerb};
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
@@ -98,11 +100,19 @@ Examples:
 
 Reading requests are made, so that the plan knows what is there; the others are printed instead of sent.")]
     Plan(PlanArgs),
-    /// Put a trained model behind an endpoint that scales from 1 to 4 instances
+    /// Put a trained model behind an endpoint that scales, a new one or one that serves
     #[command(after_help = "\
 Examples:
   unspsc deploy --job NAME --endpoint-url http://127.0.0.1:4570
-  unspsc deploy --artifact s3://bucket/path/model.tar.gz --endpoint catalogue --role ARN --serve-image URI")]
+  unspsc deploy --tuning-job NAME --endpoint catalogue --rollout canary --rollback-alarm catalogue-errors
+  unspsc deploy --artifact s3://bucket/path/model.tar.gz --endpoint catalogue --role ARN --serve-image URI
+  unspsc deploy --job NAME --max-instances 8 --peak-calls-per-minute 180
+  unspsc deploy --job NAME --serverless --serverless-memory-mb 4096
+  unspsc deploy --job NAME --async
+
+An endpoint that is there and serves something else is updated while it serves. One known text decides: a new endpoint \
+that cannot answer it is taken down again, an updated one gets its former model back. What is there and is right is left \
+alone, so the command can be repeated.")]
     Deploy(DeployArgs),
     /// Ask an endpoint for the codes of one or more descriptions
     #[command(after_help = "\
@@ -124,12 +134,15 @@ one, DIR/predictions.jsonl, which --predictions reads again. Of another classifi
   {\"description\": \"bread\", \"by_level\": {\"segment\": [{\"label\": \"50000000\", \"probability\": 0.9}]}}
 with as many levels and candidates as it has.")]
     Evaluate(EvaluateArgs),
-    /// Take down an endpoint with its scaling policy, configuration and model
+    /// Take down an endpoint with all that belongs to it, or everything that this program has made
     #[command(after_help = "\
-Example:
-  unspsc destroy --endpoint NAME --yes
+Examples:
+  unspsc destroy --endpoint NAME
+  unspsc destroy --endpoint NAME --dry-run        the names of what would go, in order
+  unspsc destroy --all --yes
 
-What is gone already is passed over, so the command can be repeated.")]
+What is gone already is passed over, so the command can be repeated, and what a command that was killed has left is \
+found. Objects in the bucket (data, models, checkpoints) stay.")]
     Destroy(DestroyArgs),
     /// The whole way: prepare, train, deploy, ask, take down
     #[command(after_help = "\

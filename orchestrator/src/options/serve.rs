@@ -7,31 +7,22 @@ use unspsc_contract::invocation::Depth;
 use url::Url;
 
 use super::platform::PlatformArgs;
+use super::serving::{RolloutArgs, ServeArgs};
 use super::train::TrainArgs;
 use super::values::{plain_http, resource_name, share};
-
-/// How to serve.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Serving")]
-pub(crate) struct ServeArgs {
-    /// URI of the inference image; needed on AWS
-    #[arg(long, env = "UNSPSC_SERVE_IMAGE", value_name = "URI")]
-    pub(crate) serve_image: Option<String>,
-    /// Instance type to serve from
-    #[arg(long, env = "UNSPSC_SERVE_INSTANCE", value_name = "TYPE", default_value = "ml.m5.large")]
-    pub(crate) serve_instance: String,
-}
 
 /// `deploy`.
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Name of the endpoint, its configuration and its model [default: the job's name, or one that follows from artifact, image and instance]
+    /// Name of the endpoint [default: the job's name, or one that follows from artifact, image and instance]
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
+    #[command(flatten)]
+    pub(crate) rollout: RolloutArgs,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
 }
@@ -41,8 +32,11 @@ pub(crate) struct DeployArgs {
 #[group(required = true, multiple = false)]
 pub(crate) struct ModelArgs {
     /// A completed training job
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) job: Option<String>,
+    /// A tuning job: its best trial, so far or at its end
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
+    pub(crate) tuning_job: Option<String>,
     /// A model.tar.gz in S3
     #[arg(long, value_name = "S3URI")]
     pub(crate) artifact: Option<String>,
@@ -109,14 +103,28 @@ pub(crate) struct AnswererArgs {
 /// `destroy`.
 #[derive(Debug, Args)]
 pub(crate) struct DestroyArgs {
-    /// Name of the endpoint, as `deploy` gave it
-    #[arg(long, value_name = "NAME", value_parser = resource_name)]
-    pub(crate) endpoint: String,
-    /// Confirm that it is to be deleted
+    #[command(flatten)]
+    pub(crate) what: DestroyedArgs,
+    /// Confirm that it is to be deleted; without a terminal nobody is asked
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Print the names of what would go, in order, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
+}
+
+/// What to take down.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DestroyedArgs {
+    /// An endpoint, as `deploy` was told or has printed its name, with all that belongs to it
+    #[arg(long, value_name = "NAME", value_parser = resource_name)]
+    pub(crate) endpoint: Option<String>,
+    /// Everything that bears this program's tag: endpoints, configurations, models, jobs that run, incomplete uploads
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// `run`.

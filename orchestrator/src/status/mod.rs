@@ -4,22 +4,15 @@ mod endpoints;
 mod jobs;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use anyhow::Context as _;
 use aws_sdk_sagemaker::primitives::DateTime;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::content::{self, MANAGED_BY};
 use crate::logs::{self, Kind};
 use crate::options::StatusArgs;
 use crate::progress::print;
 use crate::session::Session;
-
-/// Questions after tags that are under way at the same time.
-const PARALLEL: usize = 8;
 
 /// Shows everything, or one job or endpoint with its details.
 pub(crate) async fn run(session: &Session, args: &StatusArgs) -> anyhow::Result<()> {
@@ -36,25 +29,7 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> anyhow::Result<
 
 /// Those of `arns` that bear this program's tag.
 async fn ours(session: &Session, arns: impl Iterator<Item = String>) -> anyhow::Result<HashSet<String>> {
-    let free = Arc::new(Semaphore::new(PARALLEL));
-    let mut asked = JoinSet::new();
-    for arn in arns {
-        let (client, free) = (session.clients.sagemaker.clone(), Arc::clone(&free));
-        asked.spawn(async move {
-            let _turn = free.acquire().await?;
-            match content::tags_of(&client, &arn).await {
-                Ok(tags) => Ok((content::value(&tags, MANAGED_BY.0) == Some(MANAGED_BY.1)).then_some(arn)),
-                // It has been deleted since it was listed.
-                Err(error) if error.is_missing() => Ok(None),
-                Err(error) => Err(anyhow::Error::from(error)),
-            }
-        });
-    }
-    let mut found = HashSet::new();
-    while let Some(answer) = asked.join_next().await {
-        found.extend(answer.context("a question after tags came to a sudden end")??);
-    }
-    Ok(found)
+    content::bearing(&session.clients.sagemaker, arns, MANAGED_BY.0, MANAGED_BY.1).await
 }
 
 /// A moment as people read it, in UTC.

@@ -50,7 +50,7 @@ pub(crate) async fn run(session: &Session, args: &TrainArgs) -> anyhow::Result<(
     if session.ends_with_process() || args.job.model == ModelKind::Rnn {
         return Ok(());
     }
-    print(&format!("next: unspsc deploy --job {}", trained.job))
+    print(&format!("next: {}", session.command(&format!("deploy --job {}", trained.job))))
 }
 
 /// Brings one training job to its end: a new one, or that of an earlier run with the same content.

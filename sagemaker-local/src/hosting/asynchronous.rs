@@ -41,24 +41,40 @@ const REQUEST_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-sagemak
 const REQUEST_ACCEPT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-accept");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-invocationtimeoutseconds");
 
-/// The queues of endpoints: as many permits as invocations may be under way.
+/// The queues of endpoints.
 #[derive(Debug, Default)]
-pub(crate) struct Queues(Mutex<HashMap<String, (Arc<Semaphore>, usize)>>);
+pub(crate) struct Queues(Mutex<HashMap<String, Queue>>);
+
+/// The queue of an endpoint: as many permits as invocations may be under way.
+#[derive(Debug)]
+struct Queue {
+    turns: Arc<Semaphore>,
+    permits: usize,
+    /// Stands for each invocation that waits or is under way.
+    backlog: Arc<()>,
+}
 
 impl Queues {
-    /// The queue of the endpoint, which from now on has so many permits.
-    fn of(&self, endpoint: &str, permits: usize) -> Arc<Semaphore> {
+    /// The queue of the endpoint, which from now on has so many permits, and what counts an invocation for as long as it lives.
+    fn of(&self, endpoint: &str, permits: usize) -> (Arc<Semaphore>, Arc<()>) {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (queue, before) =
-            queues.entry(endpoint.to_owned()).or_insert_with(|| (Arc::new(Semaphore::new(permits)), permits));
-        if permits >= *before {
-            queue.add_permits(permits - *before);
-            *before = permits;
+        let new = || Queue { turns: Arc::new(Semaphore::new(permits)), permits, backlog: Arc::new(()) };
+        let queue = queues.entry(endpoint.to_owned()).or_insert_with(new);
+        if permits >= queue.permits {
+            queue.turns.add_permits(permits - queue.permits);
+            queue.permits = permits;
         } else {
             // Those that are taken at the moment come back, and are taken out by the next invocation.
-            *before -= queue.forget_permits(*before - permits);
+            queue.permits -= queue.turns.forget_permits(queue.permits - permits);
         }
-        Arc::clone(queue)
+        (Arc::clone(&queue.turns), Arc::clone(&queue.backlog))
+    }
+
+    /// Invocations of the endpoint that wait or are under way.
+    pub(crate) fn backlog(&self, endpoint: &str) -> usize {
+        let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The queue's own does not count.
+        queues.get(endpoint).map_or(0, |queue| Arc::strong_count(&queue.backlog) - 1)
     }
 
     /// Forgets the endpoint; what waits goes on and finds nobody.
@@ -84,10 +100,12 @@ pub(crate) fn invoke(platform: &Arc<Platform>, endpoint: &str, headers: &HeaderM
         Ok((order, permits)) => {
             let id = given(headers, &INFERENCE_ID).map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
             let response = accepted(&id, &order);
-            let (platform, queue) = (Arc::clone(platform), platform.queues.of(endpoint, permits));
+            let (turns, counted) = platform.queues.of(endpoint, permits);
+            let platform = Arc::clone(platform);
             tokio::spawn(async move {
+                let _counted = counted;
                 // Nobody closes a queue.
-                let Ok(_permit) = queue.acquire().await else { return };
+                let Ok(_permit) = turns.acquire().await else { return };
                 if let Err(error) = carry_out(&platform, order).await {
                     tracing::error!(%error, "an asynchronous invocation left no answer");
                 }

@@ -61,8 +61,9 @@ pub(crate) fn put_policy(platform: &Platform, request: PolicySpec) -> Result<Val
     };
     if target_tracking.metric().is_none() || target_tracking.target_value <= 0.0 {
         return Err(ApiError::validation(
-            "sagemaker-local scales by SageMakerVariantInvocationsPerInstance and \
-             SageMakerVariantConcurrentRequestsPerModelHighResolution, with a TargetValue above 0",
+            "sagemaker-local scales by SageMakerVariantInvocationsPerInstance, \
+             SageMakerVariantConcurrentRequestsPerModelHighResolution and the customized metric \
+             ApproximateBacklogSizePerInstance of AWS/SageMaker, with a TargetValue above 0",
         ));
     }
     platform.store.update(|state| {

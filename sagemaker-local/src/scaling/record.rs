@@ -61,13 +61,16 @@ pub(crate) enum Metric {
     InvocationsPerInstance,
     /// `SageMakerVariantConcurrentRequestsPerModelHighResolution`: invocations under way at an instance, every ten seconds.
     ConcurrentRequests,
+    /// `ApproximateBacklogSizePerInstance`, which autoscaling knows as a customized metric: asynchronous invocations that wait or are
+    /// under way, by instance.
+    Backlog,
 }
 
 impl Metric {
     /// The time between two datapoints.
     pub(super) fn period(self) -> Duration {
         Duration::from_secs(match self {
-            Self::InvocationsPerInstance => 60,
+            Self::InvocationsPerInstance | Self::Backlog => 60,
             Self::ConcurrentRequests => 10,
         })
     }
@@ -92,6 +95,12 @@ pub(crate) struct TargetTracking {
 impl TargetTracking {
     /// The metric, if it is one of those that are looked at here.
     pub(super) fn metric(&self) -> Option<Metric> {
+        if let Some(metric) = self.metric.get("CustomizedMetricSpecification") {
+            let text = |member: &str| metric.get(member).and_then(Value::as_str);
+            let is_backlog =
+                (text("Namespace"), text("MetricName")) == (Some("AWS/SageMaker"), Some("ApproximateBacklogSizePerInstance"));
+            return is_backlog.then_some(Metric::Backlog);
+        }
         match self.metric.get("PredefinedMetricSpecification")?.get("PredefinedMetricType")?.as_str()? {
             "SageMakerVariantInvocationsPerInstance" => Some(Metric::InvocationsPerInstance),
             "SageMakerVariantConcurrentRequestsPerModelHighResolution" => Some(Metric::ConcurrentRequests),

@@ -94,7 +94,8 @@ fn look(
         let sum = match metric {
             Metric::InvocationsPerInstance => platform.traffic.before(endpoint, variant, end) as f64,
             // What was under way in a period that nobody looked at is not known.
-            Metric::ConcurrentRequests if end < newest => 0.0,
+            Metric::ConcurrentRequests | Metric::Backlog if end < newest => 0.0,
+            Metric::Backlog => platform.queues.backlog(endpoint) as f64,
             Metric::ConcurrentRequests => platform.routes.outstanding(endpoint, variant) as f64,
         };
         track.points.push_back(sum / f64::from(current));

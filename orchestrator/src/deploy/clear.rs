@@ -1,0 +1,66 @@
+//! Configurations and models of an endpoint that nothing uses any more.
+
+use aws_sdk_sagemaker::types::ProductionVariant;
+
+use crate::aws::{ServiceError, failed};
+use crate::content::{self, FORMER};
+use crate::destroy;
+use crate::session::Session;
+
+use super::there;
+
+/// Deletes the configurations of the endpoint but those named, and the models that these do not use.
+pub(super) async fn all_but(session: &Session, endpoint: &str, configs: &[String]) -> anyhow::Result<()> {
+    let mut models = Vec::new();
+    for config in configs {
+        models.extend(variants(session, config).await?.iter().filter_map(|variant| variant.model_name.clone()));
+    }
+    unused(session, endpoint, configs, &models).await
+}
+
+/// Deletes the configurations and models of the endpoint but those named.
+pub(super) async fn unused(
+    session: &Session,
+    endpoint: &str,
+    configs: &[String],
+    models: &[String],
+) -> anyhow::Result<()> {
+    for name in destroy::configs_of(session, endpoint).await?.iter().filter(|name| !configs.contains(name)) {
+        destroy::config(session, name).await?;
+    }
+    for name in destroy::models_of(session, endpoint).await?.iter().filter(|name| !models.contains(name)) {
+        destroy::model(session, name).await?;
+    }
+    Ok(())
+}
+
+/// Leaves an update that was begun: one that is under way goes on by itself, and what nothing uses is deleted.
+pub(crate) async fn leave_update(session: &Session, endpoint: &str) -> anyhow::Result<()> {
+    let described = match there::describe(session, endpoint).await {
+        Err(error) if error.is_missing() => return all_but(session, endpoint, &[]).await,
+        outcome => outcome?,
+    };
+    let mut used: Vec<String> = described.endpoint_config_name().map(str::to_owned).into_iter().collect();
+    let pending = described.pending_deployment_summary().and_then(|pending| pending.endpoint_config_name());
+    used.extend(pending.map(str::to_owned));
+    if let Some(arn) = described.endpoint_arn() {
+        let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
+        used.extend(content::value(&tags, FORMER).map(str::to_owned));
+    }
+    let is_settled = there::is_settled(&there::status_of(&described));
+    session.progress.say(&if is_settled {
+        format!("endpoint {endpoint} serves; the same command goes on with its update")
+    } else {
+        format!("the update of endpoint {endpoint} goes on without this command; the same command comes back to it")
+    });
+    all_but(session, endpoint, &used).await
+}
+
+/// The variants of a configuration; none if it is gone.
+pub(super) async fn variants(session: &Session, config: &str) -> Result<Vec<ProductionVariant>, ServiceError> {
+    let found = session.clients.sagemaker.describe_endpoint_config().endpoint_config_name(config).send().await;
+    match found.map_err(failed("DescribeEndpointConfig")) {
+        Err(error) if error.is_missing() => Ok(Vec::new()),
+        outcome => Ok(outcome?.production_variants.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Model, endpoint configuration and endpoint: what is there already is left as it is.
+
+use anyhow::bail;
+use aws_sdk_sagemaker::types::{ContainerDefinition, EndpointStatus, Tag};
+
+use crate::aws::{ServiceError, failed};
+use crate::content::{self, ENDPOINT};
+use crate::session::Session;
+use crate::storage;
+use crate::undo::Started;
+
+use super::there::{self, reason_of, status_of};
+use super::wanted::{Piece, Pieces, Wanted};
+use super::smoke;
+
+/// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
+pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
+    session.undo.note_once(Started::Endpoint(name.to_owned()));
+    let step = session.progress.step(&format!("deploying {} as endpoint {name}", wanted.artifact));
+    model(session, name, wanted, &pieces.model).await?;
+    config(session, name, wanted, pieces).await?;
+    let sagemaker = &session.clients.sagemaker;
+    let create = async || {
+        let endpoint = sagemaker.create_endpoint().endpoint_name(name).endpoint_config_name(&pieces.config.name);
+        let created = endpoint.set_tags(Some(tags(name, &pieces.config))).send().await;
+        created.map(drop).map_err(failed("CreateEndpoint"))
+    };
+    if session.is_plan() {
+        // What a plan deletes first is there as long as it looks.
+        return Ok(create().await?);
+    }
+    unless_there(async || is_there(there::describe(session, name).await), create).await?;
+    let Some(described) = there::settled(session, name, &step).await? else {
+        bail!("endpoint {name} was deleted by somebody else while it was being created");
+    };
+    drop(step);
+    let status = status_of(&described);
+    if status != EndpointStatus::InService {
+        bail!("endpoint {name} is {status}: {}", reason_of(&described));
+    }
+    smoke::test(session, name, wanted).await
+}
+
+/// Makes the model.
+pub(super) async fn model(session: &Session, endpoint: &str, wanted: &Wanted, piece: &Piece) -> anyhow::Result<()> {
+    let sagemaker = &session.clients.sagemaker;
+    let look = async || {
+        let found = sagemaker.describe_model().model_name(&piece.name).send().await;
+        is_there(found.map_err(failed("DescribeModel")))
+    };
+    let create = async || {
+        let container = ContainerDefinition::builder().image(&wanted.image).model_data_url(wanted.artifact.to_string());
+        let model = sagemaker.create_model().model_name(&piece.name).primary_container(container.build());
+        let model = model.execution_role_arn(&wanted.role).set_tags(Some(tags(endpoint, piece)));
+        model.send().await.map(drop).map_err(failed("CreateModel"))
+    };
+    unless_there(look, create).await
+}
+
+/// Makes the configuration.
+pub(super) async fn config(session: &Session, endpoint: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
+    let (sagemaker, piece) = (&session.clients.sagemaker, &pieces.config);
+    if wanted.is_asynchronous() {
+        storage::ensure_bucket(session).await?;
+    }
+    let variant = wanted.variant(&pieces.model.name)?;
+    let look = async || {
+        let found = sagemaker.describe_endpoint_config().endpoint_config_name(&piece.name).send().await;
+        is_there(found.map_err(failed("DescribeEndpointConfig")))
+    };
+    let create = async || {
+        let config = sagemaker.create_endpoint_config().endpoint_config_name(&piece.name);
+        let config = config.production_variants(variant.clone()).set_tags(Some(tags(endpoint, piece)));
+        let created = config.set_async_inference_config(wanted.asynchronous(endpoint)).send().await;
+        created.map(drop).map_err(failed("CreateEndpointConfig"))
+    };
+    unless_there(look, create).await
+}
+
+fn tags(endpoint: &str, piece: &Piece) -> Vec<Tag> {
+    content::tags(&piece.content, &[(ENDPOINT, endpoint)])
+}
+
+/// Creates what is not there; an answer that got lost is no error where it is there afterwards.
+async fn unless_there(
+    look: impl AsyncFn() -> Result<bool, ServiceError>,
+    create: impl AsyncFnOnce() -> Result<(), ServiceError>,
+) -> anyhow::Result<()> {
+    if look().await? {
+        return Ok(());
+    }
+    let Err(error) = create().await else { return Ok(()) };
+    if (error.is_taken() || error.is_transient()) && look().await? {
+        return Ok(());
+    }
+    Err(error.into())
+}
+
+fn is_there<T>(found: Result<T, ServiceError>) -> Result<bool, ServiceError> {
+    match found {
+        Err(error) if error.is_missing() => Ok(false),
+        outcome => outcome.map(|_| true),
+    }
+}

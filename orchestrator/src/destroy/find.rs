@@ -1,0 +1,203 @@
+//! What there is to take down: by name, and by the tags that everything bears from the moment of its creation, so that
+//! whatever a run has left that was killed is found.
+
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
+
+use crate::aws::{ServiceError, failed};
+use crate::content::{self, ENDPOINT, MANAGED_BY};
+use crate::deploy;
+use crate::session::Session;
+use crate::storage::S3Uri;
+
+use super::jobs;
+use super::part::Part;
+
+/// The largest page.
+const PAGE: i32 = 100;
+/// Where everything of ours lies in the bucket.
+const PREFIX: &str = "unspsc/";
+
+/// What there is, in the order in which it can go.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) parts: Vec<Part>,
+    /// Why something may be missing among them. The instances are what costs money: they go even where scaling or the
+    /// bucket cannot be looked at.
+    pub(super) error: Option<ServiceError>,
+}
+
+impl Found {
+    fn add(&mut self, looked: Result<Vec<Part>, ServiceError>) {
+        match looked {
+            Ok(parts) => self.parts.extend(parts),
+            Err(error) => self.error = Some(error),
+        }
+    }
+}
+
+/// A resource's name and ARN.
+type Named = (String, String);
+
+/// What belongs to one endpoint: what bears its tag, and what bears its name.
+pub(super) async fn of_endpoint(session: &Session, name: &str) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    found.add(scaling(session, &[name.to_owned()]).await);
+    match deploy::status(session, name).await {
+        Err(error) if error.is_missing() => {}
+        outcome => {
+            outcome?;
+            found.parts.push(Part::Endpoint(name.to_owned()));
+        }
+    }
+    let stem = content::stem(name);
+    let (configs, models) = (configs(session, Some(&stem)).await?, models(session, Some(&stem)).await?);
+    let arns = configs.iter().chain(&models).map(|(_, arn)| arn.clone());
+    let tagged = content::bearing(&session.clients.sagemaker, arns, ENDPOINT, name).await?;
+    let is_of_it = |(other, arn): &Named| other == name || tagged.contains(arn);
+    found.parts.extend(configs.into_iter().filter(is_of_it).map(|(name, _)| Part::Config(name)));
+    found.parts.extend(models.into_iter().filter(is_of_it).map(|(name, _)| Part::Model(name)));
+    Ok(found)
+}
+
+/// Everything that bears this program's tag.
+pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
+    let jobs = jobs::running(session).await?;
+    let endpoints = endpoints(session).await?;
+    let (configs, models) = (configs(session, None).await?, models(session, None).await?);
+    let arns = jobs.iter().map(|(_, arn)| arn).chain([&endpoints, &configs, &models].into_iter().flatten().map(|(_, arn)| arn));
+    let arns: Vec<String> = arns.cloned().collect();
+    let ours = content::bearing(&session.clients.sagemaker, arns.into_iter(), MANAGED_BY.0, MANAGED_BY.1).await?;
+    let names = |named: Vec<Named>| -> Vec<String> {
+        named.into_iter().filter(|(_, arn)| ours.contains(arn)).map(|(name, _)| name).collect()
+    };
+    let mut found = Found::default();
+    found.parts.extend(jobs.into_iter().filter(|(_, arn)| ours.contains(arn)).map(|(job, _)| Part::Job(job)));
+    let endpoints = names(endpoints);
+    found.add(scaling(session, &endpoints).await);
+    found.parts.extend(endpoints.into_iter().map(Part::Endpoint));
+    found.parts.extend(names(configs).into_iter().map(Part::Config));
+    found.parts.extend(names(models).into_iter().map(Part::Model));
+    match session.bucket() {
+        Ok(bucket) => found.add(uploads(session, bucket).await),
+        Err(_) => session.progress.say("without --bucket incomplete uploads are not looked for"),
+    }
+    Ok(found)
+}
+
+/// The configurations that bear the tag of the endpoint.
+pub(crate) async fn configs_of(session: &Session, endpoint: &str) -> anyhow::Result<Vec<String>> {
+    let named = configs(session, Some(&content::stem(endpoint))).await?;
+    tagged(session, named, endpoint).await
+}
+
+/// The models that bear the tag of the endpoint.
+pub(crate) async fn models_of(session: &Session, endpoint: &str) -> anyhow::Result<Vec<String>> {
+    let named = models(session, Some(&content::stem(endpoint))).await?;
+    tagged(session, named, endpoint).await
+}
+
+async fn tagged(session: &Session, named: Vec<Named>, endpoint: &str) -> anyhow::Result<Vec<String>> {
+    let arns = named.iter().map(|(_, arn)| arn.clone());
+    let tagged = content::bearing(&session.clients.sagemaker, arns, ENDPOINT, endpoint).await?;
+    Ok(named.into_iter().filter(|(_, arn)| tagged.contains(arn)).map(|(name, _)| name).collect())
+}
+
+/// Policies and targets of all variants of the endpoints, policies first. A target outlives an endpoint that was deleted
+/// without it, so that they are looked for by their own names.
+async fn scaling(session: &Session, endpoints: &[String]) -> Result<Vec<Part>, ServiceError> {
+    if endpoints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let prefixes: Vec<String> = endpoints.iter().map(|name| deploy::resource_prefix(name)).collect();
+    let is_theirs = |resource: &&str| prefixes.iter().any(|prefix| resource.starts_with(prefix.as_str()));
+    let (mut resources, mut token) = (Vec::new(), None);
+    loop {
+        let request = session.clients.scaling.describe_scalable_targets().service_namespace(ServiceNamespace::Sagemaker);
+        let request = request.scalable_dimension(ScalableDimension::SageMakerVariantDesiredInstanceCount);
+        let page = request.set_next_token(token).send().await.map_err(failed("DescribeScalableTargets"))?;
+        let found = page.scalable_targets().iter().map(|target| target.resource_id());
+        resources.extend(found.filter(is_theirs).map(str::to_owned));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    let mut parts = Vec::new();
+    for resource in &resources {
+        let policies = deploy::policies(session, resource).await?;
+        let part = |name: &str| Part::Policy { resource: resource.clone(), name: name.to_owned() };
+        parts.extend(policies.iter().map(|policy| part(policy.policy_name())));
+    }
+    parts.extend(resources.into_iter().map(|resource| Part::Target { resource }));
+    Ok(parts)
+}
+
+async fn endpoints(session: &Session) -> Result<Vec<Named>, ServiceError> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let request = session.clients.sagemaker.list_endpoints().max_results(PAGE).set_next_token(token);
+        let page = request.send().await.map_err(failed("ListEndpoints"))?;
+        let found = page.endpoints().iter();
+        all.extend(found.filter_map(|one| Some((one.endpoint_name()?.to_owned(), one.endpoint_arn()?.to_owned()))));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// All configurations, or those whose names contain `part`.
+async fn configs(session: &Session, part: Option<&str>) -> Result<Vec<Named>, ServiceError> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let request = session.clients.sagemaker.list_endpoint_configs().max_results(PAGE).set_next_token(token);
+        let page = request.set_name_contains(part.map(str::to_owned)).send().await;
+        let page = page.map_err(failed("ListEndpointConfigs"))?;
+        let found = page.endpoint_configs().iter();
+        all.extend(
+            found.filter_map(|one| Some((one.endpoint_config_name()?.to_owned(), one.endpoint_config_arn()?.to_owned()))),
+        );
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// All models, or those whose names contain `part`.
+async fn models(session: &Session, part: Option<&str>) -> Result<Vec<Named>, ServiceError> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let request = session.clients.sagemaker.list_models().max_results(PAGE).set_next_token(token);
+        let page = request.set_name_contains(part.map(str::to_owned)).send().await.map_err(failed("ListModels"))?;
+        let found = page.models().iter();
+        all.extend(found.filter_map(|one| Some((one.model_name()?.to_owned(), one.model_arn()?.to_owned()))));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Uploads in parts that were never completed.
+async fn uploads(session: &Session, bucket: &str) -> Result<Vec<Part>, ServiceError> {
+    let (mut parts, mut key, mut id) = (Vec::new(), None, None);
+    loop {
+        let request = session.clients.s3.list_multipart_uploads().bucket(bucket).prefix(PREFIX);
+        let page = request.set_key_marker(key).set_upload_id_marker(id).send().await;
+        let page = match page.map_err(failed("ListMultipartUploads")) {
+            Err(ServiceError::Refused { code, .. }) if code == "NoSuchBucket" => return Ok(parts),
+            // The local platform knows no such list.
+            Err(ServiceError::Refused { code, .. }) if code == "NotImplemented" && session.is_local() => return Ok(parts),
+            outcome => outcome?,
+        };
+        parts.extend(page.uploads().iter().filter_map(|upload| {
+            let place = S3Uri::new(bucket, upload.key()?);
+            Some(Part::Upload { place, id: upload.upload_id()?.to_owned() })
+        }));
+        (key, id) = (page.next_key_marker().map(str::to_owned), page.next_upload_id_marker().map(str::to_owned));
+        if page.is_truncated() != Some(true) || key.is_none() {
+            return Ok(parts);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `unspsc destroy`: an endpoint and all that belongs to it, or everything that this program has made, in the order that
+//! works.
+
+mod find;
+mod jobs;
+mod part;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+
+use crate::deploy::{Pieces, Wanted, resource_id};
+use crate::options::DestroyArgs;
+use crate::progress::print;
+use crate::session::Session;
+
+use self::find::Found;
+pub(crate) use self::find::{configs_of, models_of};
+use self::part::Part;
+pub(crate) use self::part::{config, endpoint, model, policy, target};
+
+/// Takes down what was named, if that was confirmed.
+pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result<()> {
+    let what = args.what.endpoint.as_ref().map_or_else(
+        || "everything that this program has made".to_owned(),
+        |name| format!("endpoint {name} and what belongs to it"),
+    );
+    let step = session.progress.step(&format!("looking for {what}"));
+    let found = match &args.what.endpoint {
+        Some(name) => find::of_endpoint(session, name).await?,
+        None => find::all(session).await?,
+    };
+    drop(step);
+    if args.dry_run {
+        return listed(&found);
+    }
+    let count = found.parts.len();
+    if count > 0 && !args.yes && !session.is_plan() && !confirmed(session, &found, &what).await? {
+        bail!("nothing was deleted");
+    }
+    take_down(session, found).await?;
+    if session.is_plan() {
+        return Ok(());
+    }
+    session.progress.say(&match count {
+        0 => format!("nothing is there of {what}"),
+        _ => format!("gone: {what}"),
+    });
+    if args.what.all {
+        session.progress.say("objects in the bucket (data, models, checkpoints) stay");
+    }
+    Ok(())
+}
+
+/// Prints what would go.
+fn listed(found: &Found) -> anyhow::Result<()> {
+    for part in &found.parts {
+        print(&part.to_string())?;
+    }
+    if let Some(error) = &found.error {
+        bail!("not all could be looked for: {error}");
+    }
+    if found.parts.is_empty() { print("nothing to take down") } else { Ok(()) }
+}
+
+/// Asks whoever sits at the terminal.
+async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Result<bool> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        bail!("this deletes {what}: confirm with --yes, or see with --dry-run what would go");
+    }
+    found.parts.iter().for_each(|part| session.progress.say(&format!("  {part}")));
+    write!(io::stderr(), "delete {}? [y/N] ", if found.parts.len() == 1 { "this" } else { "all of this" })?;
+    io::stderr().flush()?;
+    let (sender, answer) = tokio::sync::oneshot::channel();
+    // A thread of its own: a signal ends the command while it waits.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        // Whoever asked may be gone.
+        let _ = sender.send(read.map(|_| line));
+    });
+    let answer = answer.await.context("the question came to a sudden end")??;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Deletes what belongs to the endpoint; what is gone already is passed over.
+pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()> {
+    let step = session.progress.step(&format!("taking down endpoint {name}"));
+    let found = find::of_endpoint(session, name).await?;
+    let outcome = take_down(session, found).await;
+    drop(step);
+    outcome
+}
+
+/// What [`destroy`] would ask for, of a deployment that was planned only.
+pub(crate) async fn planned(session: &Session, name: &str, wanted: &Wanted) -> anyhow::Result<()> {
+    let resource = resource_id(name);
+    let Pieces { model, config } = wanted.pieces(name)?;
+    let mut parts = Vec::new();
+    if let Some(policy) = wanted.policy(name) {
+        parts.push(Part::Policy { resource: resource.clone(), name: policy });
+        parts.push(Part::Target { resource });
+    }
+    parts.extend([Part::Endpoint(name.to_owned()), Part::Config(config.name), Part::Model(model.name)]);
+    take_down(session, Found { parts, error: None }).await
+}
+
+/// Takes all parts down in their order. What resists holds up nothing but what it needs itself: a configuration stays
+/// with its endpoint, for it says what that costs.
+async fn take_down(session: &Session, found: Found) -> anyhow::Result<()> {
+    let jobs = found.parts.iter().filter_map(Part::job);
+    jobs::stop(session, jobs).await;
+    let (mut errors, mut serves) = (Vec::new(), false);
+    for part in &found.parts {
+        if serves && matches!(part, Part::Config(_) | Part::Model(_)) {
+            continue;
+        }
+        let step = session.progress.step(&format!("taking down {part}"));
+        let outcome = part.take_down(session).await;
+        drop(step);
+        if let Err(error) = outcome {
+            serves |= matches!(part, Part::Endpoint(_));
+            errors.push(error.context(format!("{part} is still there")));
+        }
+    }
+    errors.extend(found.error.map(anyhow::Error::from));
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(()) };
+    errors.for_each(|error| session.progress.say(&format!("{error:#}")));
+    Err(first)
+}
