@@ -7,6 +7,7 @@ mod job;
 #[path = "support/tiny_encoder.rs"]
 mod tiny_encoder;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,6 +24,13 @@ use train_container::TrainedClassifier;
 use unspsc_artifact::{Architecture, Artifact, EntryKind, ModelConfig, TitleIndex, Weights};
 use unspsc_contract::{RuleStatus, metrics};
 use unspsc_taxonomy::Level;
+
+/// The lines of a log that carry metrics, without their time and with all numbers alike.
+fn shapes(log: &str) -> BTreeSet<String> {
+    let numbers = Regex::new("[0-9][0-9.]*").unwrap();
+    let said = log.lines().filter_map(|line| line.split_once(" INFO ")).map(|(_, said)| said);
+    said.filter(|said| said.contains(":loss=")).map(|said| numbers.replace_all(said, "0").into_owned()).collect()
+}
 
 #[test]
 fn trains_evaluates_and_leaves_a_complete_artifact() {
@@ -48,6 +56,7 @@ fn trains_evaluates_and_leaves_a_complete_artifact() {
             assert_eq!(values(&log, metric).len(), times, "{metric}: {log}");
         }
         assert_eq!(values(&log, metrics::OBJECTIVE).len(), 6);
+        assert_eq!(shapes(&log), shapes(metrics::SAMPLE_LOG), "the sample log is no longer what is printed");
         let (last, test) = (report.epochs.last().unwrap(), &report.test);
         for (metric, value) in [
             (metrics::VALIDATION_MACRO_F1, last.validation_macro_f1),

@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
     augment, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status, stop,
-    train,
+    train, tune,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -21,6 +21,10 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => {
             let on = On { interrupt: args.on_interrupt, ..On::platform(&args.train.platform) };
             on.does(async |session| train::run(session, &args.train).await).await
+        }
+        Command::Tune(args) => {
+            let on = On { interrupt: args.on_interrupt, ..On::platform(&args.tune.train.platform) };
+            on.does(async |session| tune::run(session, &args.tune).await).await
         }
         Command::Status(args) => {
             On::platform(&args.platform).does(async |session| status::run(session, args).await).await
@@ -74,6 +78,9 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>) -> anyhow::Result<()> {
     match verb {
         PlannedVerb::Train(args) => {
             on(&args.train.platform).does(async |session| train::run(session, &args.train).await).await
+        }
+        PlannedVerb::Tune(args) => {
+            on(&args.tune.train.platform).does(async |session| tune::run(session, &args.tune).await).await
         }
         PlannedVerb::Deploy(args) => on(&args.platform).does(async |session| deploy::run(session, args).await).await,
         PlannedVerb::Destroy(args) => on(&args.platform).does(async |session| destroy::run(session, args).await).await,

@@ -1,6 +1,7 @@
 //! `unspsc`: prepares data, trains, deploys and asks a UNSPSC classifier, on SageMaker or on this machine.
 
 mod app;
+mod attempt;
 mod augment;
 mod aws;
 mod causes;
@@ -32,6 +33,7 @@ mod stop;
 mod storage;
 mod tables;
 mod train;
+mod tune;
 mod undo;
 mod upload;
 

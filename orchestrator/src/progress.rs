@@ -23,6 +23,11 @@ impl Progress {
         Self { bars: MultiProgress::new(), held: Arc::default() }
     }
 
+    /// Whether there is a terminal on which the last line moves.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.bars.is_hidden()
+    }
+
     /// Writes a line that stays.
     pub(crate) fn say(&self, line: &str) {
         if let Some(held) = &mut *self.held.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -5,13 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{deploy, destroy, follow, upload};
+use crate::{deploy, destroy, follow, tune, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Started {
     /// A training job.
     Job(String),
+    /// A hyperparameter tuning job.
+    Tuning(String),
     /// An upload in parts.
     Upload {
         /// The object that it is to become.
@@ -29,12 +31,22 @@ impl Started {
     /// The command that ends it.
     fn remedy(&self, session: &Session) -> String {
         match self {
-            Self::Job(name) => session.command(&format!("stop {name}")),
+            Self::Job(name) | Self::Tuning(name) => session.command(&format!("stop {name}")),
             Self::Upload { place: S3Uri { bucket, key }, id } => {
                 format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
             }
             Self::Endpoint(name) => session.command(&format!("destroy --endpoint {name} --yes")),
             Self::Update(name) => session.command(&format!("status {name}")),
+        }
+    }
+
+    /// How to come back to it, where it is a job that was left.
+    pub(crate) fn way_back(&self) -> String {
+        match self {
+            Self::Job(name) => {
+                format!("`unspsc train` with the same options, or `unspsc logs {name} --follow`, comes back to it")
+            }
+            _ => "the same command comes back to it".to_owned(),
         }
     }
 }
@@ -43,6 +55,7 @@ impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(name) => write!(f, "training job {name}"),
+            Self::Tuning(name) => write!(f, "tuning job {name}"),
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
             Self::Update(name) => write!(f, "the update of endpoint {name}"),
@@ -73,13 +86,10 @@ impl UndoList {
         self.lock().retain(|other| other != started);
     }
 
-    /// The training job that is noted.
-    pub(crate) fn job(&self) -> Option<String> {
-        let jobs = |started: &Started| match started {
-            Started::Job(name) => Some(name.clone()),
-            _ => None,
-        };
-        self.lock().iter().find_map(jobs)
+    /// The job that is noted.
+    pub(crate) fn job(&self) -> Option<Started> {
+        let is_job = |started: &&Started| matches!(started, Started::Job(_) | Started::Tuning(_));
+        self.lock().iter().find(is_job).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
@@ -102,6 +112,7 @@ impl Session {
             let Some(started) = self.undo.lock().last().cloned() else { return resisted };
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
+                Started::Tuning(name) => tune::stop(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
                 Started::Update(name) => deploy::leave_update(self, name).await,

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Lines};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -54,6 +55,15 @@ impl Place {
     /// Starts a platform, with faults as its options say them.
     pub(crate) fn platform(&self, faults: &[&str]) -> Platform<'_> {
         self.platform_with(&faults.iter().flat_map(|fault| ["--fault", fault]).collect::<Vec<_>>())
+    }
+
+    /// Starts a platform whose training jobs run a script with this body, in their `/opt/ml`.
+    pub(crate) fn platform_of(&self, train: &str, options: &[&str]) -> Platform<'_> {
+        let script = self.path("train");
+        let read = r#"hyperparameter() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" input/config/hyperparameters.json; }"#;
+        fs::write(&script, format!("#!/bin/sh\ncd \"$SAGEMAKER_BASE_DIR\"\n{read}\n{train}\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        self.platform_with(&[&["--train", script.to_str().unwrap()], options].concat())
     }
 
     /// Starts a platform with these options.

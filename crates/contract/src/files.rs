@@ -32,3 +32,8 @@ pub const EVALUATION: &str = "evaluation.json";
 pub const EVALUATION_PAGE: &str = "evaluation.html";
 /// The answers that it judges, a line of JSON each.
 pub const PREDICTIONS: &str = "predictions.jsonl";
+
+/// What `unspsc tune` finds, for machines.
+pub const TUNING: &str = "tuning.json";
+/// The same for people.
+pub const TUNING_PAGE: &str = "tuning.html";

@@ -58,6 +58,9 @@ pub const ALL: [&str; 16] = [
 /// What tuning maximises.
 pub const OBJECTIVE: &str = VALIDATION_BALANCED_ACCURACY;
 
+/// The log of a training job as `train` prints it: what a regular expression can be tried on before a job is launched.
+pub const SAMPLE_LOG: &str = include_str!("sample.log");
+
 /// The regular expression that finds `metric` in a log: one group, closed by the delimiter that [`line()`] writes.
 #[must_use]
 pub fn regex(metric: &str) -> String {
@@ -87,6 +90,15 @@ mod tests {
             let regex = regex::Regex::new(&regex(metric)).unwrap();
             let found: Vec<f64> = regex.captures_iter(&line).map(|c| c[1].parse().unwrap()).collect();
             assert_eq!(found, [value], "{metric}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_in_the_sample_log() {
+        for metric in ALL {
+            let regex = regex::Regex::new(&regex(metric)).unwrap();
+            let values: Vec<f64> = regex.captures_iter(SAMPLE_LOG).map(|c| c[1].parse().unwrap()).collect();
+            assert_eq!(values.len(), if metric.starts_with("test:") { 1 } else { 2 }, "{metric}");
         }
     }
 

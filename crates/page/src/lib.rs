@@ -19,6 +19,9 @@ pub use reliability::{probability_histogram, reliability_diagram};
 /// The pages' style: two colour schemes, and rules that keep a figure on one sheet.
 pub const STYLE: &str = include_str!("style.css");
 
+/// What a report may do in a browser: show its own style, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
 /// `text` as it may stand in an element or in a quoted attribute.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
@@ -31,6 +34,7 @@ pub fn document(kind: &str, title: &str, body_html: &str) -> String {
     let (kind, title) = (escape(kind), escape(title));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{kind}: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header><p class=\"kicker\">{kind}</p><h1>{title}</h1></header>\n\

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingJobStatus};
 
+use crate::attempt::Found;
 use crate::aws::{ServiceError, failed};
 use crate::exit::Unfinished;
 use crate::logs::{Line, Source, Tail};
@@ -93,7 +94,7 @@ impl Log {
 
 /// Nothing if the job has completed, else how it ended.
 fn completed(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Result<()> {
-    let (job, reason) = (job.to_owned(), dashed(description.failure_reason()));
+    let (job, reason) = (Started::Job(job.to_owned()), dashed(description.failure_reason()));
     Err(match description.training_job_status() {
         Some(TrainingJobStatus::Completed) => return Ok(()),
         Some(TrainingJobStatus::Failed) => Unfinished::Failed { job, reason },
@@ -135,6 +136,15 @@ pub(crate) async fn describe(session: &Session, job: &str) -> Result<DescribeTra
     request.send().await.map_err(failed("DescribeTrainingJob"))
 }
 
+/// What looking for a job wants to know of it.
+pub(crate) fn found(description: &DescribeTrainingJobOutput) -> Found {
+    Found {
+        arn: description.training_job_arn().map(str::to_owned),
+        status: description.training_job_status().map_or("unknown", TrainingJobStatus::as_str).to_owned(),
+        reason: description.failure_reason().map(str::to_owned),
+    }
+}
+
 /// Where a completed job left its model.
 pub(crate) fn artifact(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Result<String> {
     if description.training_job_status() != Some(&TrainingJobStatus::Completed) {
@@ -151,6 +161,7 @@ pub(crate) fn is_over(description: &DescribeTrainingJobOutput) -> bool {
     description.training_job_status().is_some_and(|status| matches!(status, Completed | Failed | Stopped))
 }
 
-fn dashed(text: Option<&str>) -> String {
+/// `text` after a colon, or nothing.
+pub(crate) fn dashed(text: Option<&str>) -> String {
     text.map(str::trim).filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default()
 }

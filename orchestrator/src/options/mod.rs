@@ -6,6 +6,7 @@ mod platform;
 mod serve;
 mod serving;
 mod train;
+mod tune;
 mod values;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use platform::PlatformArgs;
 pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, InvokeArgs, ModelArgs, RunArgs};
 pub(crate) use serving::{RolloutArgs, RolloutKind, ScaleBy, ScalingArgs, ServeArgs};
 pub(crate) use train::{JobArgs, OnInterrupt, TrainArgs, TrainVerb};
+pub(crate) use tune::{EarlyStopping, Goal, SearchArgs, Strategy, TuneArgs, TuneVerb};
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
 /// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.
@@ -73,6 +75,22 @@ The same data, hyperparameters, image and instance give the same job: a second r
 reports it once it is completed; after one that failed or was stopped it begins the next attempt. Ctrl-C asks whether to \
 stop the job or to leave it. Exit codes: 0 the job has completed, 3 it failed, 4 it was stopped, 5 it still runs.")]
     Train(TrainVerb),
+    /// Search for the best hyperparameters by training many times, and report on all trials
+    #[command(after_help = "\
+Examples:
+  unspsc tune --local                             four trials on the starter set, on this machine
+  unspsc tune --local --base-line rnn             and the recurrent baseline, to compare with
+  unspsc tune --data purchases.csv --max-jobs 20 --parallel-jobs 2 --early-stopping auto
+  unspsc tune --data purchases.csv --search learning_rate=5e-5..5e-4:log --search batch_size=16,32 --hyperparameter epochs=2
+  unspsc tune --data purchases.csv --strategy grid --search learning_rate=1e-4,2e-4 --hyperparameter batch_size=32 ...
+  unspsc tune --data more.csv --warm-start NAME   learn from the trials of an earlier search
+  unspsc tune --data purchases.csv --objective validation:loss
+
+All options of `train` hold for each trial. The objective is looked for in a sample log before anything is launched. The \
+same options give the same job: a second run finds it, follows it or reports it; after one that failed or was stopped it \
+begins the next attempt. Writes DIR/JOB/tuning.html and DIR/JOB/tuning.json. Exit codes: 0 there is a best trial, 3 the job \
+failed, 4 it was stopped, 5 it still runs.")]
+    Tune(TuneVerb),
     /// Show jobs and endpoints of this program and how they stand, or one of them with all details
     #[command(after_help = "\
 Examples:
@@ -177,6 +195,8 @@ pub(crate) struct PlanArgs {
 pub(crate) enum PlannedVerb {
     /// Upload data and create a training job
     Train(TrainVerb),
+    /// Upload data and create a tuning job
+    Tune(TuneVerb),
     /// Put a trained model behind an endpoint
     Deploy(DeployArgs),
     /// Take down an endpoint with all that belongs to it

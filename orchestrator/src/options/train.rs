@@ -20,8 +20,8 @@ pub(crate) struct TrainVerb {
     pub(crate) train: TrainArgs,
 }
 
-/// One training job: what `train` and `run` are told of it.
-#[derive(Debug, Args)]
+/// One training job: what `train`, `run` and `tune` are told of it.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -46,7 +46,7 @@ pub(crate) enum OnInterrupt {
 }
 
 /// How to train.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct JobArgs {
     /// What to train: `encoder`, a pretrained transformer, or `rnn`, the recurrent baseline
@@ -59,7 +59,7 @@ pub(crate) struct JobArgs {
     /// --local that of the variable UNSPSC_ENCODER]
     #[arg(long, value_name = "DIR")]
     pub(crate) encoder: Option<PathBuf>,
-    /// Name of the training job [default: from the model and a hash of all that decides the result]
+    /// Name of the job [default: from the model and a hash of all that decides the result]
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) job_name: Option<String>,
     /// URI of the training image; needed on AWS

@@ -22,6 +22,12 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "allowed: 0 to 1".to_owned())
 }
 
+/// A price.
+pub(super) fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| "write a number, such as 0.736".to_owned())
+}
+
 /// The address of a container that is asked without TLS.
 pub(super) fn plain_http(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; write it like http://127.0.0.1:8080"))?;

@@ -102,9 +102,16 @@ mod tests {
 
     use super::*;
 
-    /// Numbers without a default.
-    const NO_DEFAULT: [&str; 5] =
-        ["max-wait-secs", "peak-calls-per-minute", "rollout-percent", "rollout-wait-secs", "rollout-timeout-secs"];
+    /// What is checked and has no default.
+    const NO_DEFAULT: [&str; 7] = [
+        "max-wait-secs",
+        "goal",
+        "price-per-hour",
+        "peak-calls-per-minute",
+        "rollout-percent",
+        "rollout-wait-secs",
+        "rollout-timeout-secs",
+    ];
 
     #[test]
     fn all_that_can_be_set_stands_in_the_file_with_its_default() {
@@ -133,8 +140,8 @@ mod tests {
         let text = text(&command);
         let text: Vec<&str> =
             text.lines().map(|line| if is_setting(&line) { line.trim_start_matches("# ") } else { line }).collect();
-        // Placeholders of numbers without a default are no values where these are checked.
-        let is_placeholder = |line: &&str| NO_DEFAULT.iter().any(|key| line.starts_with(key));
+        // Placeholders of what has no default are no values where these are checked.
+        let is_placeholder = |line: &&str| NO_DEFAULT.iter().any(|key| line.starts_with(&format!("{key} =")));
         let text: Vec<&str> = text.into_iter().filter(|line| !is_placeholder(line)).collect();
         let entries = file::read(&text.join("\n"), &keys).unwrap();
         assert_eq!(entries.len(), keys.values().map(BTreeMap::len).sum::<usize>() - NO_DEFAULT.len());

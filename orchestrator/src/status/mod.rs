@@ -39,7 +39,7 @@ fn moment(time: Option<&DateTime>) -> String {
 }
 
 /// Seconds as people read them.
-fn span(seconds: i64) -> String {
+pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     match (hours, minutes) {

@@ -15,7 +15,7 @@ use crate::upload::Bundle;
 /// What the training container needs of an encoder.
 const ENCODER_FILES: [&str; 3] = [files::CONFIG, files::WEIGHTS, files::TOKENIZER];
 /// The channel of the encoder.
-const ENCODER: &str = "model";
+pub(super) const ENCODER: &str = "model";
 
 /// The files of each channel.
 #[derive(Debug)]
@@ -42,31 +42,45 @@ impl Channels {
         Ok(Self(read))
     }
 
+    /// Leaves the channel `name` out.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        self.0.retain(|(other, _)| *other != name);
+    }
+
     /// Digests of all files but the manifest, which says where the rows came from and decides nothing.
     pub(super) fn digests(&self) -> BTreeMap<&str, Vec<(&str, &str)>> {
         self.0.iter().map(|(name, bundle)| (*name, bundle.digests(files::DATASET))).collect()
     }
 
-    /// Uploads what is not in the bucket yet; returns the channels as the job gets them.
-    pub(super) async fn upload(&self, session: &Session, place: &S3Uri) -> anyhow::Result<Vec<Channel>> {
+    /// Where the files of each channel lie below `parent`.
+    fn places(&self, parent: &S3Uri) -> anyhow::Result<Vec<(&'static str, &Bundle, S3Uri)>> {
+        let folder = |name| parent.join(if name == ENCODER { "encoder" } else { "data" });
+        self.0.iter().map(|(name, bundle)| Ok((*name, bundle, bundle.place(&folder(*name))?))).collect()
+    }
+
+    /// The channels as the job gets them.
+    pub(super) fn built(&self, parent: &S3Uri) -> anyhow::Result<Vec<Channel>> {
+        Ok(self.places(parent)?.iter().map(|(name, _, place)| channel(name, place)).collect())
+    }
+
+    /// Uploads what is not in the bucket yet.
+    pub(super) async fn upload(&self, session: &Session, place: &S3Uri) -> anyhow::Result<()> {
         storage::ensure_bucket(session).await?;
         let total = self.0.iter().map(|(_, bundle)| bundle.bytes()).sum();
         let step = session.progress.bytes(&format!("uploading to {place}"), total);
-        let (mut built, mut sent) = (Vec::with_capacity(self.0.len()), 0);
-        for (name, bundle) in &self.0 {
-            let place = bundle.place(&place.join(if *name == ENCODER { "encoder" } else { "data" }))?;
+        let mut sent = 0;
+        for (_, bundle, place) in self.places(place)? {
             sent += bundle.upload(session, &place, &step).await?;
-            built.push(channel(name, &place));
         }
         drop(step);
         if session.is_plan() {
-            return Ok(built);
+            return Ok(());
         }
         session.progress.say(&match total - sent {
             0 => format!("uploaded {}", HumanBytes(sent)),
             there => format!("uploaded {}; {} were there already", HumanBytes(sent), HumanBytes(there)),
         });
-        Ok(built)
+        Ok(())
     }
 }
 

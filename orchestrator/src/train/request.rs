@@ -1,43 +1,29 @@
-//! CreateTrainingJob.
+//! CreateTrainingJob, and the parts of it that a tuning job's trials have too.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use aws_sdk_sagemaker::operation::create_training_job::builders::CreateTrainingJobFluentBuilder;
 use aws_sdk_sagemaker::types::{
-    AlgorithmSpecification, Channel, CheckpointConfig, MetricDefinition, OutputDataConfig, ResourceConfig,
-    RetryStrategy, StoppingCondition, Tag, TrainingInputMode, TrainingInstanceType,
+    AlgorithmSpecification, CheckpointConfig, MetricDefinition, OutputDataConfig, ResourceConfig, RetryStrategy,
+    StoppingCondition, Tag, TrainingInputMode, TrainingInstanceType,
 };
 use unspsc_contract::metrics;
 
+use crate::attempt::{self, Kind};
 use crate::aws::failed;
 use crate::content::{self, Content, DATA};
-use crate::follow;
 use crate::options::JobArgs;
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::undo::Started;
 
-use super::attempt;
+use super::material::Material;
 
 /// Seconds that a job on spot capacity may wait, beyond the time for which it may run.
 const WAIT_SECS: i32 = 3600;
 /// The longest that a job may take, 28 days.
 const MAX_SECS: i32 = 2_419_200;
 
-/// What goes into CreateTrainingJob, beside the name.
-pub(super) struct Request<'a> {
-    pub(super) image: &'a str,
-    pub(super) hyperparameters: BTreeMap<String, String>,
-    pub(super) channels: Vec<Channel>,
-    /// Fingerprint of the data.
-    pub(super) fingerprint: &'a str,
-    pub(super) content: &'a Content,
-    pub(super) args: &'a JobArgs,
-}
-
 /// Refuses options that SageMaker would refuse together.
-pub(super) fn check(args: &JobArgs) -> anyhow::Result<()> {
+pub(crate) fn check(args: &JobArgs) -> anyhow::Result<()> {
     match args.max_wait_secs {
         Some(_) if !args.spot => bail!("--max-wait-secs is for spot capacity: add --spot, or leave it away"),
         Some(wait) if wait < args.max_runtime_secs => bail!(
@@ -61,74 +47,81 @@ pub(super) fn check(args: &JobArgs) -> anyhow::Result<()> {
 }
 
 /// Creates the job; what was created although the answer got lost is found.
-pub(super) async fn create(session: &Session, job: &str, bucket: &S3Uri, request: Request<'_>) -> anyhow::Result<()> {
-    let started = Started::Job(job.to_owned());
-    session.undo.note(started.clone());
-    let content = request.content;
-    let sent = built(session, job, bucket, request)?.send().await.map_err(failed("CreateTrainingJob"));
-    let Err(error) = sent else { return Ok(()) };
-    if (error.is_taken() || error.is_transient()) && is_there(session, job, content).await {
-        return Ok(());
-    }
-    // What was refused is not there, and a name that is taken is that of a job which is not ours to stop.
-    if !error.is_transient() {
-        session.undo.settle(&started);
-    }
-    Err(error).with_context(|| format!("cannot create {job}"))
-}
-
-/// Whether the job is there after all, and ours.
-async fn is_there(session: &Session, job: &str, content: &Content) -> bool {
-    let found = async {
-        let description = follow::describe(session, job).await?;
-        attempt::is_ours(session, &description, content).await
-    };
-    found.await.unwrap_or(false)
+pub(super) async fn create(
+    session: &Session,
+    job: &str,
+    material: &Material,
+    content: &Content,
+    args: &JobArgs,
+) -> anyhow::Result<()> {
+    let request = built(session, job, material, content, args)?;
+    let sent = async { request.send().await.map(drop).map_err(failed("CreateTrainingJob")) };
+    attempt::create(session, Kind::Training, job, content, sent).await
 }
 
 fn built(
     session: &Session,
     job: &str,
-    bucket: &S3Uri,
-    request: Request<'_>,
-) -> Result<CreateTrainingJobFluentBuilder, anyhow::Error> {
-    let Request { image, hyperparameters, channels, fingerprint, content, args } = request;
-    let definition = |name: &str| MetricDefinition::builder().name(name).regex(metrics::regex(name)).build();
+    material: &Material,
+    content: &Content,
+    args: &JobArgs,
+) -> anyhow::Result<CreateTrainingJobFluentBuilder> {
     let algorithm = AlgorithmSpecification::builder()
-        .training_image(image)
+        .training_image(&material.image)
         .training_input_mode(TrainingInputMode::File)
-        .set_metric_definitions(Some(metrics::ALL.into_iter().map(definition).collect()))
+        .set_metric_definitions(Some(metric_definitions()))
         .build();
-    let mut tags = content::tags(content, &[(DATA, fingerprint)]);
-    tags.extend(args.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()));
-    let mut builder = session
-        .clients
-        .sagemaker
-        .create_training_job()
-        .training_job_name(job)
-        .set_hyper_parameters(Some(hyperparameters.into_iter().collect()))
+    let builder = session.clients.sagemaker.create_training_job().training_job_name(job);
+    Ok(builder
+        .set_hyper_parameters(Some(material.hyperparameters.clone().into_iter().collect()))
         .algorithm_specification(algorithm)
         .role_arn(session.role()?)
-        .set_input_data_config(Some(channels))
-        .output_data_config(OutputDataConfig::builder().s3_output_path(bucket.to_string()).build())
+        .set_input_data_config(Some(material.channels()?))
+        .output_data_config(output(&material.bucket))
         .resource_config(resources(args))
         .stopping_condition(stopping(args))
         .enable_network_isolation(args.network_isolation)
         .enable_managed_spot_training(args.spot)
-        .set_tags(Some(tags));
-    if args.checkpoints {
-        // By content and not by job, so that the next attempt finds them.
-        let place = bucket.join("checkpoints").join(content.hash());
-        builder = builder.checkpoint_config(CheckpointConfig::builder().s3_uri(format!("{place}/")).build());
-    }
-    if args.max_retries > 0 {
-        let retries = RetryStrategy::builder().maximum_retry_attempts(args.max_retries).build();
-        builder = builder.retry_strategy(retries);
-    }
-    Ok(builder)
+        .set_checkpoint_config(checkpoints(args, &material.bucket, content))
+        .set_retry_strategy(retries(args))
+        .set_tags(Some(tags(args, content, &material.fingerprint))))
 }
 
-fn resources(args: &JobArgs) -> ResourceConfig {
+/// The metrics that `train` prints, and how they are found in its log.
+pub(crate) fn metric_definitions() -> Vec<MetricDefinition> {
+    metrics::ALL.into_iter().map(|name| metric_definition(name, &metrics::regex(name))).collect()
+}
+
+/// The metric `name`, which `regex` finds.
+pub(crate) fn metric_definition(name: &str, regex: &str) -> MetricDefinition {
+    MetricDefinition::builder().name(name).regex(regex).build()
+}
+
+/// The job's tags.
+pub(crate) fn tags(args: &JobArgs, content: &Content, fingerprint: &str) -> Vec<Tag> {
+    let mut tags = content::tags(content, &[(DATA, fingerprint)]);
+    tags.extend(args.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()));
+    tags
+}
+
+/// Where a job leaves its archives, in a folder of its name.
+pub(crate) fn output(bucket: &S3Uri) -> OutputDataConfig {
+    OutputDataConfig::builder().s3_output_path(bucket.to_string()).build()
+}
+
+/// Where checkpoints are kept: by content and not by job, so that the next attempt finds them.
+pub(crate) fn checkpoints(args: &JobArgs, bucket: &S3Uri, content: &Content) -> Option<CheckpointConfig> {
+    let place = bucket.join("checkpoints").join(content.hash());
+    args.checkpoints.then(|| CheckpointConfig::builder().s3_uri(format!("{place}/")).build())
+}
+
+/// How often SageMaker begins again after faults of its own.
+pub(crate) fn retries(args: &JobArgs) -> Option<RetryStrategy> {
+    (args.max_retries > 0).then(|| RetryStrategy::builder().maximum_retry_attempts(args.max_retries).build())
+}
+
+/// What a job runs on.
+pub(crate) fn resources(args: &JobArgs) -> ResourceConfig {
     let resources = ResourceConfig::builder()
         .instance_type(TrainingInstanceType::from(args.train_instance.as_str()))
         .instance_count(1)
@@ -137,7 +130,8 @@ fn resources(args: &JobArgs) -> ResourceConfig {
     resources.set_keep_alive_period_in_seconds(keep_alive).build()
 }
 
-fn stopping(args: &JobArgs) -> StoppingCondition {
+/// When a job is stopped.
+pub(crate) fn stopping(args: &JobArgs) -> StoppingCondition {
     let longest = args.max_runtime_secs.saturating_add(WAIT_SECS).min(MAX_SECS);
     let wait = args.spot.then(|| args.max_wait_secs.unwrap_or(longest));
     StoppingCondition::builder()

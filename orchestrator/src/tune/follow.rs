@@ -1,0 +1,154 @@
+//! A tuning job from its creation to its end: its trials as a table that lives, or a line for each change.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_sagemaker::operation::describe_hyper_parameter_tuning_job::DescribeHyperParameterTuningJobOutput;
+use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
+
+use crate::attempt::Found;
+use crate::aws::{ServiceError, failed};
+use crate::exit::Unfinished;
+use crate::follow::dashed;
+use crate::poll;
+use crate::session::Session;
+use crate::status::span;
+use crate::undo::Started;
+
+use super::Search;
+use super::trials::{self, Trial};
+
+/// Rows of the table while the job runs.
+const ROWS: usize = 12;
+
+/// Shows the trials of `job` until it is over, however it ends; returns them with its last description.
+pub(super) async fn follow(
+    session: &Session,
+    job: &str,
+    search: &Search<'_>,
+) -> anyhow::Result<(DescribeHyperParameterTuningJobOutput, Vec<Trial>)> {
+    let started = Started::Tuning(job.to_owned());
+    session.undo.note_once(started.clone());
+    let step = session.progress.step(&format!("{job}: waiting"));
+    let mut shown = BTreeMap::new();
+    let over = poll::until(session.pace, async || {
+        // Asked first, listed second: what ended before the job did is in the list by then.
+        let description = describe(session, job).await?;
+        let trials = trials::list(session, job).await?;
+        if session.progress.is_live() {
+            let last = trials.get(trials.len().saturating_sub(ROWS)..).unwrap_or_default();
+            let table = if last.is_empty() { String::new() } else { format!("\n{}", trials::table(last, search)) };
+            let begun = trials.len();
+            step.update(format!("{job}: {}, {begun} of {} trials{table}", status(&description), search.trials()));
+        } else {
+            for trial in &trials {
+                if let Some(line) = news(&mut shown, trial, &trials, search) {
+                    session.progress.say(&line);
+                }
+            }
+        }
+        Ok(is_over(&description).then_some((description, trials)))
+    });
+    let over = over.await?;
+    drop(step);
+    session.undo.settle(&started);
+    Ok(over)
+}
+
+/// What is new of `trial` since the last look.
+fn news(
+    shown: &mut BTreeMap<usize, (String, Option<f64>)>,
+    trial: &Trial,
+    all: &[Trial],
+    search: &Search<'_>,
+) -> Option<String> {
+    let now = (trial.status.clone(), trial.objective);
+    let before = shown.insert(trial.number, now.clone());
+    if before.as_ref() == Some(&now) {
+        return None;
+    }
+    let given = before.is_none().then(|| format!(" with {}", trial.given(search)));
+    let took = trial.seconds().filter(|_| !trial.is_running()).map(|seconds| format!(" after {}", span(seconds)));
+    let objective = trial.objective.map(|value| {
+        let is_best = trials::best(all, search).is_some_and(|best| best.number == trial.number);
+        format!(", {} {value:.4}{}", search.objective.metric, if is_best { ", best so far" } else { "" })
+    });
+    Some(format!(
+        "trial {} of {}: {}{}{}{}{}",
+        trial.number,
+        search.trials(),
+        trial.status,
+        took.unwrap_or_default(),
+        objective.unwrap_or_default(),
+        given.unwrap_or_default(),
+        dashed(trial.failure.as_deref())
+    ))
+}
+
+/// Nothing if the job has found a best trial, else how it ended.
+pub(super) fn completed(
+    job: &str,
+    description: &DescribeHyperParameterTuningJobOutput,
+    trials: &[Trial],
+) -> Result<(), Unfinished> {
+    let (job, reason) = (Started::Tuning(job.to_owned()), dashed(description.failure_reason()));
+    match description.hyper_parameter_tuning_job_status() {
+        Some(HyperParameterTuningJobStatus::Completed) if trials.iter().any(|trial| trial.objective.is_some()) => {
+            Ok(())
+        }
+        Some(HyperParameterTuningJobStatus::Completed) => {
+            Err(Unfinished::Failed { job, reason: ": no trial has a value of the objective".to_owned() })
+        }
+        Some(HyperParameterTuningJobStatus::Failed) => Err(Unfinished::Failed { job, reason }),
+        _ => Err(Unfinished::Stopped { job, reason }),
+    }
+}
+
+/// Stops `job` and its trials if it runs, and waits for the end.
+pub(crate) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
+    match describe(session, job).await {
+        Err(error) if error.is_missing() => return Ok(()),
+        Ok(description) if is_over(&description) => return Ok(()),
+        outcome => outcome?,
+    };
+    let step = session.progress.step(&format!("stopping {job}"));
+    let request = session.clients.sagemaker.stop_hyper_parameter_tuning_job().hyper_parameter_tuning_job_name(job);
+    if let Err(error) = request.send().await.map_err(failed("StopHyperParameterTuningJob")) {
+        // It may have ended by itself in the meantime.
+        if !is_over(&describe(session, job).await?) {
+            return Err(error.into());
+        }
+    }
+    if !session.is_plan() {
+        poll::until(session.pace, async || Ok(is_over(&describe(session, job).await?).then_some(()))).await?;
+    }
+    drop(step);
+    Ok(())
+}
+
+/// The description of the tuning job `job`.
+pub(crate) async fn describe(
+    session: &Session,
+    job: &str,
+) -> Result<DescribeHyperParameterTuningJobOutput, ServiceError> {
+    let request = session.clients.sagemaker.describe_hyper_parameter_tuning_job().hyper_parameter_tuning_job_name(job);
+    request.send().await.map_err(failed("DescribeHyperParameterTuningJob"))
+}
+
+/// What looking for a job wants to know of it.
+pub(crate) fn found(description: &DescribeHyperParameterTuningJobOutput) -> Found {
+    Found {
+        arn: description.hyper_parameter_tuning_job_arn().map(str::to_owned),
+        status: status(description).to_owned(),
+        reason: description.failure_reason().map(str::to_owned),
+    }
+}
+
+/// The status in SageMaker's words.
+pub(super) fn status(description: &DescribeHyperParameterTuningJobOutput) -> &str {
+    description.hyper_parameter_tuning_job_status().map_or("unknown", HyperParameterTuningJobStatus::as_str)
+}
+
+/// Whether nothing will become of the job any more.
+pub(crate) fn is_over(description: &DescribeHyperParameterTuningJobOutput) -> bool {
+    matches!(status(description), "Completed" | "Failed" | "Stopped")
+}
