@@ -9,35 +9,33 @@ use crate::undo::Started;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfinished {
     /// It failed.
-    #[error("training job {job} failed{reason}")]
+    #[error("{job} failed{reason}")]
     Failed {
-        /// Its name.
-        job: String,
+        /// The job.
+        job: Started,
         /// SageMaker's reason after a colon, or nothing.
         reason: String,
     },
     /// It was stopped: by a user, or by a limit that it met.
-    #[error("training job {job} was stopped{reason}")]
+    #[error("{job} was stopped{reason}")]
     Stopped {
-        /// Its name.
-        job: String,
+        /// The job.
+        job: Started,
         /// SageMaker's reason after a colon, or nothing.
         reason: String,
     },
     /// It was left running.
-    #[error(
-        "training job {job} still runs: `unspsc train` with the same options, or `unspsc logs {job} --follow`, comes back to it"
-    )]
+    #[error("{job} still runs: {}", .job.way_back())]
     Running {
-        /// Its name.
-        job: String,
+        /// The job.
+        job: Started,
     },
 }
 
 /// `error`, or what is true instead where the job that it says was stopped is among those that `resisted`.
 pub(crate) fn as_it_stands(error: anyhow::Error, resisted: &[Started]) -> anyhow::Error {
     match error.downcast_ref() {
-        Some(Unfinished::Stopped { job, .. }) if resisted.contains(&Started::Job(job.clone())) => {
+        Some(Unfinished::Stopped { job, .. }) if resisted.contains(job) => {
             Unfinished::Running { job: job.clone() }.into()
         }
         _ => error,
@@ -63,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_job_that_could_not_be_stopped_is_not_said_to_be() {
-        let stopped = || Unfinished::Stopped { job: "a".to_owned(), reason: String::new() }.into();
+        let stopped = || Unfinished::Stopped { job: Started::Job("a".to_owned()), reason: String::new() }.into();
         let resisted = |job: &str| [Started::Job(job.to_owned())];
         assert!(as_it_stands(stopped(), &resisted("a")).to_string().contains("still runs"));
         assert!(as_it_stands(stopped(), &resisted("b")).to_string().contains("was stopped"));

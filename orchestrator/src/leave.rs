@@ -1,4 +1,4 @@
-//! What a signal means while a training job runs: stop it, leave it, or go on.
+//! What a signal means while a job runs: stop it, leave it, or go on.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -75,13 +75,13 @@ fn reaction(mode: OnInterrupt, interrupted: Interrupted, is_terminal: bool) -> R
     }
 }
 
-fn left(session: &Session, job: String) -> anyhow::Error {
-    session.undo.settle(&Started::Job(job.clone()));
+fn left(session: &Session, job: Started) -> anyhow::Error {
+    session.undo.settle(&job);
     Unfinished::Running { job }.into()
 }
 
 /// Asks until there is an answer.
-async fn ask(job: &str) -> Answer {
+async fn ask(job: &Started) -> Answer {
     loop {
         let question = format!("\n{job} runs: stop the job, leave it running, or go on following? [s/l/g] ");
         // Without a terminal there is nobody to ask, and the job is left as it is.

@@ -3,7 +3,9 @@
 mod app;
 mod augment;
 mod aws;
+mod batch;
 mod causes;
+mod coded;
 mod content;
 mod denial;
 mod deploy;
@@ -33,6 +35,7 @@ mod tables;
 mod train;
 mod undo;
 mod upload;
+mod whole;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};

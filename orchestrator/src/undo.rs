@@ -5,13 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{destroy, follow, upload};
+use crate::{batch, destroy, follow, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Started {
     /// A training job.
     Job(String),
+    /// A transform job, with the model that was made for it.
+    Transform(String),
     /// An upload in parts.
     Upload {
         /// The object that it is to become.
@@ -24,10 +26,20 @@ pub(crate) enum Started {
 }
 
 impl Started {
+    /// How to come back to a job that was left running.
+    pub(crate) fn way_back(&self) -> String {
+        let (verb, name) = match self {
+            Self::Job(name) => ("train", name),
+            Self::Transform(name) => ("batch", name),
+            Self::Upload { .. } | Self::Endpoint(_) => return String::new(),
+        };
+        format!("`unspsc {verb}` with the same options, or `unspsc logs {name} --follow`, comes back to it")
+    }
+
     /// The command that ends it.
     fn remedy(&self) -> String {
         match self {
-            Self::Job(name) => format!("unspsc stop {name}"),
+            Self::Job(name) | Self::Transform(name) => format!("unspsc stop {name}"),
             Self::Upload { place: S3Uri { bucket, key }, id } => {
                 format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
             }
@@ -40,6 +52,7 @@ impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Job(name) => write!(f, "training job {name}"),
+            Self::Transform(name) => write!(f, "transform job {name}"),
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
         }
@@ -69,13 +82,9 @@ impl UndoList {
         self.lock().retain(|other| other != started);
     }
 
-    /// The training job that is noted.
-    pub(crate) fn job(&self) -> Option<String> {
-        let jobs = |started: &Started| match started {
-            Started::Job(name) => Some(name.clone()),
-            _ => None,
-        };
-        self.lock().iter().find_map(jobs)
+    /// The job that is noted.
+    pub(crate) fn job(&self) -> Option<Started> {
+        self.lock().iter().find(|started| matches!(started, Started::Job(_) | Started::Transform(_))).cloned()
     }
 
     /// Whether it is noted.
@@ -103,6 +112,7 @@ impl Session {
             let Some(started) = self.undo.lock().last().cloned() else { return resisted };
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
+                Started::Transform(name) => batch::take_down(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
             };

@@ -53,9 +53,14 @@ impl Place {
 
     /// Starts a platform, with faults as its options say them.
     pub(crate) fn platform(&self, faults: &[&str]) -> Platform<'_> {
+        self.platform_with(&faults.iter().flat_map(|fault| ["--fault", fault]).collect::<Vec<_>>())
+    }
+
+    /// Starts a platform with options of its own.
+    pub(crate) fn platform_with(&self, options: &[&str]) -> Platform<'_> {
         let mut server = Command::new(beside_unspsc("sagemaker-local"));
         server.current_dir(&self.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
-        server.args(["--stop-grace-secs", "20"]).args(faults.iter().flat_map(|fault| ["--fault", fault]));
+        server.args(["--stop-grace-secs", "20"]).args(options);
         let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
         let address =

@@ -93,7 +93,7 @@ impl Log {
 
 /// Nothing if the job has completed, else how it ended.
 fn completed(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Result<()> {
-    let (job, reason) = (job.to_owned(), dashed(description.failure_reason()));
+    let (job, reason) = (Started::Job(job.to_owned()), dashed(description.failure_reason()));
     Err(match description.training_job_status() {
         Some(TrainingJobStatus::Completed) => return Ok(()),
         Some(TrainingJobStatus::Failed) => Unfinished::Failed { job, reason },
