@@ -243,7 +243,7 @@ async fn a_statement_is_split_classified_and_profiled() {
     // The letter alone has no transliteration, so that nothing of it is left to classify.
     let text = "Class 30: Pâté, namely, liver pâté; \u{30000}; coffee, tea and cocoa, none of the aforesaid instant.";
     let ask = async |threshold| {
-        let request = StatementRequest { statement: text.into(), top_k: Some(2), threshold };
+        let request = StatementRequest { statement: text.into(), top_k: Some(2), threshold, depth: None };
         let (status, answer) = server.invoke(serde_json::to_value(request).unwrap()).await;
         assert_eq!(status, 200, "{answer}");
         serde_json::from_value::<StatementResponse>(answer).unwrap()

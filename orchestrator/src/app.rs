@@ -8,8 +8,8 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status, stop,
-    train, tune,
+    augment, batch, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status,
+    stop, train, tune,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -36,6 +36,10 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Invoke(args) => {
             On::platform(&args.platform).does(async |session| invoke::run(session, args).await).await
+        }
+        Command::Batch(args) => {
+            let on = On { interrupt: args.on_interrupt, ..On::platform(&args.platform) };
+            on.does(async |session| batch::run(session, args).await).await
         }
         Command::Evaluate(args) if args.answerer.endpoint.is_some() => {
             let on = On::platform(&args.platform);
@@ -85,6 +89,7 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>) -> anyhow::Result<()> {
         PlannedVerb::Deploy(args) => on(&args.platform).does(async |session| deploy::run(session, args).await).await,
         PlannedVerb::Destroy(args) => on(&args.platform).does(async |session| destroy::run(session, args).await).await,
         PlannedVerb::Stop(args) => on(&args.platform).does(async |session| stop::run(session, args).await).await,
+        PlannedVerb::Batch(args) => on(&args.platform).does(async |session| batch::run(session, args).await).await,
         PlannedVerb::Run(args) => {
             on(&args.train.platform).does(async |session| pipeline::run(session, args).await).await
         }

@@ -11,7 +11,7 @@ pub(crate) enum Unfinished {
     /// It failed.
     #[error("{job} failed{reason}")]
     Failed {
-        /// Which.
+        /// The job.
         job: Started,
         /// SageMaker's reason after a colon, or nothing.
         reason: String,
@@ -19,15 +19,15 @@ pub(crate) enum Unfinished {
     /// It was stopped: by a user, or by a limit that it met.
     #[error("{job} was stopped{reason}")]
     Stopped {
-        /// Which.
+        /// The job.
         job: Started,
         /// SageMaker's reason after a colon, or nothing.
         reason: String,
     },
     /// It was left running.
-    #[error("{job} still runs: {}", job.way_back())]
+    #[error("{job} still runs: {}", .job.way_back())]
     Running {
-        /// Which.
+        /// The job.
         job: Started,
     },
 }

@@ -4,7 +4,9 @@ mod app;
 mod attempt;
 mod augment;
 mod aws;
+mod batch;
 mod causes;
+mod coded;
 mod content;
 mod denial;
 mod deploy;
@@ -36,6 +38,7 @@ mod train;
 mod tune;
 mod undo;
 mod upload;
+mod whole;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};

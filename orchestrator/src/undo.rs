@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{deploy, destroy, follow, tune, upload};
+use crate::{batch, deploy, destroy, follow, tune, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Started {
     Job(String),
     /// A hyperparameter tuning job.
     Tuning(String),
+    /// A transform job, with the model that was made for it.
+    Transform(String),
     /// An upload in parts.
     Upload {
         /// The object that it is to become.
@@ -31,7 +33,7 @@ impl Started {
     /// The command that ends it.
     fn remedy(&self, session: &Session) -> String {
         match self {
-            Self::Job(name) | Self::Tuning(name) => session.command(&format!("stop {name}")),
+            Self::Job(name) | Self::Tuning(name) | Self::Transform(name) => session.command(&format!("stop {name}")),
             Self::Upload { place: S3Uri { bucket, key }, id } => {
                 format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
             }
@@ -42,12 +44,12 @@ impl Started {
 
     /// How to come back to it, where it is a job that was left.
     pub(crate) fn way_back(&self) -> String {
-        match self {
-            Self::Job(name) => {
-                format!("`unspsc train` with the same options, or `unspsc logs {name} --follow`, comes back to it")
-            }
-            _ => "the same command comes back to it".to_owned(),
-        }
+        let (verb, name) = match self {
+            Self::Job(name) => ("train", name),
+            Self::Transform(name) => ("batch", name),
+            _ => return "the same command comes back to it".to_owned(),
+        };
+        format!("`unspsc {verb}` with the same options, or `unspsc logs {name} --follow`, comes back to it")
     }
 }
 
@@ -56,6 +58,7 @@ impl fmt::Display for Started {
         match self {
             Self::Job(name) => write!(f, "training job {name}"),
             Self::Tuning(name) => write!(f, "tuning job {name}"),
+            Self::Transform(name) => write!(f, "transform job {name}"),
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
             Self::Update(name) => write!(f, "the update of endpoint {name}"),
@@ -88,7 +91,8 @@ impl UndoList {
 
     /// The job that is noted.
     pub(crate) fn job(&self) -> Option<Started> {
-        let is_job = |started: &&Started| matches!(started, Started::Job(_) | Started::Tuning(_));
+        let is_job =
+            |started: &&Started| matches!(started, Started::Job(_) | Started::Tuning(_) | Started::Transform(_));
         self.lock().iter().find(is_job).cloned()
     }
 
@@ -113,6 +117,7 @@ impl Session {
             let outcome = match &started {
                 Started::Job(name) => follow::stop(self, name).await,
                 Started::Tuning(name) => tune::stop(self, name).await,
+                Started::Transform(name) => batch::take_down(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
                 Started::Update(name) => deploy::leave_update(self, name).await,

@@ -195,6 +195,9 @@ pub struct StatementRequest {
     /// Items whose best label is less probable, 0 to 1, need review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// How deep to answer each item; as deep as the model's labels go where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
 }
 
 /// The answer to a [`StatementRequest`].

@@ -12,6 +12,9 @@ use crate::RejectReason;
 /// What people call the layout of the standard itself.
 pub(crate) const CODE_LIST: &str = "code list";
 
+/// What the column of the description is called.
+pub(crate) const DESCRIPTION: &str = "description";
+
 /// Columns of the code list from fine to coarse, under either publisher's names: (code, title).
 const TITLED_LEVELS: [([&str; 2], [&str; 2]); 4] = [
     (["commodity", "commodity code"], ["commodity name", "commodity title"]),
@@ -202,6 +205,32 @@ impl Layout {
     }
 }
 
+/// The columns of the text in a table that needs no codes: those that are `wanted`, or by the header those of the published layouts or
+/// one that is named as `serve` takes it.
+///
+/// # Errors
+/// The name of the column that is missing.
+pub(crate) fn texts(header: &StringRecord, wanted: &[String]) -> Result<Vec<usize>, String> {
+    let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
+    let find = |name: &str| names.iter().position(|other| other == name);
+    if !wanted.is_empty() {
+        return wanted.iter().map(|name| find(&name.trim().to_lowercase()).ok_or_else(|| name.clone())).collect();
+    }
+    if let (Some(item), Some(more)) = (find("item name"), find("item description")) {
+        return Ok(vec![item, more]);
+    }
+    let single = [DESCRIPTION, "text", "inputs", "example"].iter().find_map(|name| find(name));
+    single.map(|column| vec![column]).ok_or_else(|| DESCRIPTION.to_owned())
+}
+
+/// The cells of a description that stands in several columns.
+pub(crate) fn joined<S: AsRef<str>>(cells: impl Iterator<Item = S>) -> String {
+    let mut cells: Vec<S> = cells.filter(|text| !text.as_ref().trim().is_empty()).collect();
+    // Buyers fill in an item's name and repeat it as its description.
+    cells.dedup_by(|next, previous| next.as_ref().trim().eq_ignore_ascii_case(previous.as_ref().trim()));
+    cells.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" ")
+}
+
 fn described(record: &StringRecord, columns: &[usize], code: usize, written: Option<&Written>) -> Item {
     let last = columns.iter().copied().chain([code]).max().unwrap_or_default();
     if record.len() <= last {
@@ -214,11 +243,7 @@ fn described(record: &StringRecord, columns: &[usize], code: usize, written: Opt
     if let [column] = columns {
         return item(cell(*column), cell(code), written);
     }
-    let mut cells: Vec<&str> =
-        columns.iter().map(|column| cell(*column)).filter(|text| !text.trim().is_empty()).collect();
-    // Buyers fill in an item's name and repeat it as its description.
-    cells.dedup_by(|next, previous| next.trim().eq_ignore_ascii_case(previous.trim()));
-    item(&cells.join(" "), cell(code), written)
+    item(&joined(columns.iter().map(|column| cell(*column))), cell(code), written)
 }
 
 /// A title followed by those above it, separated by commas.

@@ -15,6 +15,7 @@ mod prepare;
 mod read;
 mod reject;
 mod split;
+mod texts;
 
 pub use augment::{AUGMENTED, AugmentMode, AugmentOptions, Augmentation, Thesaurus, ThesaurusError};
 pub use error::DatasetError;
@@ -25,3 +26,4 @@ pub use load::{Loaded, Reading, Row, Source, load, load_channel, starter};
 pub use prepare::{Counts, Grouping, Manifest, Options, Prepared, is_broken_off, is_of_a_set, is_prepared, prepare};
 pub use reject::{Reject, RejectReason};
 pub use split::{Splits, cap, fingerprint, split, thin_titles};
+pub use texts::{TextProblem, TextRow, TextRows, Texts};

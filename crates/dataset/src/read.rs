@@ -32,6 +32,13 @@ pub(crate) const MAX_RECORD_LINES: u64 = 200;
 pub(crate) enum Content<'a> {
     /// A file on disk.
     File(&'a Path),
+    /// A file on disk that messages call by another name.
+    Named {
+        /// Where it lies.
+        file: &'a Path,
+        /// What it is called.
+        name: &'a Path,
+    },
     /// A file that the program carries.
     Embedded(&'a Path, &'static [u8]),
 }
@@ -56,7 +63,7 @@ impl<'a> Content<'a> {
     /// The file's name.
     pub(crate) fn path(self) -> &'a Path {
         match self {
-            Self::File(path) | Self::Embedded(path, _) => path,
+            Self::File(path) | Self::Embedded(path, _) | Self::Named { name: path, .. } => path,
         }
     }
 
@@ -65,11 +72,19 @@ impl<'a> Content<'a> {
     /// # Errors
     /// Names the file if it cannot be read, is empty, binary, or has a line that no table has.
     pub(crate) fn scan(self) -> Result<Scan, DatasetError> {
+        self.look(Look::default())
+    }
+
+    /// The same where lines may have any length.
+    pub(crate) fn scan_texts(self) -> Result<Scan, DatasetError> {
+        self.look(Look { any_length: true, ..Look::default() })
+    }
+
+    fn look(self, mut look: Look) -> Result<Scan, DatasetError> {
         let path = self.path();
         let raw = Hashing { inner: self.raw()?, digest: Sha256::new() };
         let mut plain =
             decompressed(raw).map_err(|source| DatasetError::Read { path: path.to_owned(), reason: source })?;
-        let mut look = Look::default();
         // One thread reads on, and takes the digest, while another looks at what was read last.
         let (mut chunk, mut next, mut read) = (vec![0; CHUNK], vec![0; CHUNK], 0);
         loop {
@@ -113,9 +128,12 @@ impl<'a> Content<'a> {
 
     fn raw(self) -> Result<Box<dyn Read + Send + 'a>, DatasetError> {
         match self {
-            Self::File(path) => match File::open(path) {
+            Self::File(file) | Self::Named { file, .. } => match File::open(file) {
                 Ok(file) => Ok(Box::new(file)),
-                Err(source) => Err(DatasetError::Read { path: path.to_owned(), reason: source }),
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                    Err(DatasetError::Missing { path: self.path().to_owned() })
+                }
+                Err(source) => Err(DatasetError::Read { path: self.path().to_owned(), reason: source }),
             },
             Self::Embedded(_, bytes) => Ok(Box::new(bytes)),
         }
@@ -226,6 +244,8 @@ struct Look {
     printable: bool,
     line: u64,
     line_bytes: usize,
+    /// Whether lines may be longer than those of tables.
+    any_length: bool,
 }
 
 impl Look {
@@ -233,7 +253,8 @@ impl Look {
         if !self.head_ended {
             let end = chunk.iter().position(|byte| *byte == b'\n');
             self.head.extend_from_slice(chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default());
-            self.head_ended = end.is_some();
+            // Further than a table's first line reaches there is nothing to be learnt from it.
+            self.head_ended = end.is_some() || self.head.len() > MAX_LINE_BYTES;
         }
         let utf16 = Encoding::for_bom(&self.head).is_some_and(|(encoding, _)| encoding != UTF_8);
         if !utf16 && chunk.contains(&0) {
@@ -242,7 +263,7 @@ impl Look {
         self.printable |= chunk.iter().any(u8::is_ascii_graphic);
         // A chunk is shorter than the longest line, so that only the line that it ends can be too long.
         self.line_bytes += chunk.iter().position(|byte| *byte == b'\n').unwrap_or(chunk.len());
-        if self.line_bytes > MAX_LINE_BYTES {
+        if self.line_bytes > MAX_LINE_BYTES && !self.any_length {
             return Err(DatasetError::LongLine { path: path.to_owned(), line: self.line + 1 });
         }
         if let Some(last) = chunk.iter().rposition(|byte| *byte == b'\n') {

@@ -18,7 +18,7 @@ use unspsc_dataset::Row;
 use url::Url;
 
 use crate::aws::innermost;
-use crate::invoke::{self, Refusal};
+use crate::invoke::{self, patiently};
 use crate::options::AnswererArgs;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -30,10 +30,6 @@ use super::rows::LabelledRows;
 const BATCH: usize = 200;
 /// Candidates to ask for at each level.
 const TOP_K: usize = 5;
-/// Tries of one batch before a server counts as busy for good.
-const TRIES: usize = 10;
-/// A server that asks for more patience than this is asked again after it.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Longest time for one request: SageMaker allows its containers no more.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -80,22 +76,6 @@ impl<'a> Answerer<'a> {
             }
         }
     }
-
-    /// Asks until the server is not busy.
-    async fn ask_patiently(&self, request: &BatchRequest, progress: &Progress) -> anyhow::Result<BatchResponse> {
-        for _ in 1..TRIES {
-            let error = match self.ask(request).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let wait = error.downcast_ref::<Refusal>().and_then(|refusal| refusal.0.retry_after);
-            let Some(wait) = wait else { return Err(error) };
-            let wait = Duration::from_secs(wait).min(LONGEST_WAIT);
-            progress.say(&format!("{error}: trying again in {} s", wait.as_secs()));
-            tokio::time::sleep(wait).await;
-        }
-        self.ask(request).await
-    }
 }
 
 /// Sends `request` to `/invocations` of the server at `url`.
@@ -134,7 +114,7 @@ pub(super) async fn ask_all(
     for batch in rows.rows.chunks(BATCH) {
         let instances: Vec<String> = batch.iter().map(|row| row.description.clone()).collect();
         let request = BatchRequest { instances, top_k: Some(TOP_K), depth: Some(Depth::Auto), by_level: true };
-        let answer = answerer.ask_patiently(&request, progress).await?;
+        let answer = patiently(progress, TIMEOUT, || answerer.ask(&request)).await?;
         if answer.predictions.len() != batch.len() {
             bail!("{answerer} answered {} of {} descriptions", answer.predictions.len(), batch.len());
         }

@@ -1,6 +1,8 @@
 //! The command line; the field comments are the help texts.
 
+mod batch;
 mod data;
+mod invoke;
 mod jobs;
 mod platform;
 mod serve;
@@ -13,10 +15,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use batch::{BatchArgs, BatchModelArgs, Batching, TransformArgs};
 pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreArgs, PrepareArgs};
+pub(crate) use invoke::{AnswerFormat, InvokeArgs};
 pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
 pub(crate) use platform::PlatformArgs;
-pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, InvokeArgs, ModelArgs, RunArgs};
+pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, ModelArgs, RunArgs};
 pub(crate) use serving::{RolloutArgs, RolloutKind, ScaleBy, ScalingArgs, ServeArgs};
 pub(crate) use train::{JobArgs, OnInterrupt, TrainArgs, TrainVerb};
 pub(crate) use tune::{EarlyStopping, Goal, SearchArgs, Strategy, TuneArgs, TuneVerb};
@@ -35,6 +39,7 @@ Examples:
   unspsc train --local --data purchases.csv --hyperparameter epochs=5
   unspsc plan train --data purchases.csv          the requests that this would make
   unspsc invoke --endpoint NAME \"toner cartridge magenta\"
+  unspsc batch --job NAME --data purchases.csv    a code for each row of a table
 
 Settings come from unspsc.toml (`unspsc init` writes one), the environment and options; the later of these wins. Exit \
 codes: 0 done, 1 error, 2 wrong usage or settings, 3 the job failed, 4 the job was stopped, 5 the job still runs, 128 + N \
@@ -132,12 +137,32 @@ An endpoint that is there and serves something else is updated while it serves. 
 that cannot answer it is taken down again, an updated one gets its former model back. What is there and is right is left \
 alone, so the command can be repeated.")]
     Deploy(DeployArgs),
-    /// Ask an endpoint for the codes of one or more descriptions
+    /// Ask an endpoint for the codes of texts: some, a file of any length, or a trade mark's statement
     #[command(after_help = "\
 Examples:
   unspsc invoke --endpoint NAME \"toner cartridge magenta\" \"office cleaning, monthly\"
-  unspsc invoke --endpoint NAME --json \"edible sandwiches, coffee, tea\"")]
+  unspsc invoke --endpoint NAME --file purchases.csv --output coded.csv
+  unspsc invoke --endpoint NAME --file erp.csv --description-column Text --format json
+  cut -f2 lines.tsv | unspsc invoke --endpoint NAME --format csv
+  unspsc invoke --endpoint NAME --statement \"Class 30: coffee, tea and cocoa; bread\"
+
+Each row of the input is a row of the answers, in the same order; one that cannot be answered says why, costs no other, and \
+makes the exit code 1. Tables: comma, semicolon, tab or bar; the columns of the published layouts that `unspsc data prepare` \
+knows, or those that are named. Where the endpoint is busy or loads its model it is waited for.")]
     Invoke(InvokeArgs),
+    /// Code a whole table with a batch transform job, which needs no endpoint
+    #[command(after_help = "\
+Examples:
+  unspsc batch --job NAME --data purchases.csv                 writes purchases.coded.csv
+  unspsc batch --local --job NAME --data purchases.csv         the same on this machine
+  unspsc batch --artifact s3://bucket/path/model.tar.gz --data s3://bucket/tables/ --output coded
+  unspsc plan batch --job NAME --data purchases.csv
+
+The rows are read here, whatever their form, and sent to S3 as JSON Lines; the answers are joined to them: the columns of \
+the input, then code, level, title, probability, needs_review, the codes above, and why a row has none. The same rows, model and \
+settings give the same job: a second run follows it, or fetches what it has answered. Exit codes: 0 done, 1 done but some rows \
+have no answer, 3 the job failed, 4 it was stopped, 5 it still runs.")]
+    Batch(BatchArgs),
     /// Judge a classifier by rows whose codes are known: figures at every level, worst classes, an HTML report
     #[command(after_help = "\
 Examples:
@@ -203,6 +228,8 @@ pub(crate) enum PlannedVerb {
     Destroy(DestroyArgs),
     /// Stop a training job
     Stop(StopArgs),
+    /// Upload a table and create a batch transform job
+    Batch(BatchArgs),
     /// The whole way: train, deploy, take down
     Run(RunArgs),
 }

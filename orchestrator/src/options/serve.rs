@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unspsc_contract::invocation::Depth;
 use url::Url;
 
 use super::platform::PlatformArgs;
@@ -40,25 +39,6 @@ pub(crate) struct ModelArgs {
     /// A model.tar.gz in S3
     #[arg(long, value_name = "S3URI")]
     pub(crate) artifact: Option<String>,
-}
-
-/// `invoke`.
-#[derive(Debug, Args)]
-pub(crate) struct InvokeArgs {
-    /// Name of the endpoint
-    #[arg(long, value_name = "NAME", value_parser = resource_name)]
-    pub(crate) endpoint: String,
-    /// How deep to answer: `auto`, as deep as can be trusted, or `segment`, `family`, `class` or `commodity`
-    #[arg(long, value_name = "DEPTH", default_value = "auto")]
-    pub(crate) depth: Depth,
-    /// Print the endpoint's answer as JSON, with the path to each answer and the next best candidates
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Descriptions, one an argument
-    #[arg(required = true, value_name = "TEXT")]
-    pub(crate) texts: Vec<String>,
-    #[command(flatten)]
-    pub(crate) platform: PlatformArgs,
 }
 
 /// `evaluate`.

@@ -34,6 +34,11 @@ pub(super) fn plain_http(text: &str) -> Result<Url, String> {
     if url.scheme() == "http" { Ok(url) } else { Err("allowed: http://HOST:PORT".to_owned()) }
 }
 
+/// A number of requests that are under way together.
+pub(super) fn at_a_time(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| (1..=64).contains(number)).ok_or_else(|| "allowed: 1 to 64".to_owned())
+}
+
 /// A name and its value.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epochs=5")?;

@@ -22,7 +22,7 @@ const FILE: &str = "unspsc.toml";
 /// The variable that names another.
 const VARIABLE: &str = "UNSPSC_CONFIG";
 /// Headings of the help whose options can be set; lower case they are the tables of the file.
-const HEADINGS: [&str; 4] = ["Platform", "Training", "Tuning", "Serving"];
+const HEADINGS: [&str; 5] = ["Platform", "Training", "Tuning", "Serving", "Batch"];
 /// Options of these headings that are for one run alone.
 const NOT_SET: [&str; 3] = ["local", "job-name", "warm-start"];
 

@@ -1,79 +1,22 @@
-//! `unspsc invoke`: descriptions in, codes out.
+//! Answers as tables for people.
 
 use std::iter;
 
-use anyhow::{Context as _, bail};
-use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
-use aws_sdk_sagemakerruntime::primitives::Blob;
-use unspsc_contract::invocation::{BatchRequest, BatchResponse, Depth, ErrorBody, ErrorDetail, Outcome, Prediction};
+use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction};
 use unspsc_taxonomy::{Level, Titles};
 
-use crate::aws::failed;
-use crate::options::InvokeArgs;
-use crate::progress::print;
-use crate::session::Session;
 use crate::tables::{align_numbers, table};
-
-/// Asks an endpoint and prints its answer.
-pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<()> {
-    let answer = ask(session, &args.endpoint, &at_depth(&args.texts, args.depth)).await?;
-    if args.json {
-        print(&serde_json::to_string_pretty(&answer)?)?;
-    } else {
-        print(&describe(&args.texts, &answer)?)?;
-    }
-    let failures = answer.predictions.iter().filter(|outcome| matches!(outcome, Outcome::Error(_))).count();
-    if failures > 0 {
-        bail!("{failures} of {} descriptions could not be classified", args.texts.len());
-    }
-    Ok(())
-}
-
-/// A request about `texts` that leaves all options but the `depth` to the server.
-pub(crate) fn at_depth(texts: &[String], depth: Depth) -> BatchRequest {
-    BatchRequest { instances: texts.to_vec(), top_k: None, depth: Some(depth), by_level: false }
-}
-
-/// Asks the endpoint about all descriptions of `request`; the answer has one outcome for each. A container that refuses
-/// is a [`Refusal`].
-pub(crate) async fn ask(session: &Session, endpoint: &str, request: &BatchRequest) -> anyhow::Result<BatchResponse> {
-    let (body, texts) = (serde_json::to_vec(request)?, request.instances.len());
-    let request = session.clients.runtime.invoke_endpoint().endpoint_name(endpoint);
-    let request = request.content_type("application/json").accept("application/json").body(Blob::new(body));
-    let answer = request.send().await.map_err(|error| {
-        let model_error = error.as_service_error().and_then(|error| match error {
-            InvokeEndpointError::ModelError(error) => error.original_message(),
-            _ => None,
-        });
-        model_error.map(refusal).unwrap_or_else(|| failed("InvokeEndpoint")(error).into())
-    })?;
-    let body = answer.body().map(Blob::as_ref).unwrap_or_default();
-    let answer: BatchResponse = serde_json::from_slice(body)
-        .with_context(|| format!("endpoint {endpoint} answered something else than predictions"))?;
-    if answer.predictions.len() != texts {
-        bail!("endpoint {endpoint} answered {} of {texts} descriptions", answer.predictions.len());
-    }
-    Ok(answer)
-}
-
-/// A container's own words on a request that it does not answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the request was refused: {} ({})", .0.message, .0.code)]
-pub(crate) struct Refusal(pub(crate) ErrorDetail);
-
-/// The container's own words, which SageMaker passes on within its error.
-pub(crate) fn refusal(message: &str) -> anyhow::Error {
-    match serde_json::from_str::<ErrorBody>(message) {
-        Ok(ErrorBody { error }) => Refusal(error).into(),
-        Err(_) => anyhow::anyhow!("the container failed: {message}"),
-    }
-}
 
 /// The path of each text, from the segment down, and at which step of it the answer stands.
 pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Result<String> {
+    described(texts, answer.predictions.iter())
+}
+
+/// The same for outcomes wherever they come from.
+pub(super) fn described<'a>(texts: &[String], outcomes: impl Iterator<Item = &'a Outcome>) -> anyhow::Result<String> {
     let titles = Titles::embedded()?;
     let mut rows = table(["description", "code", "level", "title", "probability", "answer"]);
-    for (text, outcome) in texts.iter().zip(&answer.predictions) {
+    for (text, outcome) in texts.iter().zip(outcomes) {
         match outcome {
             Outcome::Prediction(prediction) => {
                 // Whose description it is stands in the first line alone.
@@ -119,7 +62,7 @@ fn steps(prediction: &Prediction, titles: &Titles) -> Vec<[String; 5]> {
 
 #[cfg(test)]
 mod tests {
-    use unspsc_contract::invocation::Step;
+    use unspsc_contract::invocation::{ErrorDetail, Step};
 
     use super::*;
 
@@ -177,13 +120,5 @@ mod tests {
         assert!(line("50220000").contains("Cereals") && line("50221100").contains("class"), "{shown}");
         assert!(!line("50221100").contains("Cereals"), "the title of its family is its family's: {shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
-    }
-
-    #[test]
-    fn the_containers_own_words_are_shown() {
-        let body = r#"{"error":{"code":"invalid_request","message":"field `description` is missing"}}"#;
-        let shown = refusal(body).to_string();
-        assert_eq!(shown, "the request was refused: field `description` is missing (invalid_request)");
-        assert!(refusal("oops").to_string().ends_with("failed: oops"));
     }
 }

@@ -1,0 +1,139 @@
+//! What is to be coded: a file of this machine, or objects of S3, which are downloaded to be read.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+use unspsc_dataset::Texts;
+
+use crate::aws::failed;
+use crate::options::BatchArgs;
+use crate::session::Session;
+use crate::storage::{self, S3Uri};
+
+/// Endings that make way for that of the coded table.
+const ENDINGS: [&str; 9] = [".csv.gz", ".tsv.gz", ".jsonl.gz", ".txt.gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".txt"];
+/// The ending of a coded table.
+const CODED: &str = ".coded.csv";
+/// Where the tables of several objects go unless a folder is named.
+const FOLDER: &str = "coded";
+
+/// A table on this machine.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) texts: Texts,
+    /// The file that is to be written.
+    pub(super) target: PathBuf,
+    /// What keeps a download where it is.
+    _downloaded: Option<std::sync::Arc<TempDir>>,
+}
+
+/// Reads what `args` name.
+pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<Vec<Input>> {
+    let inputs = if args.data.starts_with("s3://") {
+        from_s3(session, args, &args.data.parse()?).await?
+    } else {
+        let path = Path::new(&args.data);
+        if path.is_dir() {
+            bail!("{} is a folder: name a file, or a prefix of S3", path.display());
+        }
+        let texts = Texts::open(path, path, &args.description_column)?;
+        let beside = path.parent().unwrap_or(Path::new("")).join(coded(&name_of(path)));
+        let target = args.output.clone().unwrap_or(beside);
+        let is_same = target.canonicalize().is_ok_and(|target| path.canonicalize().is_ok_and(|path| path == target));
+        if is_same {
+            bail!("{} would be replaced by what is made of it: name another --output", path.display());
+        }
+        vec![Input { texts, target, _downloaded: None }]
+    };
+    for input in &inputs {
+        if input.target.is_dir() {
+            bail!("{} is a folder: name a file with --output", input.target.display());
+        }
+        if input.texts.damaged() > 0 {
+            let (damaged, data) = (input.texts.damaged(), &args.data);
+            let said = format!("{damaged} characters of {data} cannot be read and are replaced; it should be UTF-8");
+            session.progress.say(&said);
+        }
+    }
+    Ok(inputs)
+}
+
+async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::Result<Vec<Input>> {
+    let keys = list(session, place).await?;
+    if keys.is_empty() {
+        bail!("{place} holds no objects");
+    }
+    let folder = std::sync::Arc::new(tempfile::tempdir().context("cannot make a temporary folder")?);
+    let step = session.progress.count(&format!("downloading {place}"), keys.len() as u64);
+    let single = keys.len() == 1;
+    let mut inputs = Vec::with_capacity(keys.len());
+    for (number, key) in keys.iter().enumerate() {
+        let object = S3Uri::new(&place.bucket, key);
+        let file = folder.path().join(number.to_string());
+        storage::download(session, &object, &file).await?;
+        let texts = Texts::open(&file, Path::new(&object.to_string()), &args.description_column)?;
+        let target = if single {
+            args.output.clone().unwrap_or_else(|| PathBuf::from(coded(&name_of(Path::new(key)))))
+        } else {
+            let below = path_below(&place.key, key)?;
+            args.output.as_deref().unwrap_or(Path::new(FOLDER)).join(coded(&below))
+        };
+        inputs.push(Input { texts, target, _downloaded: Some(std::sync::Arc::clone(&folder)) });
+        step.advance(1);
+    }
+    Ok(inputs)
+}
+
+/// Keys of the objects below `place`, those of folders aside.
+async fn list(session: &Session, place: &S3Uri) -> anyhow::Result<Vec<String>> {
+    let mut pages =
+        session.clients.s3.list_objects_v2().bucket(&place.bucket).prefix(&place.key).into_paginator().send();
+    let mut keys = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(failed("ListObjectsV2")).with_context(|| format!("cannot list {place}"))?;
+        let objects = page.contents().iter().filter(|object| object.size() != Some(0));
+        keys.extend(objects.filter_map(|object| object.key().map(str::to_owned)));
+    }
+    // An object that is named outright is meant, and none whose name only begins like it.
+    if keys.contains(&place.key) {
+        keys.retain(|key| *key == place.key);
+    }
+    Ok(keys)
+}
+
+/// Where a key lies below a prefix, as a path that stays below a folder.
+fn path_below(prefix: &str, key: &str) -> anyhow::Result<String> {
+    let folder = prefix.rfind('/').map_or(0, |slash| slash + 1);
+    let below = key.get(folder..).unwrap_or(key);
+    if below.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        bail!("the object {key} has a name that is no path: name it alone, with an --output");
+    }
+    Ok(below.to_owned())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The name of the coded table for a file of this name.
+fn coded(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let ending = ENDINGS.iter().find(|ending| lower.ends_with(**ending)).map_or(0, |ending| ending.len());
+    format!("{}{CODED}", name.get(..name.len() - ending).unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coded_tables_lie_where_their_inputs_did() {
+        for (name, expected) in [("a.csv", "a.coded.csv"), ("a.CSV.gz", "a.coded.csv"), ("b/a", "b/a.coded.csv")] {
+            assert_eq!(coded(name), expected);
+        }
+        assert_eq!(path_below("in/tables/2025", "in/tables/2025-01/a.csv").unwrap(), "2025-01/a.csv");
+        assert_eq!(path_below("", "a.csv").unwrap(), "a.csv");
+        assert!(path_below("in/", "in/../a.csv").is_err() && path_below("in/", "in//a.csv").is_err());
+    }
+}

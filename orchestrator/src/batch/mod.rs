@@ -1,0 +1,94 @@
+//! `unspsc batch`: rows up, CreateTransformJob, follow, answers down, joined to the rows.
+//!
+//! The rows are read here and sent as JSON Lines, because a job cuts its input at every line end, also at those within quotes. A row
+//! that has no text is not sent; which rows those are follows from the rows, so that the answers find theirs again.
+
+mod attempt;
+mod follow;
+mod input;
+mod join;
+mod lines;
+mod model;
+mod request;
+
+use anyhow::bail;
+use serde_json::json;
+
+use crate::content::Content;
+use crate::options::BatchArgs;
+use crate::progress::print;
+use crate::session::Session;
+use crate::storage::{self, S3Uri};
+use crate::tables::count;
+use crate::undo::Started;
+use crate::upload::Bundle;
+
+use self::attempt::Attempt;
+use self::lines::Lines;
+use self::model::Model;
+use self::request::Request;
+
+pub(crate) use self::follow::take_down;
+
+/// Where the lines lie in the bucket; SageMaker puts the answers below the job's name.
+const PREFIX: &str = "unspsc";
+
+/// Codes all rows and writes them with their codes.
+pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<()> {
+    request::check(&args.transform)?;
+    let model = Model::find(session, args).await?;
+    let bucket = S3Uri::new(session.bucket()?, PREFIX);
+    let inputs = input::read(session, args).await?;
+    let step = session.progress.step(&format!("reading {}", args.data));
+    let lines = Lines::write(&inputs, args.transform.batch_instances.into())?;
+    drop(step);
+    let bundle = Bundle::read(lines.paths()).await?;
+    let content = Content::of(&json!({
+        "rows": bundle.digests(""),
+        "model": model,
+        "depth": args.depth,
+        "instance": args.transform.batch_instance,
+        "instances": args.transform.batch_instances,
+        "concurrent": args.transform.max_concurrent_transforms,
+        "payload": args.transform.max_payload_mb,
+        "strategy": args.transform.batch_strategy,
+        "version": env!("CARGO_PKG_VERSION"),
+    }))?;
+    let attempt = attempt::find(session, &content).await?;
+    let job = attempt.job().to_owned();
+    let output = bucket.join(&job).join("output");
+    if let Attempt::New(_) = attempt {
+        let place = bundle.place(&bucket.join("batch"))?;
+        upload(session, &bundle, &place).await?;
+        let request = Request { model: &model, input: &place, output: &output, content: &content, args };
+        request::create(session, &job, request).await?;
+    }
+    if session.is_plan() {
+        return follow::delete_model(session, &job).await;
+    }
+    let description = match attempt {
+        Attempt::Completed(_) => None,
+        Attempt::New(_) | Attempt::Running(_) => Some(follow::follow(session, &job).await?),
+    };
+    // It is there also where whoever made it was killed before the job's end.
+    follow::delete_model(session, &job).await?;
+    session.undo.settle(&Started::Transform(job.clone()));
+    if let Some(description) = description {
+        follow::completed(&job, &description)?;
+    }
+    let (rows, failures) = join::join(session, &inputs, &lines, &output).await?;
+    for input in &inputs {
+        print(&input.target.display().to_string())?;
+    }
+    session.progress.say(&format!("{} rows coded by transform job {job}", count(rows - failures)));
+    if failures > 0 {
+        bail!("{} of {} rows have no code: their column `error` says why", count(failures), count(rows));
+    }
+    Ok(())
+}
+
+async fn upload(session: &Session, bundle: &Bundle, place: &S3Uri) -> anyhow::Result<()> {
+    storage::ensure_bucket(session).await?;
+    let step = session.progress.bytes(&format!("uploading to {place}"), bundle.bytes());
+    bundle.upload(session, place, &step).await.map(drop)
+}

@@ -1,0 +1,100 @@
+//! Which model codes: one that SageMaker has, or one that is made of an artifact for the time of the job.
+
+use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::types::ContainerDefinition;
+use serde::Serialize;
+
+use crate::aws::failed;
+use crate::content::{self, Content};
+use crate::follow as training;
+use crate::options::{BatchArgs, BatchModelArgs};
+use crate::session::Session;
+use crate::storage::S3Uri;
+
+/// A model.
+#[derive(Debug, Serialize)]
+pub(super) enum Model {
+    /// One that is there and stays.
+    Given(String),
+    /// One that bears the job's name, and goes with it.
+    Made { image: String, artifact: String },
+}
+
+impl Model {
+    /// The one that `args` mean.
+    pub(super) async fn find(session: &Session, args: &BatchArgs) -> anyhow::Result<Self> {
+        let BatchModelArgs { job, artifact, tuning_job, model } = &args.model;
+        let artifact = match (job, artifact, tuning_job, model) {
+            (_, _, _, Some(name)) => {
+                let found = session.clients.sagemaker.describe_model().model_name(name).send().await;
+                found.map_err(failed("DescribeModel"))?;
+                return Ok(Self::Given(name.clone()));
+            }
+            (Some(job), ..) => of_job(session, job).await?,
+            (_, _, Some(tuning_job), _) => of_job(session, &best_of(session, tuning_job).await?).await?,
+            (_, Some(artifact), ..) => artifact.clone(),
+            _ => bail!("--job, --artifact, --tuning-job or --model is needed"),
+        };
+        let artifact = artifact.parse::<S3Uri>()?.to_string();
+        // Asked for here, before anything is noted that would have to be undone.
+        session.role()?;
+        let needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
+        let image = session.setting(args.serve_image.as_deref(), "unspsc-serve:local", needed)?.to_owned();
+        Ok(Self::Made { image, artifact })
+    }
+
+    /// The model's name in the job `job`.
+    pub(super) fn name<'a>(&'a self, job: &'a str) -> &'a str {
+        match self {
+            Self::Given(name) => name,
+            Self::Made { .. } => job,
+        }
+    }
+
+    /// Makes the model of the job `job`, unless it is there.
+    pub(super) async fn create(&self, session: &Session, job: &str, content: &Content) -> anyhow::Result<()> {
+        let Self::Made { image, artifact } = self else { return Ok(()) };
+        if is_there(session, job, content).await? {
+            return Ok(());
+        }
+        let container = ContainerDefinition::builder().image(image).model_data_url(artifact).build();
+        let model = session.clients.sagemaker.create_model().model_name(job).primary_container(container);
+        let model = model.execution_role_arn(session.role()?).set_tags(Some(content::tags(content, &[])));
+        let Err(error) = model.send().await.map_err(failed("CreateModel")) else { return Ok(()) };
+        // Its answer got lost.
+        if (error.is_taken() || error.is_transient()) && is_there(session, job, content).await? {
+            return Ok(());
+        }
+        Err(error).with_context(|| format!("cannot create model {job}"))
+    }
+}
+
+/// Whether the model `name` is there, and made with this content.
+async fn is_there(session: &Session, name: &str, content: &Content) -> anyhow::Result<bool> {
+    let sagemaker = &session.clients.sagemaker;
+    let found = match sagemaker.describe_model().model_name(name).send().await.map_err(failed("DescribeModel")) {
+        Err(error) if error.is_missing() => return Ok(false),
+        found => found?,
+    };
+    let Some(arn) = found.model_arn() else { return Ok(false) };
+    let tags = content::tags_of(sagemaker, arn).await?;
+    if content::value(&tags, content::CONTENT) != Some(content.hash()) {
+        bail!("model {name} exists and was made of something else: delete it");
+    }
+    Ok(true)
+}
+
+async fn of_job(session: &Session, job: &str) -> anyhow::Result<String> {
+    training::artifact(job, &training::describe(session, job).await?)
+}
+
+/// The best training job of a tuning job.
+async fn best_of(session: &Session, name: &str) -> anyhow::Result<String> {
+    let request = session.clients.sagemaker.describe_hyper_parameter_tuning_job();
+    let described = request.hyper_parameter_tuning_job_name(name).send().await;
+    let described = described.map_err(failed("DescribeHyperParameterTuningJob"))?;
+    let best = described.best_training_job().and_then(|best| best.training_job_name());
+    let status = described.hyper_parameter_tuning_job_status().map_or("unknown", |status| status.as_str());
+    best.map(str::to_owned)
+        .with_context(|| format!("tuning job {name} is {status} and has no best training job: name one with --job"))
+}

@@ -1,0 +1,117 @@
+//! CreateTransformJob.
+
+use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::operation::create_transform_job::builders::CreateTransformJobFluentBuilder;
+use aws_sdk_sagemaker::types::{
+    AssemblyType, BatchStrategy, S3DataType, SplitType, TransformDataSource, TransformInput, TransformInstanceType,
+    TransformOutput, TransformResources, TransformS3DataSource,
+};
+use unspsc_contract::invocation::Depth;
+
+use crate::aws::failed;
+use crate::content::{self, Content};
+use crate::options::{BatchArgs, Batching, TransformArgs};
+use crate::session::Session;
+use crate::storage::S3Uri;
+use crate::undo::Started;
+
+use super::model::Model;
+use super::{attempt, follow};
+
+/// The form of rows and answers.
+const JSON_LINES: &str = "application/jsonlines";
+/// MB that all requests which an instance has at a time may have together.
+const MAX_TOGETHER_MB: u16 = 100;
+
+/// What goes into CreateTransformJob, beside the name.
+pub(super) struct Request<'a> {
+    pub(super) model: &'a Model,
+    pub(super) input: &'a S3Uri,
+    pub(super) output: &'a S3Uri,
+    pub(super) content: &'a Content,
+    pub(super) args: &'a BatchArgs,
+}
+
+/// Refuses options that SageMaker would refuse together.
+pub(super) fn check(args: &TransformArgs) -> anyhow::Result<()> {
+    let (requests, megabytes) = (args.max_concurrent_transforms, args.max_payload_mb);
+    if requests * megabytes > MAX_TOGETHER_MB {
+        bail!(
+            "--max-concurrent-transforms {requests} times --max-payload-mb {megabytes} is above {MAX_TOGETHER_MB} MB: \
+             lower one of them"
+        );
+    }
+    Ok(())
+}
+
+/// Creates the job and the model that it needs; what was created although the answer got lost is found.
+pub(super) async fn create(session: &Session, job: &str, request: Request<'_>) -> anyhow::Result<()> {
+    session.undo.note_once(Started::Transform(job.to_owned()));
+    let Request { model, content, .. } = request;
+    model.create(session, job, content).await?;
+    let sent = built(session, job, &request).send().await.map_err(failed("CreateTransformJob"));
+    if let Err(error) = sent {
+        if !(error.is_taken() || error.is_transient()) || !is_there(session, job, content).await {
+            return Err(error).with_context(|| format!("cannot create {job}"));
+        }
+    }
+    if !session.is_plan() {
+        session.progress.say(&format!("transform job {job} was created"));
+    }
+    Ok(())
+}
+
+/// Whether the job is there after all, and ours.
+async fn is_there(session: &Session, job: &str, content: &Content) -> bool {
+    let found = async {
+        let description = follow::describe(session, job).await?;
+        attempt::is_ours(session, &description, content).await
+    };
+    found.await.unwrap_or(false)
+}
+
+fn built(session: &Session, job: &str, request: &Request<'_>) -> CreateTransformJobFluentBuilder {
+    let Request { model, input, output, content, args } = request;
+    let options = &args.transform;
+    // The slash keeps the folder from meaning others whose names only begin like it.
+    let source = TransformS3DataSource::builder().s3_data_type(S3DataType::S3Prefix).s3_uri(format!("{input}/"));
+    let input = TransformInput::builder()
+        .data_source(TransformDataSource::builder().s3_data_source(source.build()).build())
+        .content_type(JSON_LINES)
+        .split_type(SplitType::Line);
+    let output = TransformOutput::builder()
+        .s3_output_path(output.to_string())
+        .accept(accept(args.depth))
+        .assemble_with(AssemblyType::Line);
+    let resources = TransformResources::builder()
+        .instance_type(TransformInstanceType::from(options.batch_instance.as_str()))
+        .instance_count(options.batch_instances.into());
+    let strategy = match options.batch_strategy {
+        Batching::Container => None,
+        Batching::MultiRecord => Some(BatchStrategy::MultiRecord),
+        Batching::SingleRecord => Some(BatchStrategy::SingleRecord),
+    };
+    let unless_zero = |number: u16| (number > 0).then(|| number.into());
+    session
+        .clients
+        .sagemaker
+        .create_transform_job()
+        .transform_job_name(job)
+        .model_name(model.name(job))
+        .set_max_concurrent_transforms(unless_zero(options.max_concurrent_transforms))
+        .set_max_payload_in_mb(unless_zero(options.max_payload_mb))
+        .set_batch_strategy(strategy)
+        .transform_input(input.build())
+        .transform_output(output.build())
+        .transform_resources(resources.build())
+        .set_tags(Some(content::tags(content, &[])))
+}
+
+/// The form of the answers, with what they are to hold: the only place that SageMaker leaves for it.
+fn accept(depth: Depth) -> String {
+    let depth = match depth {
+        Depth::Auto => "auto",
+        Depth::At(level) => level.as_str(),
+    };
+    format!("{JSON_LINES}; depth={depth}; top_k=1")
+}

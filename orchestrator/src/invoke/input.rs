@@ -1,0 +1,130 @@
+//! Where the texts come from: arguments, a file, or standard input.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tempfile::NamedTempFile;
+use unspsc_dataset::{TextRow, Texts};
+
+use crate::options::InvokeArgs;
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+/// The longest statement that is read: more than the server takes.
+const MAX_STATEMENT: u64 = 2 << 20;
+
+/// Rows to ask about.
+pub(super) enum Input {
+    /// Texts of the command line.
+    Given { texts: Vec<String>, header: Vec<String> },
+    /// A file, with that which keeps it there where it is standard input.
+    File { texts: Texts, header: Vec<String>, _spooled: Option<NamedTempFile> },
+}
+
+/// What the options name.
+enum Named {
+    Given(Vec<String>),
+    File(PathBuf),
+    Stdin,
+}
+
+fn named(args: &InvokeArgs) -> anyhow::Result<Named> {
+    match (&args.file, args.texts.as_slice()) {
+        (Some(file), _) if file.as_os_str() == STDIN => Ok(Named::Stdin),
+        (Some(file), _) => Ok(Named::File(file.clone())),
+        (None, [only]) if only == STDIN => Ok(Named::Stdin),
+        (None, []) if io::stdin().is_terminal() => {
+            bail!("nothing to ask about: give a text, a file with --file, or pipe texts in")
+        }
+        (None, []) => Ok(Named::Stdin),
+        (None, texts) => Ok(Named::Given(texts.to_vec())),
+    }
+}
+
+/// The rows that the options name.
+pub(super) fn rows(args: &InvokeArgs) -> anyhow::Result<Input> {
+    let open = |file: &Path, name: &Path| Texts::open(file, name, &args.description_column);
+    let (texts, spooled) = match named(args)? {
+        Named::Given(_) if !args.description_column.is_empty() => {
+            bail!("--description-column names a column of a table: give one with --file or on standard input")
+        }
+        Named::Given(texts) => return Ok(Input::Given { texts, header: vec!["description".to_owned()] }),
+        Named::File(file) => (open(&file, &file)?, None),
+        Named::Stdin => {
+            // It is read twice: what it is shows only at its end.
+            let mut spooled = NamedTempFile::new().context("cannot make a temporary file")?;
+            io::copy(&mut io::stdin().lock(), &mut spooled).context("cannot read standard input")?;
+            (open(spooled.path(), Path::new("standard input"))?, Some(spooled))
+        }
+    };
+    let header = texts.header().to_vec();
+    Ok(Input::File { texts, header, _spooled: spooled })
+}
+
+/// The statement that the options name, whole.
+pub(super) fn statement(args: &InvokeArgs) -> anyhow::Result<String> {
+    let read = |mut from: Box<dyn io::Read>, name: &str| {
+        let mut text = String::new();
+        let read = from.as_mut().take(MAX_STATEMENT).read_to_string(&mut text);
+        read.map(|_| text).with_context(|| format!("cannot read {name}"))
+    };
+    match named(args)? {
+        Named::Given(texts) => match <[String; 1]>::try_from(texts) {
+            Ok([text]) => Ok(text),
+            Err(texts) => bail!("--statement takes one text, not {}: put it in quotation marks", texts.len()),
+        },
+        Named::File(file) => {
+            let name = file.display().to_string();
+            read(Box::new(File::open(&file).with_context(|| format!("cannot read {name}"))?), &name)
+        }
+        Named::Stdin => read(Box::new(io::stdin()), "standard input"),
+    }
+}
+
+impl Input {
+    /// Names of the columns.
+    pub(super) fn header(&self) -> &[String] {
+        match self {
+            Self::Given { header, .. } | Self::File { header, .. } => header,
+        }
+    }
+
+    /// How many rows there are: the whole input is read through before anything is asked.
+    pub(super) fn count(&self) -> anyhow::Result<usize> {
+        match self {
+            Self::Given { texts, .. } => Ok(texts.len()),
+            Self::File { texts, .. } => {
+                let mut rows = 0;
+                for row in texts.rows()? {
+                    row?;
+                    rows += 1;
+                }
+                if rows == 0 {
+                    bail!("there is no row below the header");
+                }
+                Ok(rows)
+            }
+        }
+    }
+
+    /// Characters of the file that could not be read as such.
+    pub(super) fn damaged(&self) -> usize {
+        match self {
+            Self::Given { .. } => 0,
+            Self::File { texts, .. } => texts.damaged(),
+        }
+    }
+
+    /// The rows, one after another.
+    pub(super) fn rows(&self) -> anyhow::Result<Box<dyn Iterator<Item = anyhow::Result<TextRow>> + Send + '_>> {
+        Ok(match self {
+            Self::Given { texts, .. } => {
+                let row = |text: &String| Ok(TextRow { cells: vec![text.clone()], text: Ok(text.clone()) });
+                Box::new(texts.iter().map(row))
+            }
+            Self::File { texts, .. } => Box::new(texts.rows()?.map(|row| Ok(row?))),
+        })
+    }
+}
