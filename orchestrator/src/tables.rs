@@ -1,6 +1,6 @@
 //! Tables on standard output.
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle};
 use indicatif::HumanCount;
 
 /// One line under the head, and nothing else between the words.
@@ -9,7 +9,7 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 const WIDTH: u16 = 120;
 
 /// An empty table with this head.
-pub(crate) fn table<const N: usize>(head: [&str; N]) -> Table {
+pub(crate) fn table(head: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
     if table.width().is_none() {
