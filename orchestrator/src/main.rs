@@ -18,6 +18,7 @@ mod explore;
 mod follow;
 mod interrupt;
 mod invoke;
+mod kinds;
 mod leave;
 mod logs;
 mod options;

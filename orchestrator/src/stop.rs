@@ -1,43 +1,74 @@
-//! `unspsc stop`: a training job, before its end.
+//! `unspsc stop`: a job before its end.
 
 use anyhow::bail;
 
-use crate::follow;
+use crate::kinds::{self, Kind};
 use crate::options::StopArgs;
 use crate::progress::print;
 use crate::session::Session;
+use crate::{follow, status};
 
-/// Stops the job and says what it has left.
+/// Stops the jobs of this name, and says what they have left.
 pub(crate) async fn run(session: &Session, args: &StopArgs) -> anyhow::Result<()> {
     let name = &args.name;
-    match follow::describe(session, name).await {
-        Err(error) if error.is_missing() => {
-            bail!("there is no training job {name}: `unspsc status` lists those there are")
+    let jobs = kinds::find(session, name).await?.into_iter().filter(|kind| *kind != Kind::Endpoint);
+    let jobs: Vec<Kind> = jobs.collect();
+    if jobs.is_empty() {
+        bail!("{name} is an endpoint, which has no end of its own: `unspsc destroy --endpoint {name}` takes it down");
+    }
+    for kind in jobs {
+        stop(session, kind, name).await?;
+    }
+    Ok(())
+}
+
+async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::Result<()> {
+    let noun = kind.noun();
+    let state = kinds::state(session, kind, name).await?;
+    if state.is_over {
+        let said = format!("{noun} {name} is {} already", state.status);
+        if session.is_plan() {
+            session.progress.say(&said);
+            return Ok(());
         }
-        Ok(description) if follow::is_over(&description) => {
-            let status = description.training_job_status().map_or("over", |status| status.as_str());
-            let said = format!("training job {name} is {status} already");
-            if session.is_plan() {
-                session.progress.say(&said);
-                return Ok(());
-            }
-            return print(&said);
-        }
-        outcome => outcome?,
-    };
+        return print(&said);
+    }
     if !session.is_plan() {
         let grace = if session.is_local() { "time" } else { "120 seconds" };
-        session.progress.say(&format!("{name} gets SIGTERM and has {grace} to save its best epoch"));
+        session.progress.say(&match kind {
+            Kind::Tuning => {
+                format!("the trials of {name} that run get SIGTERM and have {grace} to save their best epochs")
+            }
+            Kind::Transform => {
+                format!("{name} leaves no output: SageMaker stores none of a transform job that is stopped")
+            }
+            Kind::Training | Kind::Endpoint => format!("{name} gets SIGTERM and has {grace} to save its best epoch"),
+        });
     }
-    follow::stop(session, name).await?;
+    kinds::stop(session, kind, name).await?;
     if session.is_plan() {
         return Ok(());
     }
-    let description = follow::describe(session, name).await?;
-    let status = description.training_job_status().map_or("over", |status| status.as_str());
-    print(&format!("training job {name} is {status}"))?;
-    match description.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts()) {
-        Some(artifact) => print(&format!("model of its best epoch: {artifact}")),
+    let status = kinds::state(session, kind, name).await?.status;
+    print(&format!("{noun} {name} is {status}"))?;
+    match left(session, kind, name).await? {
+        Some(left) => print(&left),
         None => Ok(()),
     }
+}
+
+/// What the job has left that can be used.
+async fn left(session: &Session, kind: Kind, name: &str) -> anyhow::Result<Option<String>> {
+    Ok(match kind {
+        Kind::Training => {
+            let job = follow::describe(session, name).await?;
+            let artifact = job.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts());
+            artifact.map(|artifact| format!("model of its best epoch: {artifact}"))
+        }
+        Kind::Tuning => {
+            let job = kinds::describe_tuning(session, name).await?;
+            job.best_training_job().map(|best| format!("best trial: {}", status::result(best)))
+        }
+        Kind::Transform | Kind::Endpoint => None,
+    })
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use unspsc_artifact::Architecture;
 
 use crate::support::{texts, unspsc};
@@ -66,8 +67,14 @@ impl Place {
         self.platform_with(&[&["--train", script.to_str().unwrap()], options].concat())
     }
 
+    /// Starts a platform whose jobs and endpoints are shell scripts with these bodies.
+    pub(crate) fn platform_of_scripts(&self, train: &str, serve: &str) -> Platform<'_> {
+        self.script("train", train);
+        self.script("serve", serve);
+        self.platform_with(&["--train", "train", "--serve", "serve"])
+    }
+
     /// Starts a platform with these options.
-    pub(crate) fn platform_with(&self, options: &[&str]) -> Platform<'_> {
         let mut server = Command::new(beside_unspsc("sagemaker-local"));
         server.current_dir(&self.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
         server.args(["--stop-grace-secs", "20"]).args(options);
@@ -77,6 +84,13 @@ impl Place {
             |line: io::Result<String>| line.unwrap().strip_prefix("export AWS_ENDPOINT_URL=").map(str::to_owned);
         let url = said.find_map(address).unwrap();
         Platform { place: self, server: Some(server), url, _said: said }
+    }
+
+    fn script(&self, name: &str, body: &str) {
+        let draft = self.path(&format!("{name}.draft"));
+        fs::write(&draft, format!("#!/bin/sh\n{body}\n")).unwrap();
+        // Written by another process: a file that this one writes cannot run while a fork of another test holds it.
+        assert!(Command::new("install").arg("-m755").arg(draft).arg(self.path(name)).status().unwrap().success());
     }
 
     /// Processes that were started with this folder in their command line or environment.
@@ -120,6 +134,20 @@ impl Platform<'_> {
         let output = self.command(verb, arguments).output().unwrap();
         let (out, err) = texts(&output);
         (output.status.code().unwrap(), out, err)
+    }
+
+    /// What SageMaker answers to `operation`, which has to succeed.
+    pub(crate) fn sagemaker(&self, operation: &str, request: &Value) -> Value {
+        let key = "AWS4-HMAC-SHA256 Credential=local/20261122/us-east-1/sagemaker/aws4_request, Signature=0";
+        let asked = async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let sent = client.post(&self.url).header("x-amz-target", format!("SageMaker.{operation}"));
+            let answer = sent.header("authorization", key).body(request.to_string()).send().await.unwrap();
+            let (is_success, text) = (answer.status().is_success(), answer.text().await.unwrap());
+            assert!(is_success, "{operation}: {text}");
+            serde_json::from_str(&text).unwrap()
+        };
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked)
     }
 
     /// Ends it, and makes sure that it took everything with it.

@@ -110,7 +110,10 @@ impl Ground {
 
     /// The description of the configuration that endpoint `e` has.
     pub(crate) fn config(&self) -> Value {
-        self.sagemaker("DescribeEndpointConfig", &json!({ "EndpointConfigName": self.endpoint()["EndpointConfigName"] }))
+        self.sagemaker(
+            "DescribeEndpointConfig",
+            &json!({ "EndpointConfigName": self.endpoint()["EndpointConfigName"] }),
+        )
     }
 
     /// The artifact of the model that endpoint `e` serves.

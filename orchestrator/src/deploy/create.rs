@@ -9,9 +9,9 @@ use crate::session::Session;
 use crate::storage;
 use crate::undo::Started;
 
+use super::smoke;
 use super::there::{self, reason_of, status_of};
 use super::wanted::{Piece, Pieces, Wanted};
-use super::smoke;
 
 /// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
 pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {

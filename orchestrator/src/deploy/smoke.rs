@@ -79,7 +79,8 @@ async fn invoked(
     let request = session.clients.runtime.invoke_endpoint_async().endpoint_name(endpoint);
     let request = request.input_location(input.to_string()).content_type("application/json");
     let accepted = request.accept("application/json").send().await.map_err(failed("InvokeEndpointAsync"))?;
-    let output: S3Uri = accepted.output_location().context("InvokeEndpointAsync named no place of its answer")?.parse()?;
+    let output: S3Uri =
+        accepted.output_location().context("InvokeEndpointAsync named no place of its answer")?.parse()?;
     let failure: Option<S3Uri> = accepted.failure_location().map(str::parse).transpose()?;
     left.push(output.clone());
     left.extend(failure.clone());
@@ -106,7 +107,8 @@ async fn object(session: &Session, place: &S3Uri) -> Result<Option<Vec<u8>>, Ser
         Err(error) if error.is_missing() => Ok(None),
         outcome => {
             let bytes = outcome?.body.collect().await;
-            let bytes = bytes.map_err(|error| ServiceError::NoAnswer { operation: "GetObject", reason: error.to_string() });
+            let bytes =
+                bytes.map_err(|error| ServiceError::NoAnswer { operation: "GetObject", reason: error.to_string() });
             Ok(Some(bytes?.to_vec()))
         }
     }

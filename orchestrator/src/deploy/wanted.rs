@@ -62,10 +62,9 @@ impl Wanted {
         let instance = args.serve_instance.clone();
         let hosting = match (args.serverless, args.asynchronous) {
             (true, true) => bail!("--serverless and --async exclude each other: SageMaker has no such endpoint"),
-            (true, false) => Hosting::Serverless {
-                memory_mb: args.serverless_memory_mb,
-                concurrency: args.serverless_concurrency,
-            },
+            (true, false) => {
+                Hosting::Serverless { memory_mb: args.serverless_memory_mb, concurrency: args.serverless_concurrency }
+            }
             (false, true) => Hosting::Asynchronous {
                 instance,
                 concurrency: args.async_concurrency,
@@ -73,8 +72,7 @@ impl Wanted {
             },
             (false, false) => Hosting::Instances { instance },
         };
-        let scaling =
-            if args.serverless { None } else { Some(Scaling::new(&args.scaling, args.asynchronous)?) };
+        let scaling = if args.serverless { None } else { Some(Scaling::new(&args.scaling, args.asynchronous)?) };
         Ok(Self { image, artifact, role, hosting, scaling })
     }
 

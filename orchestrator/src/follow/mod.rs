@@ -9,6 +9,7 @@ use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingJobStatus};
 use crate::attempt::Found;
 use crate::aws::{ServiceError, failed};
 use crate::exit::Unfinished;
+use crate::kinds::{self, Kind};
 use crate::logs::{Line, Source, Tail};
 use crate::poll;
 use crate::session::Session;
@@ -110,24 +111,7 @@ fn completed(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Resu
 
 /// Stops `job` if it runs, and waits for its end.
 pub(crate) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
-    match describe(session, job).await {
-        Err(error) if error.is_missing() => return Ok(()),
-        Ok(description) if is_over(&description) => return Ok(()),
-        outcome => outcome?,
-    };
-    let step = session.progress.step(&format!("stopping {job}"));
-    let stopped = session.clients.sagemaker.stop_training_job().training_job_name(job).send().await;
-    if let Err(error) = stopped.map_err(failed("StopTrainingJob")) {
-        // It may have ended by itself in the meantime.
-        if !is_over(&describe(session, job).await?) {
-            return Err(error.into());
-        }
-    }
-    if !session.is_plan() {
-        poll::until(session.pace, async || Ok(is_over(&describe(session, job).await?).then_some(()))).await?;
-    }
-    drop(step);
-    Ok(())
+    kinds::stop(session, Kind::Training, job).await
 }
 
 /// The description of `job`.
@@ -157,8 +141,7 @@ pub(crate) fn artifact(job: &str, description: &DescribeTrainingJobOutput) -> an
 
 /// Whether nothing will become of the job any more.
 pub(crate) fn is_over(description: &DescribeTrainingJobOutput) -> bool {
-    use TrainingJobStatus::{Completed, Failed, Stopped};
-    description.training_job_status().is_some_and(|status| matches!(status, Completed | Failed | Stopped))
+    description.training_job_status().map(TrainingJobStatus::as_str).is_some_and(kinds::is_over)
 }
 
 /// `text` after a colon, or nothing.

@@ -1,28 +1,31 @@
-//! `unspsc logs`: what a job or an endpoint has logged.
+//! `unspsc logs`: what jobs and endpoints have logged.
 
+mod reading;
 mod tail;
 
-use anyhow::bail;
 use jiff::Timestamp;
 
 use crate::aws::ServiceError;
+use crate::kinds::{self, Kind};
 use crate::options::LogsArgs;
+use crate::poll;
 use crate::progress::print;
 use crate::session::Session;
-use crate::{deploy, follow, poll};
+
+use self::reading::Reading;
 
 pub(crate) use self::tail::{Line, Source, Tail};
 
 /// Prints the lines, and with `--follow` those to come.
 pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()> {
-    let kind = find(session, &args.name).await?;
-    let source = match kind {
-        Kind::Job => Source::of_job(&args.name),
-        Kind::Endpoint => Source::of_endpoint(&args.name),
-    };
+    let found = kinds::find(session, &args.name).await?;
+    if found.len() > 1 {
+        let nouns: Vec<String> = found.iter().map(|kind| kind.with_article()).collect();
+        session.progress.say(&format!("{} is the name of {}: their lines together", args.name, nouns.join(" and of ")));
+    }
     let since = args.since.map(|span| Timestamp::now().as_millisecond() - i64::try_from(span.as_millis()).unwrap_or(0));
-    let mut tail = Tail::new(&source, since);
-    let lines = tail.new_lines(&session.clients.logs).await?;
+    let mut reading = Reading::begin(session, &args.name, &found, since, args.follow).await?;
+    let lines = reading.new_lines(session).await?;
     if lines.is_empty() && !args.follow {
         session.progress.say(&format!("{} has logged nothing{}", args.name, since.map_or("", |_| " in that time")));
     }
@@ -35,8 +38,10 @@ pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()
     }
     loop {
         let (is_over, lines) = poll::until(session.pace, async || {
-            let is_over = kind == Kind::Job && follow::is_over(&follow::describe(session, &args.name).await?);
-            let lines = tail.new_lines(&session.clients.logs).await?;
+            // Asked first, read second: whatever was said before the end is in the log by then.
+            let is_over = are_over(session, &found, &args.name).await?;
+            reading.look_for_trials(session).await?;
+            let lines = reading.new_lines(session).await?;
             Ok((is_over || !lines.is_empty()).then_some((is_over, lines)))
         })
         .await?;
@@ -49,31 +54,19 @@ pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()
     }
 }
 
-/// What a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A training job.
-    Job,
-    /// An endpoint.
-    Endpoint,
-}
-
-/// What `name` stands for: an endpoint, which is what runs now, before the job that its model came from.
-pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Kind> {
-    if there(deploy::status(session, name).await)? {
-        return Ok(Kind::Endpoint);
+/// Whether nothing of this name will log any more.
+async fn are_over(session: &Session, found: &[Kind], name: &str) -> Result<bool, ServiceError> {
+    for kind in found {
+        let is_over = match kinds::state(session, *kind, name).await {
+            // An endpoint was deleted.
+            Err(error) if error.is_missing() => true,
+            outcome => outcome?.is_over,
+        };
+        if !is_over {
+            return Ok(false);
+        }
     }
-    if there(follow::describe(session, name).await)? {
-        return Ok(Kind::Job);
-    }
-    bail!("there is no job and no endpoint named {name}: `unspsc status` lists them")
-}
-
-fn there<T>(found: Result<T, ServiceError>) -> Result<bool, ServiceError> {
-    match found {
-        Err(error) if error.is_missing() => Ok(false),
-        outcome => outcome.map(|_| true),
-    }
+    Ok(true)
 }
 
 /// A line with the time and the instance that it is of.

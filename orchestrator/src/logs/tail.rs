@@ -16,12 +16,25 @@ pub(crate) struct Source {
     pub(crate) group: String,
     /// What the names of its streams begin with.
     pub(crate) prefix: Option<String>,
+    /// What its streams are shown with, beside those of others.
+    label: String,
 }
 
 impl Source {
     /// Where a training job logs: a stream for each instance.
     pub(crate) fn of_job(job: &str) -> Self {
-        Self { group: "/aws/sagemaker/TrainingJobs".to_owned(), prefix: Some(format!("{job}/")) }
+        Self::of_streams("/aws/sagemaker/TrainingJobs", job)
+    }
+
+    /// Where a trial logs, which is shown by what its name has beyond that of its tuning job.
+    pub(crate) fn of_trial(tuning: &str, trial: &str) -> Self {
+        let label = trial.strip_prefix(tuning).unwrap_or(trial).trim_start_matches('-');
+        Self { label: format!("{label}/"), ..Self::of_job(trial) }
+    }
+
+    /// Where a transform job logs: two streams for each instance, one of the container and one about the data.
+    pub(crate) fn of_transform(job: &str) -> Self {
+        Self::of_streams("/aws/sagemaker/TransformJobs", job)
     }
 
     /// Where a transform job logs: two streams for each instance, what its container says and what SageMaker says of the data.
@@ -31,7 +44,11 @@ impl Source {
 
     /// Where an endpoint logs: a stream for each instance.
     pub(crate) fn of_endpoint(endpoint: &str) -> Self {
-        Self { group: format!("/aws/sagemaker/Endpoints/{endpoint}"), prefix: None }
+        Self { group: format!("/aws/sagemaker/Endpoints/{endpoint}"), prefix: None, label: String::new() }
+    }
+
+    fn of_streams(group: &str, job: &str) -> Self {
+        Self { group: group.to_owned(), prefix: Some(format!("{job}/")), label: String::new() }
     }
 }
 
@@ -100,6 +117,7 @@ impl Tail {
 
     async fn read(&mut self, client: &Client, stream: &str, lines: &mut Vec<Line>) -> Result<(), ServiceError> {
         let shown = stream.strip_prefix(self.source.prefix.as_deref().unwrap_or_default()).unwrap_or(stream);
+        let shown = format!("{}{shown}", self.source.label);
         for _ in 0..MAX_PAGES {
             let token = self.tokens.get(stream).cloned().flatten();
             let request = client.get_log_events().log_group_name(&self.source.group).log_stream_name(stream);
@@ -107,7 +125,7 @@ impl Tail {
             let page = request.send().await.map_err(failed("GetLogEvents"))?;
             lines.extend(page.events().iter().map(|event| Line {
                 time: event.timestamp().unwrap_or_default(),
-                stream: shown.to_owned(),
+                stream: shown.clone(),
                 text: event.message().unwrap_or_default().trim_end().to_owned(),
             }));
             let next = page.next_forward_token().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The options of the verbs that look at jobs and endpoints, and of the one that stops a job.
+//! The options of the verbs that look at jobs and endpoints, and of the one that stops jobs.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) struct LogsArgs {
     /// Job or endpoint
     #[arg(value_name = "NAME", value_parser = resource_name)]
     pub(crate) name: String,
-    /// Go on showing lines as they come, until a job is over or Ctrl-C
+    /// Go on showing lines as they come, until a job is over, an endpoint deleted, or Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
     /// Show the last N lines only
@@ -42,7 +42,7 @@ pub(crate) struct LogsArgs {
 /// `stop`.
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// Training job
+    /// Training, tuning or transform job
     #[arg(value_name = "NAME", value_parser = resource_name)]
     pub(crate) name: String,
     #[command(flatten)]

@@ -100,20 +100,27 @@ failed, 4 it was stopped, 5 it still runs.")]
     #[command(after_help = "\
 Examples:
   unspsc status
-  unspsc status NAME")]
+  unspsc status NAME
+
+Jobs are training, tuning and transform jobs; trials are listed with their tuning job. A name that several things bear shows \
+all of them.")]
     Status(StatusArgs),
     /// Show what a job or an endpoint has logged
     #[command(after_help = "\
 Examples:
   unspsc logs NAME --tail 50
-  unspsc logs NAME --since 10m --follow")]
+  unspsc logs NAME --since 10m --follow
+
+Of a tuning job the log of its best trial is shown, or the latest one's while none has a value; with --follow the trials as \
+they run. A name that several things bear shows the lines of all.")]
     Logs(LogsArgs),
-    /// Stop a training job and wait until it is over
+    /// Stop a training, tuning or transform job and wait until it is over
     #[command(after_help = "\
 Example:
   unspsc stop NAME
 
-The job gets SIGTERM and 120 seconds to save the weights of its best epoch.")]
+A training job gets SIGTERM and 120 seconds to save the weights of its best epoch, and so do the trials of a tuning job. A \
+transform job that is stopped leaves no output.")]
     Stop(StopArgs),
     /// Print the exact requests that a verb would make, and change nothing
     #[command(after_help = "\
@@ -226,7 +233,7 @@ pub(crate) enum PlannedVerb {
     Deploy(DeployArgs),
     /// Take down an endpoint with all that belongs to it
     Destroy(DestroyArgs),
-    /// Stop a training job
+    /// Stop a job
     Stop(StopArgs),
     /// Upload a table and create a batch transform job
     Batch(BatchArgs),

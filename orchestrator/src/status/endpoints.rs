@@ -3,27 +3,25 @@
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalableTarget, ScalingActivity, ServiceNamespace};
 use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
 use aws_sdk_sagemaker::types::EndpointStatus;
+use comfy_table::Table;
 
 use crate::aws::{ServiceError, failed};
-use crate::content;
 use crate::deploy;
 use crate::session::Session;
 use crate::tables;
 
-use super::{listed, moment, ours};
+use super::{PAGE, listed, moment, ours, reason, tags};
 
-/// The largest page.
-const PAGE: i32 = 100;
 /// Scaling activities in the details of an endpoint.
 const ACTIVITIES: i32 = 10;
 
 /// All endpoints.
-pub(super) async fn table(session: &Session) -> anyhow::Result<String> {
+pub(super) async fn table(session: &Session) -> anyhow::Result<Option<Table>> {
     let mut endpoints = list(session).await?;
     let managed = ours(session, endpoints.iter().map(|(_, arn)| arn.clone())).await?;
     endpoints.retain(|(_, arn)| managed.contains(arn));
     if endpoints.is_empty() {
-        return Ok("no endpoints".to_owned());
+        return Ok(None);
     }
     let mut rows = tables::table(["endpoint", "status", "instances", "scaling", "since (UTC)", "last error"]);
     for (name, _) in &endpoints {
@@ -41,7 +39,7 @@ pub(super) async fn table(session: &Session) -> anyhow::Result<String> {
             endpoint.failure_reason().and_then(|reason| reason.lines().next()).unwrap_or_default().to_owned(),
         ]);
     }
-    Ok(rows.to_string())
+    Ok(Some(rows))
 }
 
 /// Name and ARN of every endpoint.
@@ -65,23 +63,18 @@ async fn list(session: &Session) -> Result<Vec<(String, String)>, ServiceError> 
 /// One endpoint.
 pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<String> {
     let endpoint = deploy::describe(session, name).await?;
-    let tags = match endpoint.endpoint_arn() {
-        Some(arn) => content::tags_of(&session.clients.sagemaker, arn).await?,
-        None => Vec::new(),
-    };
-    let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let tags = tags(session, endpoint.endpoint_arn()).await?;
     let target = target(session, name).await?;
-    let reason = endpoint.failure_reason().map(|reason| reason.trim().to_owned());
     let fields = [
         ("endpoint", Some(name.to_owned())),
         ("status", Some(stands(&endpoint))),
-        ("reason", reason),
+        ("reason", reason(endpoint.failure_reason())),
         ("created", Some(moment(endpoint.creation_time()))),
         ("changed", Some(moment(endpoint.last_modified_time()))),
         ("configuration", endpoint.endpoint_config_name().map(str::to_owned)),
         ("instances", Some(instances(&endpoint))),
         ("scaling", Some(target.map_or_else(|| "none".to_owned(), |target| range(&target)))),
-        ("tags", (!tags.is_empty()).then(|| tags.join(", "))),
+        ("tags", tags),
     ];
     let activities = match activities(session, name).await {
         Ok(activities) if activities.is_empty() => "no scaling activities".to_owned(),

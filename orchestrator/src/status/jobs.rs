@@ -1,71 +1,76 @@
 //! Training jobs.
 
-use std::time::Duration;
-
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
-use aws_sdk_sagemaker::types::{
-    SecondaryStatus, SortBy, SortOrder, TrainingInstanceType, TrainingJobStatus, TrainingJobSummary,
-};
-use jiff::Timestamp;
+use aws_sdk_sagemaker::types::{SecondaryStatus, SortBy, SortOrder, TrainingInstanceType, TrainingJobStatus};
+use comfy_table::Table;
 
 use crate::aws::{ServiceError, failed};
-use crate::content;
-use crate::follow;
 use crate::session::Session;
-use crate::tables;
+use crate::{follow, kinds, tables};
 
-use super::{listed, moment, ours, span};
+use super::tuning::Tuning;
+use super::{Listed, PAGE, kept, listed, moment, reason, shortened, span, tags};
 
-/// The largest page.
-const PAGE: i32 = 100;
-/// Characters of a reason in the table.
-const REASON: usize = 60;
+/// A training job in the list.
+struct Job {
+    listed: Listed,
+    secondary: Option<SecondaryStatus>,
+}
 
-/// The jobs that are not older than `since` or that run.
-pub(super) async fn table(session: &Session, since: Duration) -> anyhow::Result<String> {
-    let since = Timestamp::now().as_second().saturating_sub(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-    let mut jobs = list(session, None, Some(DateTime::from_secs(since))).await?;
-    for running in list(session, Some(TrainingJobStatus::InProgress), None).await? {
-        if !jobs.iter().any(|job| job.training_job_name() == running.training_job_name()) {
-            jobs.push(running);
-        }
+impl AsRef<Listed> for Job {
+    fn as_ref(&self) -> &Listed {
+        &self.listed
     }
-    let managed = ours(session, jobs.iter().filter_map(|job| job.training_job_arn().map(str::to_owned))).await?;
-    jobs.retain(|job| job.training_job_arn().is_some_and(|arn| managed.contains(arn)));
+}
+
+/// The jobs that are not older than `since` or that run; trials are shown with their tuning jobs.
+pub(super) async fn table(session: &Session, since: DateTime, tunings: &[Tuning]) -> anyhow::Result<Option<Table>> {
+    let is_trial = |job: &Job| tunings.iter().any(|tuning| kinds::is_trial_of(&job.listed.name, &tuning.listed.name));
+    let mut recent = list(session, None, Some(since)).await?;
+    let mut running = list(session, Some(TrainingJobStatus::InProgress), None).await?;
+    [&mut recent, &mut running].into_iter().for_each(|jobs| jobs.retain(|job| !is_trial(job)));
+    let jobs = kept(session, recent, running).await?;
     if jobs.is_empty() {
-        return Ok("no training jobs".to_owned());
+        return Ok(None);
     }
     let mut rows = tables::table(["training job", "status", "created (UTC)", "took", "last error"]);
-    for job in &jobs {
-        let name = job.training_job_name().unwrap_or_default();
-        let is_failed = job.training_job_status() == Some(&TrainingJobStatus::Failed);
-        let reason = if is_failed { reason(&follow::describe(session, name).await?) } else { None };
-        let end = job.training_end_time().map_or_else(|| Timestamp::now().as_second(), DateTime::secs);
-        let took = job.creation_time().map(|begin| span(end - begin.secs()));
+    for Job { listed: job, secondary } in &jobs {
+        let reason =
+            if job.has_failed() { reason(follow::describe(session, &job.name).await?.failure_reason()) } else { None };
         rows.add_row([
-            name.to_owned(),
-            stands(job.training_job_status(), job.secondary_status()),
-            moment(job.creation_time()),
-            took.unwrap_or_default(),
+            job.name.clone(),
+            stands(&job.status, secondary.as_ref()),
+            moment(job.created.as_ref()),
+            job.took(),
             reason.map(|reason| shortened(&reason)).unwrap_or_default(),
         ]);
     }
-    Ok(rows.to_string())
+    Ok(Some(rows))
 }
 
 async fn list(
     session: &Session,
     status: Option<TrainingJobStatus>,
     since: Option<DateTime>,
-) -> Result<Vec<TrainingJobSummary>, ServiceError> {
+) -> Result<Vec<Job>, ServiceError> {
     let (mut jobs, mut token) = (Vec::new(), None);
     loop {
         let request = session.clients.sagemaker.list_training_jobs().max_results(PAGE);
         let request = request.sort_by(SortBy::CreationTime).sort_order(SortOrder::Descending);
         let request = request.set_status_equals(status.clone()).set_creation_time_after(since).set_next_token(token);
         let page = request.send().await.map_err(failed("ListTrainingJobs"))?;
-        jobs.extend_from_slice(page.training_job_summaries());
+        let listed = page.training_job_summaries().iter().filter_map(|job| {
+            let listed = Listed {
+                name: job.training_job_name()?.to_owned(),
+                arn: job.training_job_arn()?.to_owned(),
+                status: job.training_job_status()?.as_str().to_owned(),
+                created: job.creation_time().copied(),
+                ended: job.training_end_time().copied(),
+            };
+            Some(Job { listed, secondary: job.secondary_status().cloned() })
+        });
+        jobs.extend(listed);
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             return Ok(jobs);
@@ -76,11 +81,8 @@ async fn list(
 /// One job.
 pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<String> {
     let job = follow::describe(session, name).await?;
-    let tags = match job.training_job_arn() {
-        Some(arn) => content::tags_of(&session.clients.sagemaker, arn).await?,
-        None => Vec::new(),
-    };
-    let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let tags = tags(session, job.training_job_arn()).await?;
+    let status = job.training_job_status().map_or("unknown", TrainingJobStatus::as_str);
     let resources = job.resource_config();
     let instance = resources.and_then(|resources| resources.instance_type()).map(TrainingInstanceType::as_str);
     let spot = job.enable_managed_spot_training() == Some(true);
@@ -89,10 +91,12 @@ pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<Str
     let artifact = job.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts()).map(str::to_owned);
     let checkpoints = job.checkpoint_config().and_then(|config| config.s3_uri()).map(str::to_owned);
     let image = job.algorithm_specification().and_then(|algorithm| algorithm.training_image()).map(str::to_owned);
+    let tuning = job.tuning_job_arn().and_then(|arn| arn.rsplit('/').next());
     let fields = [
         ("training job", Some(name.to_owned())),
-        ("status", Some(stands(job.training_job_status(), job.secondary_status()))),
-        ("reason", reason(&job)),
+        ("status", Some(stands(status, job.secondary_status()))),
+        ("tuning job", tuning.map(str::to_owned)),
+        ("reason", reason(job.failure_reason())),
         ("created", Some(moment(job.creation_time()))),
         ("trained for", took),
         ("billed for", job.billable_time_in_seconds().map(|seconds| billed(&job, seconds))),
@@ -100,7 +104,7 @@ pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<Str
         ("image", image),
         ("model", artifact),
         ("checkpoints", checkpoints),
-        ("tags", (!tags.is_empty()).then(|| tags.join(", "))),
+        ("tags", tags),
     ];
     let steps = job.secondary_status_transitions().iter().map(|step| {
         let status = step.status().map_or("unknown", SecondaryStatus::as_str);
@@ -127,22 +131,11 @@ fn billed(job: &DescribeTrainingJobOutput, seconds: i32) -> String {
     format!("{}{}", span(seconds.into()), saved.map(|saved| format!(", {saved:.0} % saved")).unwrap_or_default())
 }
 
-fn stands(status: Option<&TrainingJobStatus>, secondary: Option<&SecondaryStatus>) -> String {
-    let status = status.map_or("unknown", TrainingJobStatus::as_str);
+fn stands(status: &str, secondary: Option<&SecondaryStatus>) -> String {
     match secondary.map(SecondaryStatus::as_str) {
         Some(secondary) if secondary != status => format!("{status} ({secondary})"),
         _ => status.to_owned(),
     }
-}
-
-fn reason(job: &DescribeTrainingJobOutput) -> Option<String> {
-    job.failure_reason().map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty())
-}
-
-fn shortened(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default();
-    let short: String = line.chars().take(REASON).collect();
-    if short.len() < reason.len() { format!("{short}…") } else { short }
 }
 
 #[cfg(test)]
@@ -151,16 +144,9 @@ mod tests {
 
     #[test]
     fn a_status_says_what_the_job_is_about() {
-        assert_eq!(stands(Some(&TrainingJobStatus::Failed), Some(&SecondaryStatus::Failed)), "Failed");
-        let running = stands(Some(&TrainingJobStatus::InProgress), Some(&SecondaryStatus::Training));
+        assert_eq!(stands("Failed", Some(&SecondaryStatus::Failed)), "Failed");
+        let running = stands("InProgress", Some(&SecondaryStatus::Training));
         assert_eq!(running, "InProgress (Training)");
-    }
-
-    #[test]
-    fn reasons_are_cut_to_one_line() {
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened("one\ntwo"), "one…");
-        assert_eq!(shortened(&"ä".repeat(70)).chars().count(), REASON + 1);
     }
 
     #[test]

@@ -2,29 +2,94 @@
 
 mod endpoints;
 mod jobs;
+mod transforms;
+mod tuning;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use aws_sdk_sagemaker::primitives::DateTime;
 use jiff::Timestamp;
 
 use crate::content::{self, MANAGED_BY};
-use crate::logs::{self, Kind};
+use crate::kinds::{self, Kind};
 use crate::options::StatusArgs;
 use crate::progress::print;
 use crate::session::Session;
 
-/// Shows everything, or one job or endpoint with its details.
+pub(crate) use self::tuning::result;
+
+/// The largest page of a list.
+const PAGE: i32 = 100;
+/// Characters of a reason in a table.
+const REASON: usize = 60;
+
+/// Shows everything, or what bears one name with its details.
 pub(crate) async fn run(session: &Session, args: &StatusArgs) -> anyhow::Result<()> {
-    let Some(name) = &args.name else {
-        let jobs = jobs::table(session, args.since).await?;
-        let endpoints = endpoints::table(session).await?;
-        return print(&format!("{jobs}\n\n{endpoints}"));
-    };
-    print(&match logs::find(session, name).await? {
-        Kind::Job => jobs::details(session, name).await?,
-        Kind::Endpoint => endpoints::details(session, name).await?,
-    })
+    let Some(name) = &args.name else { return print(&everything(session, args.since).await?) };
+    let mut shown = Vec::new();
+    for kind in kinds::find(session, name).await? {
+        shown.push(match kind {
+            Kind::Training => jobs::details(session, name).await?,
+            Kind::Tuning => tuning::details(session, name).await?,
+            Kind::Transform => transforms::details(session, name).await?,
+            Kind::Endpoint => endpoints::details(session, name).await?,
+        });
+    }
+    print(&shown.join("\n\n"))
+}
+
+/// A table for each kind of which there is something, and a line that names the others.
+async fn everything(session: &Session, since: Duration) -> anyhow::Result<String> {
+    let since = Timestamp::now().as_second().saturating_sub(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let since = DateTime::from_secs(since);
+    let tunings = tuning::list(session, since).await?;
+    let tables = [
+        ("training jobs", jobs::table(session, since, &tunings).await?),
+        ("tuning jobs", tuning::table(session, &tunings).await?),
+        ("transform jobs", transforms::table(session, since).await?),
+        ("endpoints", endpoints::table(session).await?),
+    ];
+    let none = tables.iter().filter(|(_, table)| table.is_none()).map(|(what, _)| format!("no {what}"));
+    let none: Vec<String> = none.collect();
+    let there = tables.into_iter().filter_map(|(_, table)| table.map(|table| table.to_string()));
+    let none = (!none.is_empty()).then(|| none.join(", "));
+    Ok(there.chain(none).collect::<Vec<_>>().join("\n\n"))
+}
+
+/// A job of any kind in a list.
+#[derive(Debug)]
+struct Listed {
+    name: String,
+    arn: String,
+    status: String,
+    created: Option<DateTime>,
+    ended: Option<DateTime>,
+}
+
+impl Listed {
+    /// For how long it has been there, or was until its end.
+    fn took(&self) -> String {
+        let end = self.ended.map_or_else(|| Timestamp::now().as_second(), |end| end.secs());
+        self.created.map(|begin| span(end - begin.secs())).unwrap_or_default()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.status == "Failed"
+    }
+}
+
+/// The `recent` jobs and those that are `running` besides, without those that are not ours.
+async fn kept<T: AsRef<Listed>>(session: &Session, recent: Vec<T>, running: Vec<T>) -> anyhow::Result<Vec<T>> {
+    let mut jobs = recent;
+    for job in running {
+        if jobs.iter().all(|other| other.as_ref().arn != job.as_ref().arn) {
+            jobs.push(job);
+        }
+    }
+    let managed = ours(session, jobs.iter().map(|job| job.as_ref().arn.clone())).await?;
+    jobs.retain(|job| managed.contains(&job.as_ref().arn));
+    Ok(jobs)
 }
 
 /// Those of `arns` that bear this program's tag.
@@ -49,6 +114,26 @@ pub(crate) fn span(seconds: i64) -> String {
     }
 }
 
+/// A reason, unless it is empty.
+fn reason(reason: Option<&str>) -> Option<String> {
+    reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty())
+}
+
+/// The beginning of a reason, for a table.
+fn shortened(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(REASON).collect();
+    if short.len() < reason.len() { format!("{short}…") } else { short }
+}
+
+/// Tags of the resource `arn`, in one line.
+async fn tags(session: &Session, arn: Option<&str>) -> anyhow::Result<Option<String>> {
+    let Some(arn) = arn else { return Ok(None) };
+    let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
+    let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Ok((!tags.is_empty()).then(|| tags.join(", ")))
+}
+
 /// Fields and values, a line each, the values below each other; fields without a value are left out.
 fn listed(fields: &[(&str, Option<String>)]) -> String {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -59,6 +144,13 @@ fn listed(fields: &[(&str, Option<String>)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_are_cut_to_one_line() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened("one\ntwo"), "one…");
+        assert_eq!(shortened(&"ä".repeat(70)).chars().count(), REASON + 1);
+    }
 
     #[test]
     fn moments_spans_and_lists_can_be_read() {
