@@ -45,8 +45,17 @@ const VERBS: &[&[&str]] = &[
     &["train", "--data", "data.csv", "--output", "out", "--model", "rnn", "--hyperparameter", "epochs=1"],
     &["train", "--data", "data.csv", "--output", "out", "--model", "rnn", "--hyperparameter", "epochs=3", "--spot"],
     &[
-        "train", "--data", "data.csv", "--output", "out", "--encoder", "encoder", "--hyperparameter", "epochs=1",
-        "--job-name", "job",
+        "train",
+        "--data",
+        "data.csv",
+        "--output",
+        "out",
+        "--encoder",
+        "encoder",
+        "--hyperparameter",
+        "epochs=1",
+        "--job-name",
+        "job",
     ],
     &["deploy", "--artifact", ARTIFACT, "--endpoint", "first"],
     &["deploy", "--artifact", ARTIFACT, "--endpoint", "first", "--serve-instance", "ml.m5.xlarge"],
@@ -61,15 +70,45 @@ const VERBS: &[&[&str]] = &[
 
 /// Operations that faults befall.
 const OPERATIONS: &[&str] = &[
-    "CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "ListTrainingJobs",
-    "CreateHyperParameterTuningJob", "DescribeHyperParameterTuningJob", "StopHyperParameterTuningJob",
-    "ListTrainingJobsForHyperParameterTuningJob", "CreateTransformJob", "DescribeTransformJob", "StopTransformJob",
-    "CreateModel", "DescribeModel", "DeleteModel", "ListModels",
-    "CreateEndpointConfig", "DescribeEndpointConfig", "DeleteEndpointConfig", "ListEndpointConfigs",
-    "CreateEndpoint", "DescribeEndpoint", "UpdateEndpoint", "DeleteEndpoint", "ListEndpoints",
-    "RegisterScalableTarget", "PutScalingPolicy", "DeleteScalingPolicy", "DeregisterScalableTarget",
-    "ListTags", "AddTags", "PutObject", "GetObject", "HeadObject", "CreateMultipartUpload", "UploadPart",
-    "CompleteMultipartUpload", "AbortMultipartUpload", "InvokeEndpoint", "GetLogEvents",
+    "CreateTrainingJob",
+    "DescribeTrainingJob",
+    "StopTrainingJob",
+    "ListTrainingJobs",
+    "CreateHyperParameterTuningJob",
+    "DescribeHyperParameterTuningJob",
+    "StopHyperParameterTuningJob",
+    "ListTrainingJobsForHyperParameterTuningJob",
+    "CreateTransformJob",
+    "DescribeTransformJob",
+    "StopTransformJob",
+    "CreateModel",
+    "DescribeModel",
+    "DeleteModel",
+    "ListModels",
+    "CreateEndpointConfig",
+    "DescribeEndpointConfig",
+    "DeleteEndpointConfig",
+    "ListEndpointConfigs",
+    "CreateEndpoint",
+    "DescribeEndpoint",
+    "UpdateEndpoint",
+    "DeleteEndpoint",
+    "ListEndpoints",
+    "RegisterScalableTarget",
+    "PutScalingPolicy",
+    "DeleteScalingPolicy",
+    "DeregisterScalableTarget",
+    "ListTags",
+    "AddTags",
+    "PutObject",
+    "GetObject",
+    "HeadObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+    "InvokeEndpoint",
+    "GetLogEvents",
 ];
 
 /// What ends `unspsc` early.
@@ -157,12 +196,19 @@ impl Run<'_> {
         };
         // Pipes could fill up while nobody reads them.
         let log = |name: &str| fs::File::create(self.place.path(name)).unwrap();
-        command.env("TMPDIR", self.place.path("temporary")).stdin(Stdio::null()).stdout(log("stdout")).stderr(log("stderr"));
+        command
+            .env("TMPDIR", self.place.path("temporary"))
+            .stdin(Stdio::null())
+            .stdout(log("stdout"))
+            .stderr(log("stderr"));
         let child = command.spawn().unwrap();
         if let Some((name, pause)) = kill {
             std::thread::sleep(pause);
             // It may have ended by itself.
-            let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args([&format!("-{name}"), &child.id().to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
         let code = wait(child).status.code();
         let said = fs::read_to_string(self.place.path("stderr")).unwrap_or_default();
@@ -179,7 +225,8 @@ fn nothing_is_left(place: &Place) -> Result<(), String> {
     let records: Value = serde_json::from_slice(&fs::read(place.path("state/state.json")).unwrap()).unwrap();
     for kind in ["models", "endpoint_configs", "endpoints", "scalable_targets", "scaling_policies"] {
         let left = &records[kind];
-        if left.as_object().is_some_and(|left| !left.is_empty()) || left.as_array().is_some_and(|left| !left.is_empty()) {
+        if left.as_object().is_some_and(|left| !left.is_empty()) || left.as_array().is_some_and(|left| !left.is_empty())
+        {
             return Err(format!("{kind} are left: {left:#}"));
         }
     }
@@ -228,7 +275,8 @@ fn uploads(place: &Place) -> impl Iterator<Item = String> {
 /// The artifact of a real job with a tiny encoder, made once.
 fn model(place: &Place) -> std::path::PathBuf {
     let platform = place.platform(&[]);
-    let (code, _, err) = platform.verb("train", &[place::TRAINING.as_slice(), &["--hyperparameter", "epochs=1", "--job-name", "job"]].concat());
+    let (code, _, err) = platform
+        .verb("train", &[place::TRAINING.as_slice(), &["--hyperparameter", "epochs=1", "--job-name", "job"]].concat());
     assert_eq!(code, 0, "{err}");
     platform.stop();
     place.path("state/s3/unspsc-local/unspsc/job/output/model.tar.gz")

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Lines};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -60,11 +59,9 @@ impl Place {
 
     /// Starts a platform whose training jobs run a script with this body, in their `/opt/ml`.
     pub(crate) fn platform_of(&self, train: &str, options: &[&str]) -> Platform<'_> {
-        let script = self.path("train");
         let read = r#"hyperparameter() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" input/config/hyperparameters.json; }"#;
-        fs::write(&script, format!("#!/bin/sh\ncd \"$SAGEMAKER_BASE_DIR\"\n{read}\n{train}\n")).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        self.platform_with(&[&["--train", script.to_str().unwrap()], options].concat())
+        self.script("train", &format!("cd \"$SAGEMAKER_BASE_DIR\"\n{read}\n{train}"));
+        self.platform_with(&[&["--train", "train"], options].concat())
     }
 
     /// Starts a platform whose jobs and endpoints are shell scripts with these bodies.
@@ -75,6 +72,7 @@ impl Place {
     }
 
     /// Starts a platform with these options.
+    pub(crate) fn platform_with(&self, options: &[&str]) -> Platform<'_> {
         let mut server = Command::new(beside_unspsc("sagemaker-local"));
         server.current_dir(&self.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
         server.args(["--stop-grace-secs", "20"]).args(options);
