@@ -40,32 +40,26 @@ const DESTROYS: usize = 4;
 /// Where an artifact lies that no job of the run has made.
 const ARTIFACT: &str = "s3://unspsc-local/unspsc/earlier/output/model.tar.gz";
 
-/// The verbs, each with its arguments; the more often one stands here, the more often it is drawn.
-const VERBS: &[&[&str]] = &[
-    &["train", "--data", "data.csv", "--output", "out", "--model", "rnn", "--hyperparameter", "epochs=1"],
-    &["train", "--data", "data.csv", "--output", "out", "--model", "rnn", "--hyperparameter", "epochs=3", "--spot"],
-    &[
-        "train",
-        "--data",
-        "data.csv",
-        "--output",
-        "out",
-        "--encoder",
-        "encoder",
-        "--hyperparameter",
-        "epochs=1",
-        "--job-name",
-        "job",
-    ],
-    &["deploy", "--artifact", ARTIFACT, "--endpoint", "first"],
-    &["deploy", "--artifact", ARTIFACT, "--endpoint", "first", "--serve-instance", "ml.m5.xlarge"],
-    &["deploy", "--job", "job", "--endpoint", "second"],
-    &["invoke", "--endpoint", "first", "rice"],
-    &["status"],
-    &["logs", "job"],
-    &["stop", "job"],
-    &["plan", "train", "--data", "data.csv", "--output", "out", "--model", "rnn"],
-    &["destroy", "--endpoint", "first", "--yes"],
+/// The verbs, each with its arguments.
+const VERBS: [&str; 18] = [
+    "train --data data.csv --output out --model rnn --hyperparameter epochs=1",
+    "train --data data.csv --output out --model rnn --hyperparameter epochs=3 --spot",
+    "train --data data.csv --output out --encoder encoder --hyperparameter epochs=1 --job-name job",
+    "tune --data data.csv --output out --model rnn --strategy random --max-jobs 2 --parallel-jobs 2",
+    "deploy --artifact ARTIFACT --endpoint first",
+    "deploy --artifact ARTIFACT --endpoint first --serve-instance ml.m5.xlarge",
+    "deploy --artifact ARTIFACT --endpoint first --max-instances 2 --scale-by concurrency",
+    "deploy --artifact ARTIFACT --endpoint third --async",
+    "deploy --job job --endpoint second",
+    "invoke --endpoint first rice",
+    "batch --artifact ARTIFACT --data data.csv --output coded.csv",
+    "run --data data.csv --output out --encoder encoder --hyperparameter epochs=1 rice",
+    "status",
+    "status first",
+    "logs job",
+    "stop job",
+    "plan train --data data.csv --output out --model rnn",
+    "destroy --endpoint first --yes",
 ];
 
 /// Operations that faults befall.
@@ -173,11 +167,12 @@ fn run(seed: u64, model: &Path) -> Result<(), String> {
 impl Run<'_> {
     fn all(&mut self) -> Result<(), String> {
         for _ in 0..self.draw.random_range(2..7) {
-            let verb = *VERBS.choose(&mut self.draw).unwrap();
+            let verb = VERBS.choose(&mut self.draw).unwrap().replace("ARTIFACT", ARTIFACT);
+            let verb: Vec<&str> = verb.split(' ').collect();
             let kill = self.draw.random_bool(0.5).then(|| {
                 (*SIGNALS.choose(&mut self.draw).unwrap(), Duration::from_millis(self.draw.random_range(0..2500)))
             });
-            self.verb(verb, kill)?;
+            self.verb(&verb, kill)?;
         }
         for _ in 0..DESTROYS {
             if self.verb(&["destroy", "--all", "--yes"], None)? == Some(0) {
