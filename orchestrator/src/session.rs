@@ -79,7 +79,10 @@ impl Session {
             is_local,
             role: args.role.clone(),
             bucket: args.bucket.clone(),
-            endpoint_url: args.endpoint_url.clone().filter(|url| std::env::var(ENDPOINT_URL).ok().as_ref() != Some(url)),
+            endpoint_url: args
+                .endpoint_url
+                .clone()
+                .filter(|url| std::env::var(ENDPOINT_URL).ok().as_ref() != Some(url)),
         })
     }
 

@@ -112,7 +112,8 @@ impl Session {
                 Ok(()) if matches!(started, Started::Update(_)) => {}
                 Ok(()) => self.progress.say(&format!("{started} is taken down")),
                 Err(error) => {
-                    self.progress.say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy(self)));
+                    self.progress
+                        .say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy(self)));
                     resisted.push(started);
                 }
             }

@@ -27,7 +27,8 @@ fn deaf_to(operation: &str, platform: &str) -> (String, Receiver<()>) {
 fn pass_on(mut caller: TcpStream, operation: &str, platform: &str, answered: &Sender<()>) {
     let mut server = TcpStream::connect(platform).unwrap();
     let mut answers = server.try_clone().unwrap();
-    let (is_it, mut back) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), caller.try_clone().unwrap());
+    let (is_it, mut back) =
+        (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), caller.try_clone().unwrap());
     let (heard, answered) = (std::sync::Arc::clone(&is_it), answered.clone());
     std::thread::spawn(move || {
         let mut bytes = [0; 16_384];
@@ -91,7 +92,9 @@ fn a_deployment_that_was_killed_is_gone_on_with() {
     assert!(code == 0 && out == "e\n", "{err}");
     ground.assert_tidy("one", "after four deaths");
     // An update, which dies at each of its own steps.
-    for operation in ["CreateModel", "CreateEndpointConfig", "AddTags", "UpdateEndpoint", "DeleteTags", "DeleteEndpointConfig"] {
+    for operation in
+        ["CreateModel", "CreateEndpointConfig", "AddTags", "UpdateEndpoint", "DeleteTags", "DeleteEndpointConfig"]
+    {
         killed_at(&ground, operation, "two", &[]);
     }
     let (code, _, err) = ground.deploy("two", &[]);

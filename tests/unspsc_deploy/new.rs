@@ -123,7 +123,8 @@ fn the_best_trial_of_a_tuning_job_is_deployed_and_a_job_without_one_is_named() {
     let (code, _, err) = ground.unspsc(&["deploy", "--tuning-job", "early"]);
     assert!(code == 1 && err.contains("InProgress and has no best trial: wait"), "{err}");
     for name in ["good", "poor"] {
-        let described = || ground.sagemaker("DescribeHyperParameterTuningJob", &json!({ "HyperParameterTuningJobName": name }));
+        let described =
+            || ground.sagemaker("DescribeHyperParameterTuningJob", &json!({ "HyperParameterTuningJobName": name }));
         while described()["HyperParameterTuningJobStatus"] == "InProgress" {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }

@@ -11,7 +11,8 @@ use crate::ground::{Ground, LIMIT, artifact, rest, until};
 fn a_canary_waits_and_the_old_model_is_cleared_away_afterwards() {
     let ground = Ground::new(&[]);
     assert_eq!(ground.deploy("one", &["--min-instances", "2"]).0, 0);
-    let canary = ["--min-instances", "2", "--rollout", "canary", "--rollout-percent", "50", "--rollout-wait-secs", "900"];
+    let canary =
+        ["--min-instances", "2", "--rollout", "canary", "--rollout-percent", "50", "--rollout-wait-secs", "900"];
     let artifact = artifact("two");
     let planned = ground.unspsc(&[&["plan"], Ground::deploying(&artifact, &canary).as_slice()].concat()).1;
     for operation in ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "DeleteEndpointConfig", "DeleteModel"] {
@@ -102,8 +103,12 @@ fn an_endpoint_of_somebody_elses_is_left_alone() {
     let ground = Ground::new(&[]);
     let container = json!({ "Image": "i", "ModelDataUrl": artifact("one") });
     let role = "arn:aws:iam::000000000000:role/local";
-    ground.sagemaker("CreateModel", &json!({ "ModelName": "m", "PrimaryContainer": container, "ExecutionRoleArn": role }));
-    let variant = json!({ "VariantName": "v", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large" });
+    ground.sagemaker(
+        "CreateModel",
+        &json!({ "ModelName": "m", "PrimaryContainer": container, "ExecutionRoleArn": role }),
+    );
+    let variant =
+        json!({ "VariantName": "v", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large" });
     ground.sagemaker("CreateEndpointConfig", &json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }));
     ground.sagemaker("CreateEndpoint", &json!({ "EndpointName": "e", "EndpointConfigName": "c" }));
     let (code, _, err) = ground.deploy("two", &[]);

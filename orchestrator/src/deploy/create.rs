@@ -9,9 +9,9 @@ use crate::session::Session;
 use crate::storage;
 use crate::undo::Started;
 
+use super::smoke;
 use super::there::{self, reason_of, status_of};
 use super::wanted::{Piece, Pieces, Wanted};
-use super::smoke;
 
 /// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
 pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
@@ -63,7 +63,7 @@ pub(super) async fn config(session: &Session, endpoint: &str, wanted: &Wanted, p
     if wanted.is_asynchronous() {
         storage::ensure_bucket(session).await?;
     }
-    let variant = wanted.variant(&pieces.model.name)?;
+    let variant = wanted.variant(&pieces.model.name);
     let look = async || {
         let found = sagemaker.describe_endpoint_config().endpoint_config_name(&piece.name).send().await;
         is_there(found.map_err(failed("DescribeEndpointConfig")))

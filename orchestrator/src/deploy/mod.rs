@@ -79,7 +79,8 @@ async fn best_trial(session: &Session, tuning: &str) -> anyhow::Result<String> {
     let status = status.map_or("unknown", HyperParameterTuningJobStatus::as_str);
     let best = described.best_training_job().and_then(|best| best.training_job_name());
     let best = best.with_context(|| {
-        let what = if is_over { "tune again, or deploy a job with --job" } else { "wait for its first completed trial" };
+        let what =
+            if is_over { "tune again, or deploy a job with --job" } else { "wait for its first completed trial" };
         format!("tuning job {tuning} is {status} and has no best trial: {what}")
     })?;
     let so_far = if is_over { "" } else { " so far" };
@@ -89,12 +90,7 @@ async fn best_trial(session: &Session, tuning: &str) -> anyhow::Result<String> {
 
 /// Puts the model behind the endpoint `name`, a new one or one that serves, going on from what an earlier run has left;
 /// what it begins is noted to be undone.
-pub(crate) async fn deploy(
-    session: &Session,
-    name: &str,
-    wanted: &Wanted,
-    rollout: &Rollout,
-) -> anyhow::Result<()> {
+pub(crate) async fn deploy(session: &Session, name: &str, wanted: &Wanted, rollout: &Rollout) -> anyhow::Result<()> {
     let pieces = wanted.pieces(name)?;
     let there = there::look(session, name).await?;
     match &there {
@@ -124,7 +120,9 @@ pub(crate) async fn deploy(
 /// Says what there is now.
 fn tell(session: &Session, name: &str, wanted: &Wanted) {
     let Some(scaling) = &wanted.scaling else {
-        session.progress.say(&format!("endpoint {name} is in service, serverless: it scales by itself, and costs nothing unused"));
+        session
+            .progress
+            .say(&format!("endpoint {name} is in service, serverless: it scales by itself, and costs nothing unused"));
         return;
     };
     session.progress.say(&format!("endpoint {name} is in service; {}", scaling.meaning()));

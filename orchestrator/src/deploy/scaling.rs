@@ -82,10 +82,9 @@ impl Scaling {
         };
         let target = self.target;
         match self.metric {
-            Metric::Invocations => format!(
-                "{range}, so that each gets {target} invocations a minute, one every {:.1} s",
-                60.0 / target
-            ),
+            Metric::Invocations => {
+                format!("{range}, so that each gets {target} invocations a minute, one every {:.1} s", 60.0 / target)
+            }
             Metric::Concurrency => format!(
                 "{range}, so that each has {target} invocations under way, which is {:.0} a minute if one takes a second",
                 60.0 * target

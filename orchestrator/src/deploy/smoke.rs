@@ -1,6 +1,6 @@
 //! The one request that decides whether a deployment is good.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aws_sdk_s3::primitives::ByteStream;
@@ -27,14 +27,30 @@ pub(super) async fn test(session: &Session, endpoint: &str, wanted: &Wanted) -> 
         return Ok(());
     }
     let request = invoke::at_depth(&[TEXT.to_owned()], Depth::Auto);
-    let answered = match &wanted.hosting {
-        Hosting::Asynchronous { bucket, .. } => through_s3(session, endpoint, bucket, &request).await,
-        _ => invoke::ask(session, endpoint, &request).await,
+    let step = session.progress.step(&format!("asking endpoint {endpoint} about \"{TEXT}\""));
+    let begin = Instant::now();
+    let answered = loop {
+        let answered = match &wanted.hosting {
+            Hosting::Asynchronous { bucket, .. } => through_s3(session, endpoint, bucket, &request).await,
+            _ => invoke::ask(session, endpoint, &request).await,
+        };
+        match answered {
+            // Of the network that failed, not of the model.
+            Err(error) if is_transient(&error) && begin.elapsed() < session.pace.patience => {
+                tokio::time::sleep(session.pace.interval).await;
+            }
+            answered => break answered,
+        }
     };
+    drop(step);
     let answer = answered.and_then(judged);
     let answer = answer.with_context(|| format!("endpoint {endpoint} failed the smoke test, the text \"{TEXT}\""))?;
     session.progress.say(&format!("smoke test: \"{TEXT}\" is {answer}"));
     Ok(())
+}
+
+fn is_transient(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(ServiceError::is_transient)
 }
 
 /// The label of the one prediction.
@@ -79,7 +95,8 @@ async fn invoked(
     let request = session.clients.runtime.invoke_endpoint_async().endpoint_name(endpoint);
     let request = request.input_location(input.to_string()).content_type("application/json");
     let accepted = request.accept("application/json").send().await.map_err(failed("InvokeEndpointAsync"))?;
-    let output: S3Uri = accepted.output_location().context("InvokeEndpointAsync named no place of its answer")?.parse()?;
+    let output: S3Uri =
+        accepted.output_location().context("InvokeEndpointAsync named no place of its answer")?.parse()?;
     let failure: Option<S3Uri> = accepted.failure_location().map(str::parse).transpose()?;
     left.push(output.clone());
     left.extend(failure.clone());
@@ -106,7 +123,8 @@ async fn object(session: &Session, place: &S3Uri) -> Result<Option<Vec<u8>>, Ser
         Err(error) if error.is_missing() => Ok(None),
         outcome => {
             let bytes = outcome?.body.collect().await;
-            let bytes = bytes.map_err(|error| ServiceError::NoAnswer { operation: "GetObject", reason: error.to_string() });
+            let bytes =
+                bytes.map_err(|error| ServiceError::NoAnswer { operation: "GetObject", reason: error.to_string() });
             Ok(Some(bytes?.to_vec()))
         }
     }

@@ -86,9 +86,10 @@ fn stands(described: &DescribeEndpointOutput) -> String {
     let status = status_of(described);
     let pending = described.pending_deployment_summary().map(|pending| pending.production_variants());
     if let Some([variant, ..]) = pending {
-        let stage = variant.variant_status().last().and_then(|status| {
-            Some(format!(", {}", status.status()?.as_str().to_lowercase()))
-        });
+        let stage = variant
+            .variant_status()
+            .last()
+            .and_then(|status| Some(format!(", {}", status.status()?.as_str().to_lowercase())));
         let traffic = variant.current_weight().zip(variant.desired_weight().filter(|weight| *weight > 0.0));
         let traffic = traffic.map(|(now, wanted)| format!(", {:.0} % of the traffic moved", 100.0 * now / wanted));
         let instances = of_wanted(variant.current_instance_count(), variant.desired_instance_count());

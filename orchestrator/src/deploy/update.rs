@@ -27,7 +27,7 @@ struct Back<'a> {
     arn: &'a str,
     /// The configuration.
     config: &'a str,
-    /// Whether instances are kept in number on the way back.
+    /// Whether both contents run on instances, whose number is kept.
     retain: bool,
     scaling: Option<FormerScaling>,
 }
@@ -85,7 +85,11 @@ pub(super) async fn update(
 /// not, the former content comes back.
 pub(super) async fn confirm(session: &Session, name: &str, wanted: &Wanted, there: &There) -> anyhow::Result<()> {
     if there.status != EndpointStatus::InService {
-        bail!("endpoint {name} is {}: `{}` clears it away", there.status, session.command(&format!("destroy --endpoint {name}")));
+        bail!(
+            "endpoint {name} is {}: `{}` clears it away",
+            there.status,
+            session.command(&format!("destroy --endpoint {name}"))
+        );
     }
     let Err(error) = smoke::test(session, name, wanted).await else { return Ok(()) };
     let Some(former) = &there.former else {
@@ -98,7 +102,8 @@ pub(super) async fn confirm(session: &Session, name: &str, wanted: &Wanted, ther
 impl Back<'_> {
     /// SageMaker has taken the update back, or tried to.
     async fn taken_back(self, described: &DescribeEndpointOutput) -> anyhow::Error {
-        let (session, name, status, reason) = (self.session, self.name, status_of(described), reason_of(described).to_owned());
+        let (session, name, status, reason) =
+            (self.session, self.name, status_of(described), reason_of(described).to_owned());
         if status != EndpointStatus::InService {
             // What its instances are made of is not certain: nothing of it may be deleted.
             session.undo.settle(&Started::Update(name.to_owned()));
@@ -120,7 +125,8 @@ impl Back<'_> {
         session.progress.say(&format!("{error:#}"));
         let step = session.progress.step(&format!("endpoint {name} gets its former model back"));
         let outcome = async {
-            request(session, name, self.config, self.retain, Some(&Rollout::at_once())).await?;
+            let at_once = Rollout::at_once();
+            request(session, name, self.config, self.retain, self.retain.then_some(&at_once)).await?;
             let described = settled(session, name, &step).await?;
             let status = status_of(&described);
             if described.endpoint_config_name() != Some(self.config) || status != EndpointStatus::InService {
@@ -161,7 +167,8 @@ impl Back<'_> {
 /// The instance type of a configuration that is there.
 async fn instance_of(session: &Session, config: &str) -> anyhow::Result<Option<String>> {
     let variants = clear::variants(session, config).await?;
-    let instance = variants.first().and_then(|variant| variant.instance_type().map(ProductionVariantInstanceType::as_str));
+    let instance =
+        variants.first().and_then(|variant| variant.instance_type().map(ProductionVariantInstanceType::as_str));
     Ok(instance.map(str::to_owned))
 }
 

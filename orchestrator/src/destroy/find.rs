@@ -64,7 +64,10 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
     let jobs = jobs::running(session).await?;
     let endpoints = endpoints(session).await?;
     let (configs, models) = (configs(session, None).await?, models(session, None).await?);
-    let arns = jobs.iter().map(|(_, arn)| arn).chain([&endpoints, &configs, &models].into_iter().flatten().map(|(_, arn)| arn));
+    let arns = jobs
+        .iter()
+        .map(|(_, arn)| arn)
+        .chain([&endpoints, &configs, &models].into_iter().flatten().map(|(_, arn)| arn));
     let arns: Vec<String> = arns.cloned().collect();
     let ours = content::bearing(&session.clients.sagemaker, arns.into_iter(), MANAGED_BY.0, MANAGED_BY.1).await?;
     let names = |named: Vec<Named>| -> Vec<String> {
@@ -112,7 +115,8 @@ async fn scaling(session: &Session, endpoints: &[String]) -> Result<Vec<Part>, S
     let is_theirs = |resource: &&str| prefixes.iter().any(|prefix| resource.starts_with(prefix.as_str()));
     let (mut resources, mut token) = (Vec::new(), None);
     loop {
-        let request = session.clients.scaling.describe_scalable_targets().service_namespace(ServiceNamespace::Sagemaker);
+        let request =
+            session.clients.scaling.describe_scalable_targets().service_namespace(ServiceNamespace::Sagemaker);
         let request = request.scalable_dimension(ScalableDimension::SageMakerVariantDesiredInstanceCount);
         let page = request.set_next_token(token).send().await.map_err(failed("DescribeScalableTargets"))?;
         let found = page.scalable_targets().iter().map(|target| target.resource_id());
@@ -155,7 +159,9 @@ async fn configs(session: &Session, part: Option<&str>) -> Result<Vec<Named>, Se
         let page = page.map_err(failed("ListEndpointConfigs"))?;
         let found = page.endpoint_configs().iter();
         all.extend(
-            found.filter_map(|one| Some((one.endpoint_config_name()?.to_owned(), one.endpoint_config_arn()?.to_owned()))),
+            found.filter_map(|one| {
+                Some((one.endpoint_config_name()?.to_owned(), one.endpoint_config_arn()?.to_owned()))
+            }),
         );
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
@@ -187,8 +193,6 @@ async fn uploads(session: &Session, bucket: &str) -> Result<Vec<Part>, ServiceEr
         let page = request.set_key_marker(key).set_upload_id_marker(id).send().await;
         let page = match page.map_err(failed("ListMultipartUploads")) {
             Err(ServiceError::Refused { code, .. }) if code == "NoSuchBucket" => return Ok(parts),
-            // The local platform knows no such list.
-            Err(ServiceError::Refused { code, .. }) if code == "NotImplemented" && session.is_local() => return Ok(parts),
             outcome => outcome?,
         };
         parts.extend(page.uploads().iter().filter_map(|upload| {

@@ -63,9 +63,10 @@ async fn page(session: &Session, kind: Kind, token: Option<String>) -> Result<Pa
             let request = sagemaker.list_hyper_parameter_tuning_jobs().max_results(PAGE).set_next_token(token);
             let request = request.status_equals(HyperParameterTuningJobStatus::InProgress);
             let page = request.send().await.map_err(failed("ListHyperParameterTuningJobs"))?;
-            let named = page.hyper_parameter_tuning_job_summaries().iter().filter_map(|job| {
-                named(job.hyper_parameter_tuning_job_name(), job.hyper_parameter_tuning_job_arn())
-            });
+            let named = page
+                .hyper_parameter_tuning_job_summaries()
+                .iter()
+                .filter_map(|job| named(job.hyper_parameter_tuning_job_name(), job.hyper_parameter_tuning_job_arn()));
             (named.collect(), page.next_token().map(str::to_owned))
         }
         Kind::Training => {

@@ -49,7 +49,13 @@ pub(crate) struct ScalingArgs {
     pub(crate) max_instances: i32,
     /// What to hold at its target: `invocations` a minute, or `concurrency`, those under way, looked at every ten
     /// seconds; endpoints with --async go by what waits
-    #[arg(long, env = "UNSPSC_SCALE_BY", value_name = "METRIC", default_value = "invocations", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_SCALE_BY",
+        value_name = "METRIC",
+        default_value = "invocations",
+        hide_possible_values = true
+    )]
     pub(crate) scale_by: ScaleBy,
     /// Invocations a minute that each instance is to get
     #[arg(long, env = "UNSPSC_TARGET_INVOCATIONS", value_name = "N", default_value = "25", value_parser = target)]
@@ -88,7 +94,13 @@ pub(crate) enum ScaleBy {
 pub(crate) struct RolloutArgs {
     /// How an update takes the traffic over: `all-at-once`, `canary`, a part first and then all, or `linear`, in equal
     /// steps
-    #[arg(long, env = "UNSPSC_ROLLOUT", value_name = "HOW", default_value = "all-at-once", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_ROLLOUT",
+        value_name = "HOW",
+        default_value = "all-at-once",
+        hide_possible_values = true
+    )]
     pub(crate) rollout: RolloutKind,
     /// Part of the traffic that a step moves, in percent: 1 to 50 with canary, 10 to 50 with linear [default: 10, or
     /// 25 with linear]

@@ -97,8 +97,8 @@ impl TargetTracking {
     pub(super) fn metric(&self) -> Option<Metric> {
         if let Some(metric) = self.metric.get("CustomizedMetricSpecification") {
             let text = |member: &str| metric.get(member).and_then(Value::as_str);
-            let is_backlog =
-                (text("Namespace"), text("MetricName")) == (Some("AWS/SageMaker"), Some("ApproximateBacklogSizePerInstance"));
+            let is_backlog = (text("Namespace"), text("MetricName"))
+                == (Some("AWS/SageMaker"), Some("ApproximateBacklogSizePerInstance"));
             return is_backlog.then_some(Metric::Backlog);
         }
         match self.metric.get("PredefinedMetricSpecification")?.get("PredefinedMetricType")?.as_str()? {
