@@ -39,7 +39,7 @@ pub(crate) async fn fetch(
     // It has no name, so that nothing is left of it however this ends.
     let archive = tempfile::tempfile().context("cannot make a temporary file")?;
     let place = output.join(job).join("output").join(files::OUTPUT_ARCHIVE);
-    storage::download(session, &place, archive.try_clone().context("cannot use a temporary file")?).await?;
+    storage::download_to(session, &place, archive.try_clone().context("cannot use a temporary file")?).await?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let archive = GzDecoder::new(at_start(archive).context("cannot read the downloaded report")?);
     let unpacked = tar::Archive::new(archive).unpack(folder);

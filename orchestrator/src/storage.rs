@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context as _;
@@ -64,8 +65,14 @@ pub(crate) async fn ensure_bucket(session: &Session) -> anyhow::Result<()> {
     }
 }
 
+/// Downloads the object at `place` as the new file `path`.
+pub(crate) async fn download(session: &Session, place: &S3Uri, path: &Path) -> anyhow::Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    download_to(session, place, file).await
+}
+
 /// Downloads the object at `place` to the end of `file`.
-pub(crate) async fn download(session: &Session, place: &S3Uri, file: File) -> anyhow::Result<()> {
+pub(crate) async fn download_to(session: &Session, place: &S3Uri, file: File) -> anyhow::Result<()> {
     let get = session.clients.s3.get_object().bucket(&place.bucket).key(&place.key).send().await;
     let object = get.map_err(failed("GetObject")).with_context(|| format!("cannot download {place}"))?;
     let unwritable = || format!("cannot keep what is downloaded from {place}");

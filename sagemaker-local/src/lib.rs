@@ -48,6 +48,7 @@ mod time;
 mod training;
 mod transform;
 mod tuning;
+mod uploads;
 
 pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};

@@ -21,6 +21,8 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::uploads::Uploads;
+
 /// The access key that callers sign with.
 pub const ACCESS_KEY: &str = "local";
 /// The secret key that callers sign with.
@@ -118,6 +120,7 @@ impl Storage {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         builder.set_access(Access);
+        builder.set_route(Uploads::new(root.clone()));
         Ok(Self { root, service: builder.build() })
     }
 

@@ -1,5 +1,10 @@
 //! `destroy`: one endpoint or everything, asked for, shown, repeated, and nothing of anybody else's.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
+use nix::pty::openpty;
 use serde_json::{Value, json};
 
 use crate::ground::{BUCKET, Ground, artifact};
@@ -53,8 +58,35 @@ fn an_endpoint_goes_even_where_its_scaling_cannot_be_looked_at() {
     assert_eq!(ground.names().concat(), Vec::<String>::new(), "the instances are what costs money");
 }
 
-/// A training job that runs until it is stopped, a transform job that does, and what these need.
-fn start_jobs(ground: &Ground, tags: &Value) {
+#[test]
+fn whoever_sits_at_a_terminal_is_asked() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    for (answer, code) in [("\n", 1), ("y\n", 0)] {
+        let terminal = openpty(None, None).unwrap();
+        let (mut screen, slave) = (File::from(terminal.master), File::from(terminal.slave));
+        let mut command = ground.unspsc_at(&ground.url, &["destroy", "--endpoint", "e"]);
+        command.stdin(Stdio::from(slave.try_clone().unwrap())).stderr(Stdio::from(slave)).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // What the terminal was set up with is not the test's to keep open.
+        drop(command);
+        let mut seen = String::new();
+        let mut bytes = [0; 4096];
+        while !seen.contains("[y/N]") {
+            let length = screen.read(&mut bytes).unwrap();
+            seen += &String::from_utf8_lossy(&bytes[..length]);
+        }
+        assert!(seen.contains("scaling policy e-invocations") && seen.contains("delete all of this?"), "{seen}");
+        screen.write_all(answer.as_bytes()).unwrap();
+        // It says more than a terminal holds that nobody reads.
+        std::thread::spawn(move || while matches!(screen.read(&mut bytes), Ok(1..)) {});
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(ground.names()[0].len(), usize::try_from(code).unwrap());
+    }
+}
+
+/// A training job that runs until it is stopped, and a model that bears no tag.
+fn start_others(ground: &Ground, tags: &Value) {
     let role = "arn:aws:iam::000000000000:role/local";
     ground.sagemaker(
         "CreateTrainingJob",
@@ -79,9 +111,12 @@ fn all_that_bears_the_tag_goes_and_what_is_of_others_stays() {
     let ground = Ground::new(&[]);
     assert_eq!(ground.deploy("one", &[]).0, 0);
     assert_eq!(ground.unspsc(&["deploy", "--endpoint", "f", "--artifact", &artifact("two"), "--serverless"]).0, 0);
-    start_jobs(&ground, &json!([{ "Key": "unspsc:managed-by", "Value": "unspsc" }]));
+    start_others(&ground, &json!([{ "Key": "unspsc:managed-by", "Value": "unspsc" }]));
+    ground.begin_upload("unspsc/data/some/file.csv");
+    ground.begin_upload("elsewhere/file.csv");
     let lines = named(&ground, &["--all"]);
-    assert_eq!(lines.len(), 1 + 2 + 3 * 2, "{lines:#?}");
+    assert_eq!(lines.len(), 1 + 2 + 3 * 2 + 1, "{lines:#?}");
+    assert_eq!(lines.last().unwrap(), &format!("incomplete upload to s3://{BUCKET}/unspsc/data/some/file.csv"));
     assert!(lines[0].starts_with("training job training") && lines[1].starts_with("scaling policy"), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("other")), "{lines:#?}");
     let (code, _, err) = ground.unspsc(&["destroy", "--all"]);
@@ -91,8 +126,9 @@ fn all_that_bears_the_tag_goes_and_what_is_of_others_stays() {
     assert!(code == 0 && err.contains("objects in the bucket"), "{err}");
     assert_eq!(ground.names(), [vec![], vec![], vec!["other".to_owned()]]);
     assert_eq!(ground.scaling(), Vec::<String>::new());
-    assert_eq!(ground.objects("").len(), objects);
+    assert!(ground.objects("").len() >= objects, "models stay, and the job has left what it had");
     let job = ground.sagemaker("DescribeTrainingJob", &json!({ "TrainingJobName": "training" }));
     assert_eq!(job["TrainingJobStatus"], "Stopped");
     assert_eq!(named(&ground, &["--all"]), ["nothing to take down"]);
+    assert_eq!(ground.uploads(), ["elsewhere/file.csv"]);
 }

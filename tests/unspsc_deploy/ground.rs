@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, Region};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -56,7 +58,7 @@ impl Ground {
         let program = Path::new(env!("CARGO_BIN_EXE_unspsc")).with_file_name("sagemaker-local");
         assert!(program.is_file(), "{} is missing: run `cargo build --release` first", program.display());
         let mut server = Command::new(program);
-        server.current_dir(&folder).args(["--state", "state", "--port", "0", "--log", "error"]);
+        server.current_dir(&folder).args(["--state", "state", "--port", "0", "--log", "error,s3s=off,s3s_fs=off"]);
         server.args(["--serve", "./serve", "--train", "./train", "--stop-grace-secs", "1"]);
         server.args(faults.iter().flat_map(|fault| ["--fault", fault]));
         let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
@@ -172,6 +174,31 @@ impl Ground {
         assert_eq!(self.served(), artifact(model), "{when}");
         assert_eq!(self.endpoint()["EndpointStatus"], "InService", "{when}");
         assert!(!self.tags().iter().any(|tag| tag.starts_with("unspsc:former")), "{when}: {:?}", self.tags());
+    }
+
+    /// Leaves an upload in parts as one that was killed does.
+    pub(crate) fn begin_upload(&self, key: &str) {
+        self.s3(async |s3| {
+            let begun = s3.create_multipart_upload().bucket(BUCKET).key(key).send().await.unwrap();
+            let part = s3.upload_part().bucket(BUCKET).key(key).set_upload_id(begun.upload_id).part_number(1);
+            part.body(b"some bytes".to_vec().into()).send().await.unwrap();
+        });
+    }
+
+    /// Keys of uploads in parts that were neither completed nor aborted.
+    pub(crate) fn uploads(&self) -> Vec<String> {
+        self.s3(async |s3| {
+            let uploads = s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+            uploads.uploads().iter().map(|upload| upload.key().unwrap().to_owned()).collect()
+        })
+    }
+
+    fn s3<T>(&self, work: impl AsyncFnOnce(Client) -> T) -> T {
+        let config = aws_sdk_s3::Config::builder().behavior_version_latest().region(Region::new("us-east-1"));
+        let config = config.endpoint_url(&self.url).force_path_style(true);
+        let config = config.credentials_provider(Credentials::new("local", "local", None, None, "test"));
+        let config = config.http_client(aws_smithy_http_client::Builder::new().build_http()).build();
+        tokio::runtime::Runtime::new().unwrap().block_on(work(Client::from_conf(config)))
     }
 
     /// Puts the platform's clock ahead.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use tempfile::TempDir;
 use unspsc_dataset::Texts;
 
 use crate::aws::failed;
 use crate::options::BatchArgs;
+use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
 
@@ -25,7 +25,7 @@ pub(super) struct Input {
     /// The file that is to be written.
     pub(super) target: PathBuf,
     /// What keeps a download where it is.
-    _downloaded: Option<std::sync::Arc<TempDir>>,
+    _downloaded: Option<std::sync::Arc<Scratch>>,
 }
 
 /// Reads what `args` name.
@@ -64,7 +64,7 @@ async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::
     if keys.is_empty() {
         bail!("{place} holds no objects");
     }
-    let folder = std::sync::Arc::new(tempfile::tempdir().context("cannot make a temporary folder")?);
+    let folder = std::sync::Arc::new(Scratch::new().context("cannot make a temporary folder")?);
     let step = session.progress.count(&format!("downloading {place}"), keys.len() as u64);
     let single = keys.len() == 1;
     let mut inputs = Vec::with_capacity(keys.len());

@@ -5,10 +5,10 @@ use std::io::{BufRead as _, BufReader, BufWriter, Lines};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use tempfile::TempDir;
 use unspsc_contract::invocation::Outcome;
 
 use crate::coded::CodedTable;
+use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
 use crate::whole::WholeFile;
@@ -28,7 +28,7 @@ pub(super) async fn join(
 ) -> anyhow::Result<(usize, usize)> {
     let (mut rows, mut failures) = (0, 0);
     for (input, parts) in inputs.iter().zip(&lines.parts) {
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = Scratch::new().context("cannot make a temporary folder")?;
         let step = session.progress.count("fetching the answers", parts.len() as u64);
         for part in parts {
             let place = output.join(&format!("{}{ENDING}", part.name));
@@ -74,7 +74,7 @@ struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn new(folder: &'a TempDir, parts: &'a [Part]) -> Self {
+    fn new(folder: &'a Scratch, parts: &'a [Part]) -> Self {
         Self { folder: folder.path(), parts: parts.iter(), open: None }
     }
 

@@ -5,11 +5,11 @@ use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use tempfile::TempDir;
 use unspsc_contract::invocation::Outcome;
 use unspsc_dataset::TextRow;
 
 use crate::coded::{failed, outcome_of};
+use crate::scratch::Scratch;
 
 use super::input::Input;
 
@@ -38,7 +38,7 @@ pub(super) struct Part {
 /// The lines of all inputs.
 #[derive(Debug)]
 pub(super) struct Lines {
-    folder: TempDir,
+    folder: Scratch,
     /// The files of each input, in its order.
     pub(super) parts: Vec<Vec<Part>>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Writes the lines of `inputs`, so that as many `instances` have something to do.
     pub(super) fn write(inputs: &[Input], instances: usize) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = Scratch::new().context("cannot make a temporary folder")?;
         let mut all = Vec::with_capacity(inputs.len());
         for (number, input) in inputs.iter().enumerate() {
             let mut rows = 0;

@@ -63,7 +63,7 @@ pub(super) async fn config(session: &Session, endpoint: &str, wanted: &Wanted, p
     if wanted.is_asynchronous() {
         storage::ensure_bucket(session).await?;
     }
-    let variant = wanted.variant(&pieces.model.name)?;
+    let variant = wanted.variant(&pieces.model.name);
     let look = async || {
         let found = sagemaker.describe_endpoint_config().endpoint_config_name(&piece.name).send().await;
         is_there(found.map_err(failed("DescribeEndpointConfig")))

@@ -27,7 +27,7 @@ struct Back<'a> {
     arn: &'a str,
     /// The configuration.
     config: &'a str,
-    /// Whether instances are kept in number on the way back.
+    /// Whether both contents run on instances, whose number is kept.
     retain: bool,
     scaling: Option<FormerScaling>,
 }
@@ -125,7 +125,8 @@ impl Back<'_> {
         session.progress.say(&format!("{error:#}"));
         let step = session.progress.step(&format!("endpoint {name} gets its former model back"));
         let outcome = async {
-            request(session, name, self.config, self.retain, Some(&Rollout::at_once())).await?;
+            let at_once = Rollout::at_once();
+            request(session, name, self.config, self.retain, self.retain.then_some(&at_once)).await?;
             let described = settled(session, name, &step).await?;
             let status = status_of(&described);
             if described.endpoint_config_name() != Some(self.config) || status != EndpointStatus::InService {

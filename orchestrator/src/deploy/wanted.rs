@@ -90,23 +90,24 @@ impl Wanted {
     }
 
     /// The endpoint's one variant.
-    pub(super) fn variant(&self, model: &str) -> anyhow::Result<ProductionVariant> {
+    pub(super) fn variant(&self, model: &str) -> ProductionVariant {
         let variant = ProductionVariant::builder().variant_name(VARIANT).model_name(model).initial_variant_weight(1.0);
-        Ok(match &self.hosting {
-            Hosting::Serverless { memory_mb, concurrency } => {
-                let config = ProductionVariantServerlessConfig::builder();
-                let config = config.memory_size_in_mb(*memory_mb).max_concurrency(*concurrency);
-                variant.serverless_config(config.build()).build()
-            }
-            Hosting::Instances { instance } | Hosting::Asynchronous { instance, .. } => {
-                let routing = ProductionVariantRoutingConfig::builder();
-                variant
-                    .initial_instance_count(self.scaling.as_ref().map_or(1, |scaling| scaling.min))
-                    .instance_type(ProductionVariantInstanceType::from(instance.as_str()))
-                    .routing_config(routing.routing_strategy(RoutingStrategy::LeastOutstandingRequests).build())
-                    .build()
-            }
-        })
+        if let Hosting::Serverless { memory_mb, concurrency } = &self.hosting {
+            let config = ProductionVariantServerlessConfig::builder();
+            let config = config.memory_size_in_mb(*memory_mb).max_concurrency(*concurrency).build();
+            return variant.serverless_config(config).build();
+        }
+        // A queue needs nobody to choose an instance.
+        let routing = (!self.is_asynchronous()).then(|| {
+            ProductionVariantRoutingConfig::builder()
+                .routing_strategy(RoutingStrategy::LeastOutstandingRequests)
+                .build()
+        });
+        variant
+            .initial_instance_count(self.scaling.as_ref().map_or(1, |scaling| scaling.min))
+            .set_instance_type(self.instance().map(ProductionVariantInstanceType::from))
+            .set_routing_config(routing)
+            .build()
     }
 
     /// Where answers go that are not waited for.

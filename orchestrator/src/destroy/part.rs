@@ -90,6 +90,7 @@ pub(crate) async fn endpoint(session: &Session, name: &str) -> Result<(), Servic
     if session.is_plan() {
         return delete_endpoint(session, name).await;
     }
+    let mut is_said = false;
     poll::until(session.pace, async || {
         let status = match deploy::status(session, name).await {
             Err(error) if error.is_missing() => return Ok(Some(())),
@@ -97,6 +98,10 @@ pub(crate) async fn endpoint(session: &Session, name: &str) -> Result<(), Servic
         };
         if status == EndpointStatus::Deleting {
             return Ok(None);
+        }
+        if !deploy::is_settled(&status) && !is_said {
+            is_said = true;
+            session.progress.say(&format!("endpoint {name} is {status}: it can be deleted when that is over"));
         }
         match delete_endpoint(session, name).await {
             // SageMaker deletes none that is being created or changed.

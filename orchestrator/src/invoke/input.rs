@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use tempfile::NamedTempFile;
 use unspsc_dataset::{TextRow, Texts};
 
 use crate::options::InvokeArgs;
+use crate::scratch::Scratch;
 
 /// What stands for standard input.
 const STDIN: &str = "-";
@@ -20,7 +20,7 @@ pub(super) enum Input {
     /// Texts of the command line.
     Given { texts: Vec<String>, header: Vec<String> },
     /// A file, with that which keeps it there where it is standard input.
-    File { texts: Texts, header: Vec<String>, _spooled: Option<NamedTempFile> },
+    File { texts: Texts, header: Vec<String>, _spooled: Option<Scratch> },
 }
 
 /// What the options name.
@@ -54,9 +54,11 @@ pub(super) fn rows(args: &InvokeArgs) -> anyhow::Result<Input> {
         Named::File(file) => (open(&file, &file)?, None),
         Named::Stdin => {
             // It is read twice: what it is shows only at its end.
-            let mut spooled = NamedTempFile::new().context("cannot make a temporary file")?;
-            io::copy(&mut io::stdin().lock(), &mut spooled).context("cannot read standard input")?;
-            (open(spooled.path(), Path::new("standard input"))?, Some(spooled))
+            let spooled = Scratch::new().context("cannot make a temporary folder")?;
+            let path = spooled.path().join("input");
+            let mut file = File::create(&path).context("cannot make a temporary file")?;
+            io::copy(&mut io::stdin().lock(), &mut file).context("cannot read standard input")?;
+            (open(&path, Path::new("standard input"))?, Some(spooled))
         }
     };
     let header = texts.header().to_vec();

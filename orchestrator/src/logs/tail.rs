@@ -37,11 +37,6 @@ impl Source {
         Self::of_streams("/aws/sagemaker/TransformJobs", job)
     }
 
-    /// Where a transform job logs: two streams for each instance, what its container says and what SageMaker says of the data.
-    pub(crate) fn of_transform(job: &str) -> Self {
-        Self { group: "/aws/sagemaker/TransformJobs".to_owned(), prefix: Some(format!("{job}/")) }
-    }
-
     /// Where an endpoint logs: a stream for each instance.
     pub(crate) fn of_endpoint(endpoint: &str) -> Self {
         Self { group: format!("/aws/sagemaker/Endpoints/{endpoint}"), prefix: None, label: String::new() }
