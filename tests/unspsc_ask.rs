@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use place::{Place, Platform, TRAINING};
+use place::{Place, Platform, TRAINING, signal, wait};
 use serde_json::Value;
 use support::texts;
 
@@ -151,6 +151,20 @@ fn texts_come_by_standard_input_and_a_busy_endpoint_is_waited_for() {
         assert_eq!((rows[1][0].as_str(), rows[3][0].as_str()), ("busy", "naïve, \""));
         assert_eq!(rows[2].last().unwrap(), "empty_description: it is empty");
     }
+    // Whoever waits for the end of its input can be interrupted, and leaves nothing behind.
+    fs::create_dir(place.path("tmp")).unwrap();
+    let mut waiting = command(&platform, &["-"]);
+    waiting.env("TMPDIR", place.path("tmp")).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = waiting.spawn().unwrap();
+    let input = child.stdin.take();
+    while fs::read_dir(place.path("tmp")).unwrap().next().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    signal(&child, "INT");
+    assert_eq!(wait(child).status.code(), Some(130));
+    drop(input);
+    assert!(fs::read_dir(place.path("tmp")).unwrap().next().is_none(), "a temporary file is left");
+
     fs::write(place.path("lines.jsonl"), "{\"id\": 1, \"description\": \"rice\"}\nnonsense\n").unwrap();
     let (code, out, _) = invoke(&platform, &["--file", "lines.jsonl", "--format", "csv"]);
     let rows = records(&out);

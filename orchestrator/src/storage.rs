@@ -65,6 +65,18 @@ pub(crate) async fn ensure_bucket(session: &Session) -> anyhow::Result<()> {
     }
 }
 
+/// Keys of the objects whose names begin like `place`; empty ones, which stand for folders, aside.
+pub(crate) async fn list(session: &Session, place: &S3Uri) -> anyhow::Result<Vec<String>> {
+    let request = session.clients.s3.list_objects_v2().bucket(&place.bucket).prefix(&place.key);
+    let (mut pages, mut keys) = (request.into_paginator().send(), Vec::new());
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(failed("ListObjectsV2")).with_context(|| format!("cannot list {place}"))?;
+        let objects = page.contents().iter().filter(|object| object.size() != Some(0));
+        keys.extend(objects.filter_map(|object| object.key().map(str::to_owned)));
+    }
+    Ok(keys)
+}
+
 /// Downloads the object at `place` as the new file `path`.
 pub(crate) async fn download(session: &Session, place: &S3Uri, path: &Path) -> anyhow::Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -25,9 +25,9 @@ pub(crate) fn prepare(place: &Place) -> (String, String) {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let bucket = place.path("state/s3/unspsc-local");
     std::fs::create_dir_all(&bucket).unwrap();
-    let packed = std::process::Command::new("tar").arg("-C").arg(place.path("encoder")).arg("-czf");
-    let mut packed = packed;
-    assert!(packed.arg(bucket.join("model.tar.gz")).arg("config.json").status().unwrap().success());
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-C").arg(place.path("encoder")).arg("-czf").arg(bucket.join("model.tar.gz")).arg("config.json");
+    assert!(tar.status().unwrap().success());
     (script.to_str().unwrap().to_owned(), "s3://unspsc-local/model.tar.gz".to_owned())
 }
 

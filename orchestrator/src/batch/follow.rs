@@ -103,11 +103,13 @@ pub(super) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Deletes the model that bears the name of `job`, if this program has made it; in a plan, if it would have.
+/// Deletes the model that bears the name of `job`, if this program has made it.
 pub(super) async fn delete_model(session: &Session, job: &str) -> anyhow::Result<()> {
     let sagemaker = &session.clients.sagemaker;
     match sagemaker.describe_model().model_name(job).send().await.map_err(failed("DescribeModel")) {
-        Err(error) if error.is_missing() && session.is_plan() => {}
+        // What the plan would have made is there as far as it goes on.
+        Err(error)
+            if error.is_missing() && session.is_plan() && session.undo.has(&Started::Transform(job.to_owned())) => {}
         Err(error) if error.is_missing() => return Ok(()),
         found => {
             let tags = match found?.model_arn() {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use unspsc_dataset::Texts;
 
-use crate::aws::failed;
 use crate::options::BatchArgs;
 use crate::scratch::Scratch;
 use crate::session::Session;
@@ -37,7 +36,7 @@ pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<
         if path.is_dir() {
             bail!("{} is a folder: name a file, or a prefix of S3", path.display());
         }
-        let texts = Texts::open(path, path, &args.description_column)?;
+        let texts = open(path, path, args).await?;
         let beside = path.parent().unwrap_or(Path::new("")).join(coded(&name_of(path)));
         let target = args.output.clone().unwrap_or(beside);
         let is_same = target.canonicalize().is_ok_and(|target| path.canonicalize().is_ok_and(|path| path == target));
@@ -59,8 +58,18 @@ pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<
     Ok(inputs)
 }
 
+async fn open(file: &Path, name: &Path, args: &BatchArgs) -> anyhow::Result<Texts> {
+    let (file, name, columns) = (file.to_owned(), name.to_owned(), args.description_column.clone());
+    let opened = tokio::task::spawn_blocking(move || Texts::open(&file, &name, &columns)).await;
+    Ok(opened.context("the reading came to a sudden end")??)
+}
+
 async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::Result<Vec<Input>> {
-    let keys = list(session, place).await?;
+    let mut keys = storage::list(session, place).await?;
+    // An object that is named outright is meant, and none whose name only begins like it.
+    if keys.contains(&place.key) {
+        keys.retain(|key| *key == place.key);
+    }
     if keys.is_empty() {
         bail!("{place} holds no objects");
     }
@@ -72,7 +81,7 @@ async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::
         let object = S3Uri::new(&place.bucket, key);
         let file = folder.path().join(number.to_string());
         storage::download(session, &object, &file).await?;
-        let texts = Texts::open(&file, Path::new(&object.to_string()), &args.description_column)?;
+        let texts = open(&file, Path::new(&object.to_string()), args).await?;
         let target = if single {
             args.output.clone().unwrap_or_else(|| PathBuf::from(coded(&name_of(Path::new(key)))))
         } else {
@@ -83,23 +92,6 @@ async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::
         step.advance(1);
     }
     Ok(inputs)
-}
-
-/// Keys of the objects below `place`, those of folders aside.
-async fn list(session: &Session, place: &S3Uri) -> anyhow::Result<Vec<String>> {
-    let mut pages =
-        session.clients.s3.list_objects_v2().bucket(&place.bucket).prefix(&place.key).into_paginator().send();
-    let mut keys = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(failed("ListObjectsV2")).with_context(|| format!("cannot list {place}"))?;
-        let objects = page.contents().iter().filter(|object| object.size() != Some(0));
-        keys.extend(objects.filter_map(|object| object.key().map(str::to_owned)));
-    }
-    // An object that is named outright is meant, and none whose name only begins like it.
-    if keys.contains(&place.key) {
-        keys.retain(|key| *key == place.key);
-    }
-    Ok(keys)
 }
 
 /// Where a key lies below a prefix, as a path that stays below a folder.

@@ -11,7 +11,9 @@ mod lines;
 mod model;
 mod request;
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use crate::content::Content;
@@ -40,7 +42,9 @@ pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<(
     let bucket = S3Uri::new(session.bucket()?, PREFIX);
     let inputs = input::read(session, args).await?;
     let step = session.progress.step(&format!("reading {}", args.data));
-    let lines = Lines::write(&inputs, args.transform.batch_instances.into())?;
+    let instances = args.transform.batch_instances.into();
+    let written = tokio::task::spawn_blocking(move || Lines::write(&inputs, instances).map(|lines| (inputs, lines)));
+    let (inputs, lines) = written.await.context("the reading came to a sudden end")??;
     drop(step);
     let bundle = Bundle::read(lines.paths()).await?;
     let content = Content::of(&json!({
@@ -63,22 +67,25 @@ pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<(
         let request = Request { model: &model, input: &place, output: &output, content: &content, args };
         request::create(session, &job, request).await?;
     }
-    if session.is_plan() {
-        return follow::delete_model(session, &job).await;
-    }
     let description = match attempt {
-        Attempt::Completed(_) => None,
-        Attempt::New(_) | Attempt::Running(_) => Some(follow::follow(session, &job).await?),
+        Attempt::New(_) | Attempt::Running(_) if !session.is_plan() => Some(follow::follow(session, &job).await?),
+        _ => None,
     };
-    // It is there also where whoever made it was killed before the job's end.
-    follow::delete_model(session, &job).await?;
+    if let Model::Made { .. } = model {
+        // It may be there also where the job is over: whoever made it was killed before that.
+        follow::delete_model(session, &job).await?;
+    }
+    if session.is_plan() {
+        return Ok(());
+    }
     session.undo.settle(&Started::Transform(job.clone()));
     if let Some(description) = description {
         follow::completed(&job, &description)?;
     }
-    let (rows, failures) = join::join(session, &inputs, &lines, &output).await?;
-    for input in &inputs {
-        print(&input.target.display().to_string())?;
+    let targets: Vec<PathBuf> = inputs.iter().map(|input| input.target.clone()).collect();
+    let (rows, failures) = join::join(session, inputs, lines, &output).await?;
+    for target in targets {
+        print(&target.display().to_string())?;
     }
     session.progress.say(&format!("{} rows coded by transform job {job}", count(rows - failures)));
     if failures > 0 {

@@ -1,6 +1,7 @@
 //! Which model codes: one that SageMaker has, or one that is made of an artifact for the time of the job.
 
 use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::ContainerDefinition;
 use serde::Serialize;
 
@@ -14,10 +15,10 @@ use crate::storage::S3Uri;
 /// A model.
 #[derive(Debug, Serialize)]
 pub(super) enum Model {
-    /// One that is there and stays.
-    Given(String),
-    /// One that bears the job's name, and goes with it.
-    Made { image: String, artifact: String },
+    /// One that is there and stays; another one of its name was made at another time.
+    Given { name: String, created: Option<i64> },
+    /// One that bears the job's name, and goes with it. What lies at the artifact's place may change.
+    Made { image: String, artifact: String, etag: Option<String> },
 }
 
 impl Model {
@@ -27,33 +28,36 @@ impl Model {
         let artifact = match (job, artifact, tuning_job, model) {
             (_, _, _, Some(name)) => {
                 let found = session.clients.sagemaker.describe_model().model_name(name).send().await;
-                found.map_err(failed("DescribeModel"))?;
-                return Ok(Self::Given(name.clone()));
+                let created = found.map_err(failed("DescribeModel"))?.creation_time().map(DateTime::secs);
+                return Ok(Self::Given { name: name.clone(), created });
             }
             (Some(job), ..) => of_job(session, job).await?,
             (_, _, Some(tuning_job), _) => of_job(session, &best_of(session, tuning_job).await?).await?,
             (_, Some(artifact), ..) => artifact.clone(),
             _ => bail!("--job, --artifact, --tuning-job or --model is needed"),
         };
-        let artifact = artifact.parse::<S3Uri>()?.to_string();
+        let place: S3Uri = artifact.parse()?;
         // Asked for here, before anything is noted that would have to be undone.
         session.role()?;
         let needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
         let image = session.setting(args.serve_image.as_deref(), "unspsc-serve:local", needed)?.to_owned();
-        Ok(Self::Made { image, artifact })
+        // The role reads it, and the caller need not be allowed to.
+        let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
+        let etag = head.ok().and_then(|head| head.e_tag().map(str::to_owned));
+        Ok(Self::Made { image, artifact: place.to_string(), etag })
     }
 
     /// The model's name in the job `job`.
     pub(super) fn name<'a>(&'a self, job: &'a str) -> &'a str {
         match self {
-            Self::Given(name) => name,
+            Self::Given { name, .. } => name,
             Self::Made { .. } => job,
         }
     }
 
     /// Makes the model of the job `job`, unless it is there.
     pub(super) async fn create(&self, session: &Session, job: &str, content: &Content) -> anyhow::Result<()> {
-        let Self::Made { image, artifact } = self else { return Ok(()) };
+        let Self::Made { image, artifact, .. } = self else { return Ok(()) };
         if is_there(session, job, content).await? {
             return Ok(());
         }

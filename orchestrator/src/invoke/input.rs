@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use tokio::sync::oneshot;
 use unspsc_dataset::{TextRow, Texts};
 
 use crate::options::InvokeArgs;
@@ -20,7 +21,7 @@ pub(super) enum Input {
     /// Texts of the command line.
     Given { texts: Vec<String>, header: Vec<String> },
     /// A file, with that which keeps it there where it is standard input.
-    File { texts: Texts, header: Vec<String>, _spooled: Option<Scratch> },
+    File { texts: Texts, header: Vec<String>, spooled: Option<Scratch> },
 }
 
 /// What the options name.
@@ -43,30 +44,60 @@ fn named(args: &InvokeArgs) -> anyhow::Result<Named> {
     }
 }
 
-/// The rows that the options name.
-pub(super) fn rows(args: &InvokeArgs) -> anyhow::Result<Input> {
+/// The rows that the options name, read through once, and how many there are.
+pub(super) async fn rows(args: &InvokeArgs) -> anyhow::Result<(Input, usize)> {
+    // Made here, where a signal drops it, and not by the thread that reads, which may wait for ever.
+    let spooled = Scratch::new().context("cannot make a temporary folder")?;
+    let (args, place) = (args.clone(), spooled.path().join("input"));
+    let (mut input, total) = apart(move || {
+        let input = open(&args, &place)?;
+        let total = input.count()?;
+        Ok((input, total))
+    })
+    .await?;
+    if let Input::File { spooled: keeper, .. } = &mut input {
+        *keeper = Some(spooled);
+    }
+    Ok((input, total))
+}
+
+/// Does `work` on a thread for which nothing waits when the program is interrupted.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Whoever asked may be gone.
+        let _ = sender.send(work());
+    });
+    receiver.await.context("the reading came to a sudden end")?
+}
+
+/// Opens what the options name; standard input is copied to `place`.
+fn open(args: &InvokeArgs, place: &Path) -> anyhow::Result<Input> {
     let open = |file: &Path, name: &Path| Texts::open(file, name, &args.description_column);
-    let (texts, spooled) = match named(args)? {
+    let texts = match named(args)? {
         Named::Given(_) if !args.description_column.is_empty() => {
             bail!("--description-column names a column of a table: give one with --file or on standard input")
         }
         Named::Given(texts) => return Ok(Input::Given { texts, header: vec!["description".to_owned()] }),
-        Named::File(file) => (open(&file, &file)?, None),
+        Named::File(file) => open(&file, &file)?,
         Named::Stdin => {
             // It is read twice: what it is shows only at its end.
-            let spooled = Scratch::new().context("cannot make a temporary folder")?;
-            let path = spooled.path().join("input");
-            let mut file = File::create(&path).context("cannot make a temporary file")?;
-            io::copy(&mut io::stdin().lock(), &mut file).context("cannot read standard input")?;
-            (open(&path, Path::new("standard input"))?, Some(spooled))
+            let mut spooled = File::create(place).context("cannot write a temporary file")?;
+            io::copy(&mut io::stdin().lock(), &mut spooled).context("cannot read standard input")?;
+            open(place, Path::new("standard input"))?
         }
     };
     let header = texts.header().to_vec();
-    Ok(Input::File { texts, header, _spooled: spooled })
+    Ok(Input::File { texts, header, spooled: None })
 }
 
 /// The statement that the options name, whole.
-pub(super) fn statement(args: &InvokeArgs) -> anyhow::Result<String> {
+pub(super) async fn statement(args: &InvokeArgs) -> anyhow::Result<String> {
+    let args = args.clone();
+    apart(move || whole(&args)).await
+}
+
+fn whole(args: &InvokeArgs) -> anyhow::Result<String> {
     let read = |mut from: Box<dyn io::Read>, name: &str| {
         let mut text = String::new();
         let read = from.as_mut().take(MAX_STATEMENT).read_to_string(&mut text);
@@ -93,8 +124,8 @@ impl Input {
         }
     }
 
-    /// How many rows there are: the whole input is read through before anything is asked.
-    pub(super) fn count(&self) -> anyhow::Result<usize> {
+    /// How many rows there are.
+    fn count(&self) -> anyhow::Result<usize> {
         match self {
             Self::Given { texts, .. } => Ok(texts.len()),
             Self::File { texts, .. } => {

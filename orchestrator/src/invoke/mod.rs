@@ -24,8 +24,7 @@ pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<
     if args.statement {
         return statement::run(session, args, format).await;
     }
-    let input = input::rows(args)?;
-    let total = input.count()?;
+    let (input, total) = input::rows(args).await?;
     let mut output = Output::begin(format, args.output.as_deref(), input.header())?;
     let failures = stream::run(session, args, &input, total, &mut output).await?;
     if let Some(path) = output.finish()? {

@@ -21,7 +21,7 @@ const COLUMNS: [&str; 5] = ["text", "start", "end", "nice_class", "classified"];
 
 /// Asks about one statement and writes the answer.
 pub(super) async fn run(session: &Session, args: &InvokeArgs, format: AnswerFormat) -> anyhow::Result<()> {
-    let statement = input::statement(args)?;
+    let statement = input::statement(args).await?;
     let request = StatementRequest { statement, top_k: None, threshold: None, depth: Some(args.depth) };
     let (client, endpoint) = (&session.clients.runtime, args.endpoint.as_str());
     let answered = patiently(&session.progress, session.pace.patience, || send(client, endpoint, &request));

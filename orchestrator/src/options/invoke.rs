@@ -9,7 +9,7 @@ use super::platform::PlatformArgs;
 use super::values::{at_a_time, resource_name};
 
 /// `invoke`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct InvokeArgs {
     /// Name of the endpoint
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
