@@ -38,9 +38,14 @@ impl Content {
         &self.0
     }
 
+    /// The beginning of it, as names end in it.
+    pub(crate) fn digits(&self) -> &str {
+        self.0.get(..DIGITS).unwrap_or(&self.0)
+    }
+
     /// The name of a `what` with this content.
     pub(crate) fn name(&self, what: &str) -> String {
-        format!("unspsc-{what}-{}", self.0.chars().take(DIGITS).collect::<String>())
+        format!("unspsc-{what}-{}", self.digits())
     }
 }
 
