@@ -49,6 +49,11 @@ impl Content {
         &self.0
     }
 
+    /// The beginning of it, as names end in it.
+    pub(crate) fn digits(&self) -> &str {
+        self.0.get(..DIGITS).unwrap_or(&self.0)
+    }
+
     /// The name of a `what` with this content.
     pub(crate) fn name(&self, what: &str) -> String {
         format!("unspsc-{what}-{}", self.digits())
@@ -57,10 +62,6 @@ impl Content {
     /// The name of a piece of `endpoint` with this content, which SageMaker's limit leaves room for.
     pub(crate) fn piece_of(&self, endpoint: &str) -> String {
         format!("{}-{}", stem(endpoint), self.digits())
-    }
-
-    fn digits(&self) -> String {
-        self.0.chars().take(DIGITS).collect()
     }
 }
 

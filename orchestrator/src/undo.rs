@@ -96,6 +96,11 @@ impl UndoList {
         self.lock().iter().find(is_job).cloned()
     }
 
+    /// Whether it is noted.
+    pub(crate) fn has(&self, started: &Started) -> bool {
+        self.lock().contains(started)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
         // A list of names cannot be left half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

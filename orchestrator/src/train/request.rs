@@ -82,7 +82,7 @@ fn built(
         .stopping_condition(stopping(args))
         .enable_network_isolation(args.network_isolation)
         .enable_managed_spot_training(args.spot)
-        .set_checkpoint_config(checkpoints(args, &material.bucket, content))
+        .set_checkpoint_config(checkpoints(args, &material.bucket, content.hash()))
         .set_retry_strategy(retries(args))
         .set_tags(Some(tags(args, content, &material.fingerprint))))
 }
@@ -109,9 +109,9 @@ pub(crate) fn output(bucket: &S3Uri) -> OutputDataConfig {
     OutputDataConfig::builder().s3_output_path(bucket.to_string()).build()
 }
 
-/// Where checkpoints are kept: by content and not by job, so that the next attempt finds them.
-pub(crate) fn checkpoints(args: &JobArgs, bucket: &S3Uri, content: &Content) -> Option<CheckpointConfig> {
-    let place = bucket.join("checkpoints").join(content.hash());
+/// Where checkpoints are kept: by `content` and not by job, so that the next attempt finds them.
+pub(crate) fn checkpoints(args: &JobArgs, bucket: &S3Uri, content: &str) -> Option<CheckpointConfig> {
+    let place = bucket.join("checkpoints").join(content);
     args.checkpoints.then(|| CheckpointConfig::builder().s3_uri(format!("{place}/")).build())
 }
 

@@ -34,24 +34,32 @@ pub(super) async fn follow(
         // Asked first, listed second: what ended before the job did is in the list by then.
         let description = describe(session, job).await?;
         let trials = trials::list(session, job).await?;
-        if session.progress.is_live() {
-            let last = trials.get(trials.len().saturating_sub(ROWS)..).unwrap_or_default();
-            let table = if last.is_empty() { String::new() } else { format!("\n{}", trials::table(last, search)) };
-            let begun = trials.len();
-            step.update(format!("{job}: {}, {begun} of {} trials{table}", status(&description), search.trials()));
-        } else {
-            for trial in &trials {
-                if let Some(line) = news(&mut shown, trial, &trials, search) {
-                    session.progress.say(&line);
-                }
-            }
+        let is_live = session.progress.is_live();
+        for trial in &trials {
+            // A table has no place for the reason of a failure.
+            let line = news(&mut shown, trial, &trials, search).filter(|_| !is_live || trial.failure.is_some());
+            line.iter().for_each(|line| session.progress.say(line));
         }
+        step.update(standing(job, &description, &trials, search));
         Ok(is_over(&description).then_some((description, trials)))
     });
     let over = over.await?;
     drop(step);
     session.undo.settle(&started);
     Ok(over)
+}
+
+/// How the job stands, with its last trials as a table.
+fn standing(
+    job: &str,
+    description: &DescribeHyperParameterTuningJobOutput,
+    trials: &[Trial],
+    search: &Search<'_>,
+) -> String {
+    let last = trials.get(trials.len().saturating_sub(ROWS)..).unwrap_or_default();
+    let table = if last.is_empty() { String::new() } else { format!("\n{}", trials::table(last, search)) };
+    let begun = trials.len();
+    format!("{job}: {}, {begun} of {} trials{table}", status(description), search.trials())
 }
 
 /// What is new of `trial` since the last look.

@@ -9,8 +9,8 @@ use unspsc_page::{document, escape, pairs, table, tiles};
 
 use crate::status::span;
 
-use super::report::Report;
-use super::trials::Trial;
+use super::report::{Report, dollars};
+use super::trials::{Trial, plain};
 use super::{Objective, Search};
 
 use self::axis::Axis;
@@ -34,12 +34,12 @@ fn verdict(report: &Report, search: &Search<'_>) -> String {
     let mut figures = Vec::new();
     let best = report.best_trial();
     if let Some((best, value)) = best.and_then(|best| Some((best, best.objective?))) {
-        figures.push((format!("{value:.4}"), format!("{}, trial {}", report.objective, best.number)));
+        figures.push((format!("{value:.4}"), format!("{}, trial {}", plain(&report.objective), best.number)));
     }
     let trials = if failed == 0 { "trials".to_owned() } else { format!("trials, {failed} of them failed") };
     figures.push((report.trials.len().to_string(), trials));
     figures.push((format!("{:.3}", report.hours()), "instance hours".to_owned()));
-    figures.extend(report.cost.map(|cost| (format!("{cost:.2} USD"), "cost, at the price that was given".to_owned())));
+    figures.extend(report.cost.map(|cost| (dollars(cost), "cost, at the price that was given".to_owned())));
     let lead = best.map_or_else(
         || "No trial has a value of the objective.".to_owned(),
         |best| format!("Best is trial {}, with {}. Its training job is {}.", best.number, best.given(search), best.job),
@@ -120,7 +120,8 @@ fn trials(report: &Report, search: &Search<'_>) -> String {
     let names: Vec<&str> = search.space.0.iter().map(|(name, _)| name.as_str()).collect();
     let mut head = vec!["trial", "status"];
     head.extend(&names);
-    head.extend([report.objective.as_str(), "took", "billed"]);
+    let objective = plain(&report.objective);
+    head.extend([objective.as_str(), "took", "billed"]);
     if report.price_per_hour.is_some() {
         head.push("USD");
     }
@@ -137,7 +138,7 @@ fn trials(report: &Report, search: &Search<'_>) -> String {
         cells.extend([trial.seconds(), billed].map(|seconds| seconds.map_or_else(|| "–".to_owned(), span)));
         if report.price_per_hour.is_some() {
             let cost = billed.and_then(|seconds| report.price(seconds));
-            cells.push(cost.map_or_else(|| "–".to_owned(), |cost| format!("{cost:.3}")));
+            cells.push(cost.map_or_else(|| "–".to_owned(), |cost| format!("{cost:.4}")));
         }
         cells
     };

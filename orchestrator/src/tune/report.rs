@@ -26,6 +26,11 @@ const COMPARED: [(&str, &str); 3] = [
 /// Seconds of an hour.
 const HOUR: f64 = 3600.0;
 
+/// An amount of money: trials of minutes cost less than a cent.
+pub(crate) fn dollars(cost: f64) -> String {
+    if cost < 1.0 { format!("{cost:.4} USD") } else { format!("{cost:.2} USD") }
+}
+
 /// What a tuning job has found.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {

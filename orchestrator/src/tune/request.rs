@@ -97,7 +97,8 @@ fn definition(
         .stopping_condition(request::stopping(args))
         .enable_network_isolation(args.network_isolation)
         .enable_managed_spot_training(args.spot)
-        .set_checkpoint_config(request::checkpoints(args, &material.bucket, content))
+        // Trials have folders of their own below it: the whole hash would make keys longer than sagemaker-local can keep.
+        .set_checkpoint_config(request::checkpoints(args, &material.bucket, content.digits()))
         .set_retry_strategy(request::retries(args))
         .build())
 }

@@ -17,8 +17,6 @@ use super::Search;
 
 /// The largest page.
 const PAGE: i32 = 100;
-/// Characters of a reason in the table.
-const REASON: usize = 50;
 
 /// A trial.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -130,18 +128,21 @@ pub(crate) fn table(trials: &[Trial], search: &Search<'_>) -> String {
     let best = best(trials, search).map(|trial| trial.number);
     for trial in trials {
         let values = names.clone().map(|name| trial.value(name));
-        let reason = trial.failure.as_deref().map(shortened).filter(|_| trial.status == "Failed");
-        let remark = if best == Some(trial.number) { Some("best".to_owned()) } else { reason };
         let cells = [trial.number.to_string(), trial.status.clone()].into_iter().chain(values);
         rows.add_row(cells.chain([
             trial.objective.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}")),
             trial.seconds().map(span).unwrap_or_default(),
-            remark.unwrap_or_default(),
+            if best == Some(trial.number) { "best".to_owned() } else { String::new() },
         ]));
     }
     let numbers = 2..4 + search.space.0.len();
     tables::align_numbers(&mut rows, std::iter::once(0).chain(numbers));
     rows.to_string()
+}
+
+/// The name of a metric in words, which can stand in two lines.
+pub(crate) fn plain(metric: &str) -> String {
+    metric.replace([':', '_'], " ")
 }
 
 /// A number with four digits that count; anything else as it is.
@@ -154,12 +155,6 @@ pub(crate) fn short(value: &str) -> String {
     }
     let text = format!("{number:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn shortened(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default();
-    let short: String = line.chars().take(REASON).collect();
-    if short.len() < reason.len() { format!("{short}…") } else { short }
 }
 
 /// The last value of every metric of a training job.

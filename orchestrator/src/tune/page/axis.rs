@@ -12,7 +12,7 @@ const STEPS: f64 = 4.0;
 #[derive(Debug)]
 pub(super) enum Axis {
     /// Numbers, on a linear or a logarithmic scale.
-    Numbers { low: f64, high: f64, is_logarithmic: bool },
+    Numbers { low: f64, high: f64, is_logarithmic: bool, is_whole: bool },
     /// One of these, at even distances.
     Words(Vec<String>),
 }
@@ -23,7 +23,8 @@ impl Axis {
         match (range, range.limits()) {
             (_, Some((low, high))) => {
                 let is_wide = low > 0.0 && high / low >= WIDE;
-                Self::Numbers { low, high, is_logarithmic: low > 0.0 && (range.is_logarithmic() || is_wide) }
+                let is_logarithmic = low > 0.0 && (range.is_logarithmic() || is_wide);
+                Self::Numbers { low, high, is_logarithmic, is_whole: range.count().is_some() }
             }
             (Range::Values(values), _) => Self::Words(values.clone()),
             (Range::Between { .. }, None) => Self::Words(Vec::new()),
@@ -40,12 +41,13 @@ impl Axis {
             low: (low / step).floor() * step,
             high: (high / step).ceil() * step,
             is_logarithmic: false,
+            is_whole: false,
         })
     }
 
     /// The place of a number; none beside the axis or where it has none.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
-        let Self::Numbers { low, high, is_logarithmic } = self else { return None };
+        let Self::Numbers { low, high, is_logarithmic, .. } = self else { return None };
         let place = if *is_logarithmic { (value / low).ln() / (high / low).ln() } else { (value - low) / (high - low) };
         (-1e-9..=1.0 + 1e-9).contains(&place).then(|| place.clamp(0.0, 1.0))
     }
@@ -63,8 +65,8 @@ impl Axis {
 
     /// Places with what stands there.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
-        let (low, high, is_logarithmic) = match self {
-            Self::Numbers { low, high, is_logarithmic } => (*low, *high, *is_logarithmic),
+        let (low, high, is_logarithmic, is_whole) = match self {
+            Self::Numbers { low, high, is_logarithmic, is_whole } => (*low, *high, *is_logarithmic, *is_whole),
             Self::Words(words) => {
                 return words.iter().filter_map(|word| Some((self.place_of(word)?, word.clone()))).collect();
             }
@@ -73,7 +75,7 @@ impl Axis {
             let powers = (low.log10() - 1e-9).ceil() as i32..=(high.log10() + 1e-9).floor() as i32;
             powers.map(|power| format!("1e{power}").parse().unwrap_or(f64::NAN)).collect()
         } else {
-            let step = step(high - low);
+            let step = if is_whole { step(high - low).max(1.0) } else { step(high - low) };
             let first = (low / step - 1e-9).ceil() as i64;
             (first..).map(|number| number as f64 * step).take_while(|number| *number <= high + 1e-9 * step).collect()
         };
@@ -115,6 +117,7 @@ mod tests {
     fn words_stand_at_even_distances_and_numbers_at_round_ones() {
         let places: Vec<f64> = axis("batch_size", "32,64").ticks().into_iter().map(|(place, _)| place).collect();
         assert_eq!(places, [0.25, 0.75]);
+        assert_eq!(axis("epochs", "1..2").ticks(), [(0.0, "1".to_owned()), (1.0, "2".to_owned())]);
         let around = Axis::around([0.431, 0.4449].into_iter()).unwrap();
         let texts: Vec<String> = around.ticks().into_iter().map(|(_, text)| text).collect();
         assert_eq!(texts, ["0.43", "0.435", "0.44", "0.445"]);

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use unspsc_page::escape;
 
 use super::super::report::Report;
-use super::super::trials::Trial;
+use super::super::trials::{Trial, plain};
 use super::{Axis, Colour, tooltip};
 
 /// Size of the chart and its margins, in SVG units.
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 90.0;
+const RIGHT: f64 = 104.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 30.0;
 
@@ -21,15 +21,17 @@ pub(super) fn chart(report: &Report, axes: &[(&str, Axis)], objective: &Axis, co
     let label = format!("Values of {} trials and what came of them", report.trials.len());
     let mut svg =
         format!("<svg class=\"trials\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n");
+    let metric = plain(&report.objective);
     let gap = (WIDTH - LEFT - RIGHT) / axes.len().max(1) as f64;
-    let all = axes.iter().map(|(name, axis)| (*name, axis)).chain([(report.objective.as_str(), objective)]);
-    for (index, (name, axis)) in all.enumerate() {
-        draw(&mut svg, LEFT + index as f64 * gap, name, axis, index);
-    }
+    let all = axes.iter().map(|(name, axis)| (*name, axis)).chain([(metric.as_str(), objective)]);
     let best = report.best.as_ref();
     let (lines, last): (Vec<&Trial>, Vec<&Trial>) = report.trials.iter().partition(|trial| Some(&trial.job) != best);
     for trial in lines.into_iter().chain(last) {
         line(&mut svg, report, trial, &Lines { axes, objective, colour, gap });
+    }
+    // Last, so that no line hides a number.
+    for (index, (name, axis)) in all.enumerate() {
+        draw(&mut svg, LEFT + index as f64 * gap, name, axis, index);
     }
     svg.push_str("</svg>\n");
     svg

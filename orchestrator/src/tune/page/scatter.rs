@@ -6,7 +6,7 @@ use unspsc_page::escape;
 use unspsc_page::plot::{BOTTOM, HEIGHT, LEFT, TOP, WIDTH};
 
 use super::super::report::Report;
-use super::super::trials::Trial;
+use super::super::trials::{Trial, plain};
 use super::{Axis, Colour, tooltip};
 
 /// Margin at the right: nothing is written there but the last number of the axis.
@@ -26,7 +26,7 @@ pub(super) fn chart(report: &Report, name: &str, axis: &Axis, objective: &Axis, 
     let mut svg = format!(
         "<svg class=\"trials\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0} by {title}\">\
          <text class=\"title\" x=\"0\" y=\"14\">{0} by {title}</text>\n",
-        escape(&report.objective)
+        escape(&plain(&report.objective))
     );
     for (place, text) in objective.ticks() {
         let y = y(place);

@@ -41,7 +41,7 @@ pub(super) fn chart(report: &Report, objective: &Axis, colour: &Colour<'_>) -> S
     spans.sort_by(|one, other| one.to.total_cmp(&other.to));
     let last = spans.last().map_or(1.0, |span| span.to).max(1.0);
     let (unit, seconds) = UNITS.into_iter().find(|(_, seconds)| last >= 2.0 * seconds).unwrap_or(("seconds", 1.0));
-    let time = Axis::Numbers { low: 0.0, high: last / seconds, is_logarithmic: false };
+    let time = Axis::Numbers { low: 0.0, high: last / seconds, is_logarithmic: false, is_whole: false };
     let mut svg = format!(
         "<svg class=\"trials\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Objective over time\">\n"
     );
