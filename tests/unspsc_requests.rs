@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -153,18 +153,42 @@ fn prepared() -> Place {
     place
 }
 
-/// What the judge says of the requests: those of the golden file with how each was answered, and its complaints.
-fn judge(requests: &[Value], plan: Option<&Value>, looked: &[Value]) -> (String, String) {
-    let mut judge = python(Some("judge.py"));
-    let mut judge = judge.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let given = json!({ "requests": requests, "plan": plan, "looked": looked }).to_string();
-    judge.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
-    texts(&judge.wait_with_output().unwrap())
+/// The judge, who sits until this is dropped.
+struct Judge {
+    process: Child,
+    answers: BufReader<ChildStdout>,
 }
 
-/// What the judge has against one request.
-fn faults(request: &Value, plan: Option<&Value>) -> String {
-    judge(std::slice::from_ref(request), plan, &[]).1
+impl Judge {
+    fn new() -> Self {
+        let mut process = python(Some("judge.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Self { process, answers }
+    }
+
+    /// What there is to say of these requests, of the plan for them, and of those that were made for the plan.
+    fn hears(&mut self, requests: &[Value], plan: Option<&Value>, looked: &[Value]) -> Value {
+        let given = json!({ "requests": requests, "plan": plan, "looked": looked });
+        writeln!(self.process.stdin.as_mut().unwrap(), "{given}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("the judge has ended: {answer}"))
+    }
+
+    /// What there is to say against one request.
+    fn faults(&mut self, request: &Value, plan: Option<&Value>) -> String {
+        let answer = self.hears(std::slice::from_ref(request), plan, &[]);
+        let faults = answer["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap());
+        faults.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        // Its input ends; it may have ended before.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
 }
 
 fn encoded(body: &Value) -> String {
@@ -182,12 +206,12 @@ fn golden(name: &str) -> Vec<Value> {
 }
 
 /// Compares with the golden file, or writes it.
-fn matches_golden(name: &str, requests: &Value) {
+fn matches_golden(name: &str, requests: &[Value]) {
     if std::env::var("UNSPSC_GOLDEN").is_ok_and(|what| what == "write") {
         fs::create_dir_all(file(name).parent().unwrap()).unwrap();
         fs::write(file(name), serde_json::to_string_pretty(requests).unwrap() + "\n").unwrap();
     }
-    assert_same(name, &golden(name), requests.as_array().unwrap());
+    assert_same(name, &golden(name), requests);
 }
 
 fn assert_same(name: &str, expected: &[Value], requests: &[Value]) {
@@ -215,13 +239,14 @@ fn changing(requests: &[Value]) -> Vec<Value> {
 struct Recorded<'a> {
     place: &'a Place,
     recorder: Recorder,
+    judge: Judge,
     /// The job of the first step.
     job: String,
 }
 
 impl<'a> Recorded<'a> {
     fn new(place: &'a Place, platform: &str) -> Self {
-        Self { place, recorder: Recorder::before(platform), job: String::new() }
+        Self { place, recorder: Recorder::before(platform), judge: Judge::new(), job: String::new() }
     }
 
     fn command(&self, before: &[&str], words: &[&str]) -> Command {
@@ -233,8 +258,8 @@ impl<'a> Recorded<'a> {
         command
     }
 
-    /// Takes the step.
-    fn take(&mut self, step: &Step) -> Taken {
+    /// Takes the step; what was done differs from what was planned where the platform makes it end otherwise than with `code`.
+    fn take(&mut self, step: &Step, code: i32) -> Taken {
         let plan = step.is_planned.then(|| {
             let (out, err) = texts(&self.command(&["plan", "--json"], step.command).output().unwrap());
             serde_json::from_str::<Value>(&out).unwrap_or_else(|_| panic!("{}: {out}{err}", step.name))
@@ -247,27 +272,22 @@ impl<'a> Recorded<'a> {
         let looked = self.recorder.take();
         let output = self.command(&[], step.command).output().unwrap();
         let (out, err) = texts(&output);
-        Taken { code: output.status.code().unwrap(), said: out + &err, plan, looked, requests: self.recorder.take() }
+        assert_eq!(output.status.code(), Some(code), "{}: {out}{err}", step.name);
+        let plan = plan.as_ref().filter(|_| code == step.code);
+        let judged = self.judge.hears(&self.recorder.take(), plan, &looked);
+        assert_eq!(judged["faults"], json!([]), "{}", step.name);
+        let list = |name: &str| judged[name].as_array().unwrap().clone();
+        Taken { said: out + &err, requests: list("requests"), answers: list("answers") }
     }
 }
 
-/// What a step has come to.
+/// What a step has come to, without any fault.
 struct Taken {
-    code: i32,
     said: String,
-    plan: Option<Value>,
-    /// Requests that were made for the plan.
-    looked: Vec<Value>,
+    /// As golden files have them.
     requests: Vec<Value>,
-}
-
-impl Taken {
-    /// Requests in which the judge has found no fault, as golden files have them, and how they were answered.
-    fn judged(&self, step: &Step, plan: Option<&Value>) -> Value {
-        let (out, faults) = judge(&self.requests, plan, &self.looked);
-        assert!(faults.is_empty(), "{}: {faults}", step.name);
-        serde_json::from_str(&out).unwrap()
-    }
+    /// How they were answered.
+    answers: Vec<Value>,
 }
 
 /// Takes the steps on sagemaker-local, all of whose answers are as they should be.
@@ -279,10 +299,7 @@ fn as_recorded(recorded: &mut Recorded<'_>, steps: &[Step]) {
             assert_eq!(rest(child, lines).0, Some(5));
             recorded.recorder.take();
         }
-        let taken = recorded.take(step);
-        assert_eq!(taken.code, step.code, "{}: {}", step.name, taken.said);
-        let judged = taken.judged(step, taken.plan.as_ref());
-        matches_golden(step.name, &judged["requests"]);
+        matches_golden(step.name, &recorded.take(step, step.code).requests);
     }
 }
 
@@ -319,6 +336,8 @@ fn the_judge_finds_what_the_model_forbids() {
     };
     let s3 = |target: &str| json!({ "method": "PUT", "target": target, "headers": {}, "body": "", "status": 200 });
     let describe = |name: &str| request("DescribeTrainingJob", &json!({ "TrainingJobName": name }));
+    let mut judge = Judge::new();
+    let mut faults = |request: &Value, plan: Option<&Value>| judge.faults(request, plan);
     assert!(faults(&describe("job"), None).is_empty());
     for (request, fault) in [
         (request("DescribeTrainingJob", &json!({})), "Missing required parameter"),
@@ -401,12 +420,10 @@ fn on_moto(recorded: &mut Recorded<'_>, moto: &Moto, steps: &[Step], answered: &
             assert_eq!(recorded.command(&ENDLESS, &[]).output().unwrap().status.code(), Some(1));
             recorded.recorder.take();
         }
-        let taken = recorded.take(step);
-        let (code, said) = (taken.code, &taken.said);
-        let (expected, words) = step.moto;
-        assert!(code == expected && said.contains(words), "{}: {code} {said}", step.name);
-        let judged = taken.judged(step, taken.plan.as_ref().filter(|_| code == step.code));
-        let made = changing(judged["requests"].as_array().unwrap());
+        let (code, words) = step.moto;
+        let taken = recorded.take(step, code);
+        assert!(taken.said.contains(words), "{}: {}", step.name, taken.said);
+        let made = changing(&taken.requests);
         let expected = changing(&golden(step.name));
         // What is over on moto needs no stop, and a verb that an answer ends has made less than was planned.
         if code == step.code && step.command[0] != "stop" {
@@ -416,8 +433,7 @@ fn on_moto(recorded: &mut Recorded<'_>, moto: &Moto, steps: &[Step], answered: &
             let stray = made.iter().find(|request| !rest.any(|expected| expected == *request));
             assert_eq!(stray, None, "{}: not in the golden file, or not in this place", step.name);
         }
-        let answers = judged["answers"].as_array().unwrap();
-        answered.extend(answers.iter().filter(|answer| answer["status"].as_u64() < Some(500)).map(operation));
+        answered.extend(taken.answers.iter().filter(|answer| answer["status"].as_u64() < Some(500)).map(operation));
         if step.name == "train" {
             moto.put(recorded.place, &format!("unspsc/{}/output/output.tar.gz", recorded.job));
             moto.log(&recorded.job, "a line that the test has written");

@@ -1,13 +1,13 @@
 """Judges requests that unspsc has made by botocore's model of the services; tests/unspsc_requests.rs calls it.
 
-Reads {"requests": [{"method", "target", "headers", "body", "status"}], "plan": [{"service", "operation", "request"}] or null,
+Reads lines, each {"requests": [{"method", "target", "headers", "body", "status"}], "plan": [{"service", "operation", "request"}] or null,
 "looked": [as requests]}, the bodies in base64. Each request has to be one of an operation that the model knows, with members that it knows, none of
 them missing that it requires, and all within its types, lengths, ranges, values and patterns; botocore itself looks at the
 first half of that. The requests that change something have to be those of the plan, if there is one; those that were
 made while it was drawn up may only read.
 
-Prints them as golden files have them: what follows from data, time or chance has a name instead, and what was asked again
-stands once.
+Answers each by a line {"faults": [text], "requests", "answers": [{"service", "operation", "status"}]}, the requests as golden files
+have them: what follows from data, time or chance has a name instead, and what was asked again stands once.
 """
 
 import base64
@@ -59,8 +59,9 @@ class Request:
         if target := self.headers.get("x-amz-target"):
             prefix, operation = target.split(".")
             for service in JSON_SERVICES:
-                if MODELS[service].metadata["targetPrefix"] == prefix:
-                    return service, MODELS[service].operation_model(operation)
+                model = MODELS[service]
+                if model.metadata["targetPrefix"] == prefix and operation in model.operation_names:
+                    return service, model.operation_model(operation)
             raise ValueError(f"no service knows {target}")
         runtime = self.url.path.startswith("/endpoints/")
         service = "sagemaker-runtime" if runtime else "s3"
@@ -341,16 +342,16 @@ def read(raws, faults):
     return requests
 
 
-def main():
-    given, faults = json.load(sys.stdin), []
+def judged(given):
+    """The answer to a line of the input."""
+    faults = []
     requests, looked = read(given["requests"], faults), read(given["looked"], faults)
     if given["plan"] is not None:
         faults += differences(requests, given["plan"])
     faults += [f"the plan makes {one.operation}" for one in looked if not is_reading(one.operation)]
-    if faults:
-        sys.exit("\n".join(faults))
     answers = [{"service": one.service, "operation": one.operation, "status": one.status} for one in requests]
-    json.dump({"requests": golden(requests), "answers": answers}, sys.stdout)
+    return {"faults": faults, "requests": golden(requests), "answers": answers}
 
 
-main()
+for line in sys.stdin:
+    print(json.dumps(judged(json.loads(line))), flush=True)
