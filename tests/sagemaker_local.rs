@@ -14,6 +14,8 @@ mod endpoints;
 mod jobs;
 #[path = "sagemaker_local/lifecycle.rs"]
 mod lifecycle;
+#[path = "support/python.rs"]
+mod python;
 #[path = "sagemaker_local/scaling.rs"]
 mod scaling;
 #[path = "sagemaker_local/server.rs"]

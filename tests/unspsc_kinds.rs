@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/made.rs"]
+mod made;
 #[path = "support/place.rs"]
 mod place;
 #[path = "sagemaker_local/stand_in.rs"]
@@ -17,97 +19,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use made::{BUCKET, ROLE, TRAIN, ask, completed};
 use place::{LIMIT, Place, Platform, wait};
 use serde_json::{Value, json};
 use support::texts;
-
-/// A stand-in for `train`: says its score, and with `mode` other than a number fails or runs until it is stopped.
-const TRAIN: &str = r#"
-cd "$SAGEMAKER_BASE_DIR"
-mode=$(sed -n 's/.*"mode": "\([^"]*\)".*/\1/p' input/config/hyperparameters.json)
-case "$mode" in
-fail) echo "row 3 has no label"; echo "AlgorithmError: row 3 has no label" > output/failure; exit 1 ;;
-endless*) echo "endless begins"; exec sleep 600 ;;
-*) echo "score=0.$mode;"; echo weights > model/weights ;;
-esac"#;
-/// The bucket of the requests below.
-const BUCKET: &str = "jobs";
-const ROLE: &str = "arn:aws:iam::000000000000:role/local";
-
-fn ours() -> Value {
-    json!([{ "Key": "unspsc:managed-by", "Value": "unspsc" }])
-}
-
-/// What training jobs and trials are asked for.
-fn definition() -> Value {
-    json!({
-        "AlgorithmSpecification": {
-            "TrainingImage": "train:latest",
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [{ "Name": "score", "Regex": "score=([0-9.]+);" }],
-        },
-        "RoleArn": ROLE,
-        "OutputDataConfig": { "S3OutputPath": format!("s3://{BUCKET}/out") },
-        "ResourceConfig": { "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5 },
-        "StoppingCondition": { "MaxRuntimeInSeconds": 3600 },
-    })
-}
-
-fn train(platform: &Platform<'_>, name: &str, mode: &str) {
-    let mut request = definition();
-    request["TrainingJobName"] = name.into();
-    request["HyperParameters"] = json!({ "mode": mode });
-    request["Tags"] = ours();
-    platform.sagemaker("CreateTrainingJob", &request);
-}
-
-/// A trial for each mode, `parallel` at a time; begun where `parent` ended.
-fn tune(platform: &Platform<'_>, name: &str, modes: &[&str], parallel: usize, parent: Option<&str>) {
-    let mut request = json!({
-        "HyperParameterTuningJobName": name,
-        "HyperParameterTuningJobConfig": {
-            "Strategy": "Grid",
-            "HyperParameterTuningJobObjective": { "Type": "Maximize", "MetricName": "score" },
-            "ResourceLimits": { "MaxParallelTrainingJobs": parallel },
-            "ParameterRanges": { "CategoricalParameterRanges": [{ "Name": "mode", "Values": modes }] },
-            "RandomSeed": 3,
-        },
-        "TrainingJobDefinition": definition(),
-        "Tags": ours(),
-    });
-    if let Some(parent) = parent {
-        let parents = json!([{ "HyperParameterTuningJobName": parent }]);
-        request["WarmStartConfig"] =
-            json!({ "ParentHyperParameterTuningJobs": parents, "WarmStartType": "TransferLearning" });
-        request["HyperParameterTuningJobConfig"]["Strategy"] = "Random".into();
-        request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"] = modes.len().into();
-    }
-    platform.sagemaker("CreateHyperParameterTuningJob", &request);
-}
-
-/// A job over the rows below `batch/`; its model has what [`train`] left as `job`.
-fn transform(place: &Place, platform: &Platform<'_>, name: &str, rows: &str) {
-    let model = json!({ "ModelDataUrl": format!("s3://{BUCKET}/out/job/output/model.tar.gz") });
-    let model = json!({ "ModelName": name, "PrimaryContainer": model, "ExecutionRoleArn": ROLE });
-    platform.sagemaker("CreateModel", &model);
-    let input = place.path(&format!("state/s3/{BUCKET}/{name}"));
-    fs::create_dir_all(&input).unwrap();
-    fs::write(input.join("rows.txt"), rows).unwrap();
-    let source = json!({ "S3DataType": "S3Prefix", "S3Uri": format!("s3://{BUCKET}/{name}/") });
-    let request = json!({
-        "TransformJobName": name,
-        "ModelName": name,
-        "BatchStrategy": "SingleRecord",
-        "MaxPayloadInMB": 6,
-        "TransformInput": {
-            "DataSource": { "S3DataSource": source }, "ContentType": "text/plain", "SplitType": "Line",
-        },
-        "TransformOutput": { "S3OutputPath": format!("s3://{BUCKET}/answers"), "AssembleWith": "Line" },
-        "TransformResources": { "InstanceType": "ml.m5.large", "InstanceCount": 1 },
-        "Tags": ours(),
-    });
-    platform.sagemaker("CreateTransformJob", &request);
-}
 
 fn platform<'a>(place: &'a Place, serve: &str) -> Platform<'a> {
     fs::create_dir_all(place.path(&format!("state/s3/{BUCKET}"))).unwrap();
@@ -153,7 +68,7 @@ fn follow(
 fn a_tuning_job_is_shown_with_its_trials_and_the_log_of_the_best() {
     let place = Place::new();
     let platform = platform(&place, "");
-    tune(&platform, "first", &["3", "7", "fail"], 1, None);
+    made::tune(&platform.url, "first", &["3", "7", "fail"], 1, None);
     let details = shown(&platform, &["status", "first"], &["\ntook ", "3: 2 completed, 1 failed"]);
     for words in [
         "maximize score",
@@ -174,7 +89,7 @@ fn a_tuning_job_is_shown_with_its_trials_and_the_log_of_the_best() {
     assert_eq!(log.matches("score=").count(), 1, "nothing is to come: {log}");
     assert!(shown(&platform, &["status", &best], &["score"]).contains("tuning job  "));
 
-    tune(&platform, "second", &["1", "2"], 1, Some("first"));
+    made::tune(&platform.url, "second", &["1", "2"], 1, Some("first"));
     let details = shown(&platform, &["status", "second"], &["\ntook "]);
     assert!(details.contains("TransferLearning, from first") && details.contains("2 of 2: 2 completed"), "{details}");
     let all = shown(&platform, &["status"], &["second"]);
@@ -190,7 +105,7 @@ fn a_tuning_job_is_shown_with_its_trials_and_the_log_of_the_best() {
 fn a_tuning_job_is_followed_through_its_trials_and_stopped() {
     let place = Place::new();
     let platform = platform(&place, "");
-    tune(&platform, "grid", &["4", "endless", "endless2"], 3, None);
+    made::tune(&platform.url, "grid", &["4", "endless", "endless2"], 3, None);
     let (follower, mut lines) = follow(&platform, "grid", &[" 002-", " 003-", "endless begins"]);
     shown(&platform, &["status", "grid"], &["3: 1 completed, 2 running"]);
     assert!(line(&shown(&platform, &["status"], &["grid"]), "grid").contains("InProgress"));
@@ -217,9 +132,9 @@ fn a_tuning_job_is_followed_through_its_trials_and_stopped() {
 fn a_transform_job_is_shown_with_what_it_reads_and_writes() {
     let place = Place::new();
     let platform = platform(&place, &stand_in::serve());
-    train(&platform, "job", "5");
-    shown(&platform, &["status", "job"], &["\ntrained for "]);
-    transform(&place, &platform, "good", "one\ntwo\n");
+    made::train(&platform.url, "job", "5");
+    completed(&platform.url, "TrainingJob", "job");
+    made::transform(&place, &platform.url, "good", "one\ntwo\n");
     let details = shown(&platform, &["status", "good"], &["Completed"]);
     for words in [
         format!("s3://{BUCKET}/good/, text/plain, split by Line"),
@@ -230,13 +145,13 @@ fn a_transform_job_is_shown_with_what_it_reads_and_writes() {
     ] {
         assert!(details.contains(&words), "{words} is not in\n{details}");
     }
-    transform(&place, &platform, "bad", "one\nfail\n");
+    made::transform(&place, &platform.url, "bad", "one\nfail\n");
     let details = shown(&platform, &["status", "bad"], &["Failed"]);
     assert!(line(&details, "reason").contains("422: cannot do that"), "{details}");
     let log = shown(&platform, &["logs", "bad", "--follow"], &["Bad HTTP status received from algorithm: 422"]);
     assert!(log.contains(" i-") && log.contains("/data-log "), "{log}");
 
-    transform(&place, &platform, "endless", "hang\n");
+    made::transform(&place, &platform.url, "endless", "hang\n");
     let all = shown(&platform, &["status"], &["endless"]);
     assert!(line(&all, "endless").contains("InProgress") && line(&all, "bad").contains("ClientError"), "{all}");
     assert!(line(&all, "good").contains("Completed") && all.contains("no tuning jobs, no endpoints"), "{all}");
@@ -252,23 +167,26 @@ fn a_transform_job_is_shown_with_what_it_reads_and_writes() {
 fn what_shares_its_name_is_shown_together() {
     let place = Place::new();
     let platform = platform(&place, &format!("echo serving begins\n{}", stand_in::serve()));
-    train(&platform, "job", "5");
-    shown(&platform, &["status", "job"], &["\ntrained for "]);
+    made::train(&platform.url, "job", "5");
+    completed(&platform.url, "TrainingJob", "job");
     let model = json!({ "ModelDataUrl": format!("s3://{BUCKET}/out/job/output/model.tar.gz") });
-    platform
-        .sagemaker("CreateModel", &json!({ "ModelName": "job", "PrimaryContainer": model, "ExecutionRoleArn": ROLE }));
+    ask(
+        &platform.url,
+        "CreateModel",
+        &json!({ "ModelName": "job", "PrimaryContainer": model, "ExecutionRoleArn": ROLE }),
+    );
     let variant = json!([{
         "VariantName": "AllTraffic", "ModelName": "job", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
     }]);
-    platform.sagemaker("CreateEndpointConfig", &json!({ "EndpointConfigName": "job", "ProductionVariants": variant }));
-    platform.sagemaker("CreateEndpoint", &json!({ "EndpointName": "job", "EndpointConfigName": "job" }));
+    ask(&platform.url, "CreateEndpointConfig", &json!({ "EndpointConfigName": "job", "ProductionVariants": variant }));
+    ask(&platform.url, "CreateEndpoint", &json!({ "EndpointName": "job", "EndpointConfigName": "job" }));
     let both = shown(&platform, &["status", "job"], &["InService"]);
     assert!(both.contains("training job  job") && both.contains("endpoint       job"), "{both}");
     let log = shown(&platform, &["logs", "job"], &["score=0.5;", "serving begins"]);
     assert!(log.contains("job is the name of a training job and of an endpoint: their lines together"), "{log}");
     shown(&platform, &["stop", "job"], &["training job job is Completed already"]);
 
-    platform.sagemaker("CreateEndpoint", &json!({ "EndpointName": "alone", "EndpointConfigName": "job" }));
+    ask(&platform.url, "CreateEndpoint", &json!({ "EndpointName": "alone", "EndpointConfigName": "job" }));
     let (code, _, err) = platform.verb("stop", &["alone"]);
     assert!(code == 1 && err.contains("`unspsc destroy --endpoint alone`"), "{err}");
     let (code, _, err) = platform.verb("stop", &["no-such-job"]);

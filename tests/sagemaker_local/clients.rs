@@ -1,8 +1,8 @@
 //! Clients that are not ours: boto3 with botocore's model of the services, and the AWS CLI.
 
-use std::path::PathBuf;
 use std::process::Command;
 
+use crate::python::python;
 use crate::server::{Place, Server};
 use crate::stand_in;
 
@@ -14,16 +14,11 @@ echo "train:loss=1.25;"
 grep -q sleep input/config/hyperparameters.json && exec sleep 600
 cp input/data/train/rows.csv model/weights"#;
 
-/// Python with the packages that `scripts/test` fetches, on the caller's machine and with nothing of the caller's AWS settings.
-fn python(server: &Server) -> Command {
-    let packages = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.deps/clients");
-    assert!(packages.join("boto3").exists(), "{} is missing: run scripts/test first", packages.display());
-    let mut command = Command::new("python3");
-    command.env_clear().env("PYTHONPATH", packages).env("PATH", std::env::var_os("PATH").unwrap());
-    // Nobody's home: there are no settings in it.
-    let settings =
-        [("HOME", "/nonexistent"), ("AWS_ENDPOINT_URL", server.url.as_str()), ("AWS_DEFAULT_REGION", "us-east-1")];
-    command.envs(settings).envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")]);
+/// Python with the packages, as a client of the server.
+fn client(server: &Server, script: Option<&str>) -> Command {
+    let mut command = python(script);
+    command.envs([("AWS_ENDPOINT_URL", server.url.as_str()), ("AWS_DEFAULT_REGION", "us-east-1")]);
+    command.envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")]);
     command
 }
 
@@ -35,7 +30,7 @@ async fn output(mut command: Command) -> String {
 }
 
 async fn aws(server: &Server, arguments: &[&str]) -> String {
-    let mut command = python(server);
+    let mut command = client(server, None);
     command.args(["-m", "awscli"]).args(arguments).args(["--output", "json"]);
     output(command).await
 }
@@ -44,10 +39,7 @@ async fn aws(server: &Server, arguments: &[&str]) -> String {
 async fn boto3_goes_through_a_whole_session_and_finds_every_answer_as_aws_would_give_it() {
     let place = Place::new(TRAIN, &stand_in::serve());
     let server = place.start();
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/session.py");
-    let mut command = python(&server);
-    command.arg(script);
-    let words = output(command).await;
+    let words = output(client(&server, Some("session.py"))).await;
     assert!(words.starts_with("judged ") && words.contains("sagemaker:UpdateEndpoint"), "{words}");
     server.terminate().await;
 }

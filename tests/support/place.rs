@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use unspsc_artifact::Architecture;
 
 use crate::support::{texts, unspsc};
@@ -132,20 +131,6 @@ impl Platform<'_> {
         let output = self.command(verb, arguments).output().unwrap();
         let (out, err) = texts(&output);
         (output.status.code().unwrap(), out, err)
-    }
-
-    /// What SageMaker answers to `operation`, which has to succeed.
-    pub(crate) fn sagemaker(&self, operation: &str, request: &Value) -> Value {
-        let key = "AWS4-HMAC-SHA256 Credential=local/20261122/us-east-1/sagemaker/aws4_request, Signature=0";
-        let asked = async {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let sent = client.post(&self.url).header("x-amz-target", format!("SageMaker.{operation}"));
-            let answer = sent.header("authorization", key).body(request.to_string()).send().await.unwrap();
-            let (is_success, text) = (answer.status().is_success(), answer.text().await.unwrap());
-            assert!(is_success, "{operation}: {text}");
-            serde_json::from_str(&text).unwrap()
-        };
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked)
     }
 
     /// Ends it, and makes sure that it took everything with it.
