@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::endpoints::{delete, deploy, instances, invoke, scaling, text};
-use crate::server::{Place, Server, gone};
+use crate::server::{BUCKET, Place, Server, gone};
 use crate::stand_in;
 
 /// Long enough for SageMaker's alarm of three minutes, and for the one of fifteen.
@@ -15,18 +15,20 @@ fn count(endpoint: &Value) -> (Option<u64>, Option<&str>) {
 }
 
 async fn register(server: &Server, min: u32, metric: &str, target: f64) {
+    let metric = json!({ "PredefinedMetricSpecification": { "PredefinedMetricType": metric } });
+    register_by(server, min, metric, target).await;
+}
+
+async fn register_by(server: &Server, min: u32, metric: Value, target: f64) {
     let (status, answer) =
         scaling(server, "RegisterScalableTarget", json!({ "MinCapacity": min, "MaxCapacity": 4 })).await;
     assert_eq!(status, 200, "{answer}");
+    let mut tracking = json!({ "TargetValue": target, "ScaleOutCooldown": 30, "ScaleInCooldown": 300 });
+    tracking.as_object_mut().unwrap().extend(metric.as_object().unwrap().clone());
     let policy = json!({
         "PolicyName": "p",
         "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": {
-            "TargetValue": target,
-            "PredefinedMetricSpecification": { "PredefinedMetricType": metric },
-            "ScaleOutCooldown": 30,
-            "ScaleInCooldown": 300,
-        },
+        "TargetTrackingScalingPolicyConfiguration": tracking,
     });
     let (status, answer) = scaling(server, "PutScalingPolicy", policy).await;
     assert_eq!(status, 200, "{answer}");
@@ -72,6 +74,44 @@ async fn load_adds_instances_and_quiet_takes_them_away() {
     assert_eq!(told, ["Setting desired instance count to 1.", "Setting desired instance count to 2."]);
     assert!(activities.iter().all(|activity| activity["StatusCode"] == "Successful"), "{answer}");
     assert!(activities[1]["Cause"].as_str().unwrap().contains("AlarmHigh"), "{answer}");
+    delete(&server).await;
+    server.terminate().await;
+}
+
+#[tokio::test]
+async fn a_backlog_of_asynchronous_invocations_adds_instances() {
+    let place = Place::new("", &stand_in::serve());
+    let server = place.start();
+    deploy(&place, &server, 1).await;
+    server.endpoint_when_made("e").await;
+    let variant = json!({
+        "VariantName": "v", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
+    });
+    let output = json!({ "OutputConfig": { "S3OutputPath": format!("s3://{BUCKET}/out") } });
+    let config = json!({ "EndpointConfigName": "c2", "ProductionVariants": [variant], "AsyncInferenceConfig": output });
+    server.sagemaker("CreateEndpointConfig", config).await;
+    server.sagemaker("UpdateEndpoint", json!({ "EndpointName": "e", "EndpointConfigName": "c2" })).await;
+    server.endpoint_when("e", |endpoint| endpoint["EndpointConfigName"] == "c2").await;
+    let backlog = json!({ "CustomizedMetricSpecification": {
+        "MetricName": "ApproximateBacklogSizePerInstance",
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [{ "Name": "EndpointName", "Value": "e" }],
+        "Statistic": "Average",
+    } });
+    register_by(&server, 1, backlog, 2.0).await;
+    std::fs::write(place.object("in/hang"), "hang").unwrap();
+    // One more than an instance gets at a time: what waits counts too.
+    for _ in 0..5 {
+        let order = server.post("/endpoints/e/async-invocations");
+        let order = order.header("x-amzn-sagemaker-inputlocation", format!("s3://{BUCKET}/in/hang"));
+        assert_eq!(order.send().await.unwrap().status(), 202);
+    }
+    server.advance(10).await;
+    for _ in 0..HIGH_MINUTES + 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        server.advance(60).await;
+    }
+    server.endpoint_when("e", |endpoint| count(endpoint) == (Some(3), Some("InService"))).await;
     delete(&server).await;
     server.terminate().await;
 }

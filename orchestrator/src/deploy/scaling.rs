@@ -97,9 +97,7 @@ impl Scaling {
     pub(super) fn need(&self) -> Option<String> {
         let peak = self.peak?;
         if self.metric != Metric::Invocations {
-            return Some(format!(
-                "how many instances {peak} calls a minute need depends on how long one takes: --scale-by invocations can say it"
-            ));
+            return Some(format!("how many instances {peak} calls a minute need depends on how long one takes"));
         }
         let needed = (peak / self.target).ceil().max(1.0);
         let plural = if needed > 1.0 { "instances" } else { "instance" };

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 
 use crate::deploy::{Pieces, Wanted, resource_id};
 use crate::options::DestroyArgs;
-use crate::progress::print;
+use crate::progress::{Step, print};
 use crate::session::Session;
 
 use self::find::Found;
@@ -35,17 +35,20 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
         return listed(&found);
     }
     let count = found.parts.len();
+    if count == 0 && found.error.is_none() {
+        session.progress.say(&format!("nothing is there of {what}"));
+        return Ok(());
+    }
     if count > 0 && !args.yes && !session.is_plan() && !confirmed(session, &found, &what).await? {
         bail!("nothing was deleted");
     }
-    take_down(session, found).await?;
+    let step = session.progress.step(&format!("taking down {what}"));
+    take_down(session, found, &step).await?;
+    drop(step);
     if session.is_plan() {
         return Ok(());
     }
-    session.progress.say(&match count {
-        0 => format!("nothing is there of {what}"),
-        _ => format!("gone: {what}"),
-    });
+    session.progress.say(&format!("gone: {what}"));
     if args.what.all {
         session.progress.say("objects in the bucket (data, models, checkpoints) stay");
     }
@@ -87,9 +90,7 @@ async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Resu
 pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()> {
     let step = session.progress.step(&format!("taking down endpoint {name}"));
     let found = find::of_endpoint(session, name).await?;
-    let outcome = take_down(session, found).await;
-    drop(step);
-    outcome
+    take_down(session, found, &step).await
 }
 
 /// What [`destroy`] would ask for, of a deployment that was planned only.
@@ -102,12 +103,13 @@ pub(crate) async fn planned(session: &Session, name: &str, wanted: &Wanted) -> a
         parts.push(Part::Target { resource });
     }
     parts.extend([Part::Endpoint(name.to_owned()), Part::Config(config.name), Part::Model(model.name)]);
-    take_down(session, Found { parts, error: None }).await
+    let step = session.progress.step(&format!("taking down endpoint {name}"));
+    take_down(session, Found { parts, error: None }, &step).await
 }
 
 /// Takes all parts down in their order. What resists holds up nothing but what it needs itself: a configuration stays
 /// with its endpoint, for it says what that costs.
-async fn take_down(session: &Session, found: Found) -> anyhow::Result<()> {
+async fn take_down(session: &Session, found: Found, step: &Step) -> anyhow::Result<()> {
     let jobs = found.parts.iter().filter_map(Part::job);
     jobs::stop(session, jobs).await;
     let (mut errors, mut serves) = (Vec::new(), false);
@@ -115,10 +117,8 @@ async fn take_down(session: &Session, found: Found) -> anyhow::Result<()> {
         if serves && matches!(part, Part::Config(_) | Part::Model(_)) {
             continue;
         }
-        let step = session.progress.step(&format!("taking down {part}"));
-        let outcome = part.take_down(session).await;
-        drop(step);
-        if let Err(error) = outcome {
+        step.update(format!("taking down {part}"));
+        if let Err(error) = part.take_down(session).await {
             serves |= matches!(part, Part::Endpoint(_));
             errors.push(error.context(format!("{part} is still there")));
         }
