@@ -130,7 +130,7 @@ mod tests {
         let text: Vec<&str> =
             text.lines().map(|line| if is_setting(&line) { line.trim_start_matches("# ") } else { line }).collect();
         // Placeholders of what has no default are no values where these are checked.
-        let checked = ["max-wait-secs", "goal", "price-per-hour"];
+        let checked = ["max-wait-secs", "goal", "price-per-hour", "base-line"];
         let is_checked = |line: &&str| checked.iter().any(|key| line.starts_with(&format!("{key} =")));
         let text: Vec<&str> = text.into_iter().filter(|line| !is_checked(line)).collect();
         let entries = file::read(&text.join("\n"), &keys).unwrap();
