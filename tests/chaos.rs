@@ -24,12 +24,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use place::{Place, Platform, beside_unspsc, signal, wait};
+use place::{Place, Platform, wait};
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use support::texts;
 
 /// Runs that `cargo test` makes.
 const FEW: u64 = 3;
@@ -242,7 +241,7 @@ fn nothing_is_left(place: &Place) -> Result<(), String> {
         }
     }
     whole(place, ARTIFACT)?;
-    let left: Vec<String> = files(&place.path("temporary")).chain(uploads(place)).collect();
+    let left = [files(&place.path("temporary")), uploads(place)].concat();
     if !left.is_empty() {
         return Err(format!("files are left: {left:?}"));
     }
@@ -258,13 +257,13 @@ fn whole(place: &Place, uri: &str) -> Result<(), String> {
 }
 
 /// Names of all files in `folder`.
-fn files(folder: &Path) -> impl Iterator<Item = String> {
-    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path().display().to_string())
+fn files(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path().display().to_string()).collect()
 }
 
 /// Parts of uploads that were neither completed nor aborted: `s3s-fs` keeps them beside the buckets, under such names.
-fn uploads(place: &Place) -> impl Iterator<Item = String> {
-    files(&place.path("state/s3")).filter(|name| name.contains("upload"))
+fn uploads(place: &Place) -> Vec<String> {
+    files(&place.path("state/s3")).into_iter().filter(|name| name.contains("upload")).collect()
 }
 
 /// The artifact of a real job with a tiny encoder, made once.

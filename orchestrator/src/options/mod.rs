@@ -85,11 +85,11 @@ stop the job or to leave it. Exit codes: 0 the job has completed, 3 it failed, 4
 Examples:
   unspsc tune --local                             four trials on the starter set, on this machine
   unspsc tune --local --base-line rnn             and the recurrent baseline, to compare with
-  unspsc tune --data purchases.csv --max-jobs 20 --parallel-jobs 2 --early-stopping auto
-  unspsc tune --data purchases.csv --search learning_rate=5e-5..5e-4:log --search batch_size=16,32 --hyperparameter epochs=2
-  unspsc tune --data purchases.csv --strategy grid --search learning_rate=1e-4,2e-4 --hyperparameter batch_size=32 ...
+  unspsc tune --data rows.csv --max-jobs 20 --parallel-jobs 2 --early-stopping auto
+  unspsc tune --data rows.csv --search epochs=2..4 --hyperparameter batch_size=32
+  unspsc tune --data rows.csv --strategy grid --max-jobs 36
   unspsc tune --data more.csv --warm-start NAME   learn from the trials of an earlier search
-  unspsc tune --data purchases.csv --objective validation:loss
+  unspsc tune --data rows.csv --objective validation:loss
 
 All options of `train` hold for each trial. The objective is looked for in a sample log before anything is launched. The \
 same options give the same job: a second run finds it, follows it or reports it; after one that failed or was stopped it \

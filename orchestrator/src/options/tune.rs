@@ -25,7 +25,7 @@ pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) search: SearchArgs,
     /// Train another model on the same data, as it is by default, to compare the best trial with: rnn
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", help_heading = "Tuning")]
     pub(crate) base_line: Option<ModelKind>,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct SearchArgs {
     pub(crate) ranges: Vec<(String, String)>,
     /// How the values of a trial are chosen: `bayesian` learns from the trials before, `random` draws, `hyperband` begins many
     /// and stops those that are behind, `grid` tries every combination
-    #[arg(long, default_value = "bayesian", value_name = "STRATEGY")]
+    #[arg(long, default_value = "bayesian", value_name = "STRATEGY", hide_possible_values = true)]
     pub(crate) strategy: Strategy,
     /// Metric that decides which trial is best, or one of your own as NAME=REGEX, whose one group finds it in the log
     #[arg(long, value_name = "METRIC", default_value = metrics::OBJECTIVE)]
     pub(crate) objective: String,
-    /// Whether more of the objective is better, or less [default: as the metric has it; maximize one of your own]
-    #[arg(long, value_name = "GOAL")]
+    /// Whether to `maximize` or to `minimize` the objective [default: as the metric has it; maximize one of your own]
+    #[arg(long, value_name = "GOAL", hide_possible_values = true)]
     pub(crate) goal: Option<Goal>,
     /// Trials, 750 at most; of a grid, the most combinations that it may have
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=750))]
@@ -55,7 +55,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
     pub(crate) parallel_jobs: i32,
     /// Whether trials are stopped that do worse than the median of the trials before them: `auto` or `off`
-    #[arg(long, value_name = "WHEN", default_value = "off")]
+    #[arg(long, value_name = "WHEN", default_value = "off", hide_possible_values = true)]
     pub(crate) early_stopping: EarlyStopping,
     /// Seed of the values that are drawn
     #[arg(long, value_name = "N", default_value_t = 17, value_parser = clap::value_parser!(i32).range(0..))]

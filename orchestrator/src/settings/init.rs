@@ -103,10 +103,11 @@ mod tests {
     use super::*;
 
     /// What is checked and has no default.
-    const NO_DEFAULT: [&str; 7] = [
+    const NO_DEFAULT: [&str; 8] = [
         "max-wait-secs",
         "goal",
         "price-per-hour",
+        "base-line",
         "peak-calls-per-minute",
         "rollout-percent",
         "rollout-wait-secs",

@@ -56,8 +56,7 @@ fn standing(
     trials: &[Trial],
     search: &Search<'_>,
 ) -> String {
-    let last = trials.get(trials.len().saturating_sub(ROWS)..).unwrap_or_default();
-    let table = if last.is_empty() { String::new() } else { format!("\n{}", trials::table(last, search)) };
+    let table = if trials.is_empty() { String::new() } else { format!("\n{}", trials::table(trials, ROWS, search)) };
     let begun = trials.len();
     format!("{job}: {}, {begun} of {} trials{table}", status(description), search.trials())
 }

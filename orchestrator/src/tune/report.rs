@@ -125,8 +125,8 @@ impl Report {
     /// Hours and costs in a line.
     pub(crate) fn costs(&self) -> String {
         let where_ = if self.is_local { "this machine (nothing was billed)".to_owned() } else { self.instance.clone() };
-        let cost =
-            self.cost.zip(self.price_per_hour).map(|(cost, price)| format!(", {cost:.2} USD at {price} USD an hour"));
+        let cost = self.cost.zip(self.price_per_hour);
+        let cost = cost.map(|(cost, price)| format!(", {} at {price} USD an hour", dollars(cost)));
         format!("{:.3} instance hours on {where_}{}", self.hours(), cost.unwrap_or_default())
     }
 
@@ -168,7 +168,7 @@ impl Report {
 
     /// What the terminal shows at the end.
     pub(crate) fn describe(&self, folder: &Path, search: &Search<'_>) -> String {
-        let mut text = trials::table(&self.trials, search);
+        let mut text = trials::table(&self.trials, usize::MAX, search);
         for trial in &self.trials {
             if let Some(reason) = trial.failure.as_deref() {
                 text += &format!("\ntrial {}, {}: {reason}", trial.number, trial.job);

@@ -119,14 +119,14 @@ pub(crate) fn best<'a>(trials: &'a [Trial], search: &Search<'_>) -> Option<&'a T
     })
 }
 
-/// The trials as a table.
-pub(crate) fn table(trials: &[Trial], search: &Search<'_>) -> String {
+/// The last `count` trials as a table, in which the best of all is marked.
+pub(crate) fn table(trials: &[Trial], count: usize, search: &Search<'_>) -> String {
     let names = search.space.0.iter().map(|(name, _)| name.as_str());
-    let head =
-        ["trial", "status"].into_iter().chain(names.clone()).chain([search.objective.metric.as_str(), "took", ""]);
+    let metric = plain(&search.objective.metric);
+    let head = ["trial", "status"].into_iter().chain(names.clone()).chain([metric.as_str(), "took", ""]);
     let mut rows = tables::table(head);
     let best = best(trials, search).map(|trial| trial.number);
-    for trial in trials {
+    for trial in trials.iter().skip(trials.len().saturating_sub(count)) {
         let values = names.clone().map(|name| trial.value(name));
         let cells = [trial.number.to_string(), trial.status.clone()].into_iter().chain(values);
         rows.add_row(cells.chain([

@@ -19,8 +19,9 @@ const BOTTOM: f64 = 30.0;
 /// The chart.
 pub(super) fn chart(report: &Report, axes: &[(&str, Axis)], objective: &Axis, colour: &Colour<'_>) -> String {
     let label = format!("Values of {} trials and what came of them", report.trials.len());
-    let mut svg =
-        format!("<svg class=\"trials\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n");
+    let mut svg = format!(
+        "<div class=\"wide\"><svg class=\"trials large\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n"
+    );
     let metric = plain(&report.objective);
     let gap = (WIDTH - LEFT - RIGHT) / axes.len().max(1) as f64;
     let all = axes.iter().map(|(name, axis)| (*name, axis)).chain([(metric.as_str(), objective)]);
@@ -33,7 +34,7 @@ pub(super) fn chart(report: &Report, axes: &[(&str, Axis)], objective: &Axis, co
     for (index, (name, axis)) in all.enumerate() {
         draw(&mut svg, LEFT + index as f64 * gap, name, axis, index);
     }
-    svg.push_str("</svg>\n");
+    svg.push_str("</svg></div>\n");
     svg
 }
 

@@ -43,7 +43,7 @@ pub(super) fn chart(report: &Report, objective: &Axis, colour: &Colour<'_>) -> S
     let (unit, seconds) = UNITS.into_iter().find(|(_, seconds)| last >= 2.0 * seconds).unwrap_or(("seconds", 1.0));
     let time = Axis::Numbers { low: 0.0, high: last / seconds, is_logarithmic: false, is_whole: false };
     let mut svg = format!(
-        "<svg class=\"trials\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Objective over time\">\n"
+        "<div class=\"wide\"><svg class=\"trials large\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Objective over time\">\n"
     );
     frame(&mut svg, objective, &time, unit);
     let place = |at: f64| x(time.place(at / seconds).unwrap_or_default());
@@ -73,7 +73,7 @@ pub(super) fn chart(report: &Report, objective: &Axis, colour: &Colour<'_>) -> S
             trial.number
         );
     }
-    svg.push_str("</svg>\n");
+    svg.push_str("</svg></div>\n");
     svg
 }
 
