@@ -14,6 +14,7 @@ mod support;
 #[path = "support/tiny_encoder.rs"]
 mod tiny_encoder;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
@@ -128,16 +129,20 @@ fn fault(draw: &mut ChaCha8Rng) -> String {
     }
 }
 
+/// How often a verb has ended with an exit code, or by SIGKILL.
+type Endings = BTreeMap<(String, Option<i32>), usize>;
+
 /// The parts of one run, and the story of it.
 struct Run<'a> {
     place: &'a Place,
     platform: Platform<'a>,
     draw: ChaCha8Rng,
+    endings: &'a Mutex<Endings>,
     story: String,
 }
 
 /// One run; what it does wrong.
-fn run(seed: u64, model: &Path) -> Result<(), String> {
+fn run(seed: u64, model: &Path, endings: &Mutex<Endings>) -> Result<(), String> {
     let mut draw = ChaCha8Rng::seed_from_u64(seed);
     let place = Place::new();
     for folder in ["temporary", "state/s3/unspsc-local/unspsc/earlier/output"] {
@@ -155,7 +160,7 @@ fn run(seed: u64, model: &Path) -> Result<(), String> {
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let platform = place.platform_with(&options);
     let story = format!("faults: {faults:#?}\n");
-    let mut run = Run { place: &place, platform, draw, story };
+    let mut run = Run { place: &place, platform, draw, endings, story };
     let outcome = run.all();
     let Run { platform, story, .. } = run;
     outcome.and_then(|()| nothing_is_left(&place)).map_err(|problem| format!("seed {seed}: {problem}\n{story}"))?;
@@ -208,6 +213,7 @@ impl Run<'_> {
         let said = fs::read_to_string(self.place.path("stderr")).unwrap_or_default();
         let killed = kill.map(|(name, pause)| format!(" (SIG{name} after {pause:?})")).unwrap_or_default();
         let _ = writeln!(self.story, "$ unspsc {}{killed}\n{said}=> {code:?}", verb.join(" "));
+        *self.endings.lock().unwrap().entry((verb[0].to_owned(), code)).or_default() += 1;
         // 101 is a panic.
         let is_known = matches!(code, None | Some(0 | 1 | 3 | 4 | 5 | 130 | 143));
         if is_known && !said.contains("panicked") { Ok(code) } else { Err(format!("{verb:?} ended with {code:?}")) }
@@ -280,13 +286,14 @@ fn model(place: &Place) -> std::path::PathBuf {
 fn runs(first: u64, runs: u64) {
     let place = Place::new();
     let (model, next, problems) = (model(&place), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let endings = Mutex::default();
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::SeqCst);
             if number >= runs {
                 return;
             }
-            if let Err(problem) = run(first + number, &model) {
+            if let Err(problem) = run(first + number, &model, &endings) {
                 eprintln!("{problem}");
                 problems.lock().unwrap().push(first + number);
             }
@@ -298,6 +305,9 @@ fn runs(first: u64, runs: u64) {
     std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
     let mut problems = problems.into_inner().unwrap();
     problems.sort_unstable();
+    for ((verb, code), count) in endings.into_inner().unwrap() {
+        eprintln!("{verb:8} {count:4} times {}", code.map_or("killed".to_owned(), |code| format!("exit code {code}")));
+    }
     assert!(problems.is_empty(), "{} of {runs} runs failed, seeds {problems:?}", problems.len());
 }
 
