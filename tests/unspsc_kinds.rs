@@ -26,7 +26,7 @@ use support::texts;
 
 fn platform<'a>(place: &'a Place, serve: &str) -> Platform<'a> {
     fs::create_dir_all(place.path(&format!("state/s3/{BUCKET}"))).unwrap();
-    place.platform_of(TRAIN, serve)
+    place.platform_of_scripts(TRAIN, serve)
 }
 
 /// The standard output of a verb that has to succeed, once it has all of `words`; what it says beside goes with it.

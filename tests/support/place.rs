@@ -58,13 +58,14 @@ impl Place {
     }
 
     /// Starts a platform whose jobs and endpoints are shell scripts with these bodies.
-    pub(crate) fn platform_of(&self, train: &str, serve: &str) -> Platform<'_> {
+    pub(crate) fn platform_of_scripts(&self, train: &str, serve: &str) -> Platform<'_> {
         self.script("train", train);
         self.script("serve", serve);
         self.platform_with(&["--train", "train", "--serve", "serve"])
     }
 
-    fn platform_with(&self, options: &[&str]) -> Platform<'_> {
+    /// Starts a platform with options of its own.
+    pub(crate) fn platform_with(&self, options: &[&str]) -> Platform<'_> {
         let mut server = Command::new(beside_unspsc("sagemaker-local"));
         server.current_dir(&self.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
         server.args(["--stop-grace-secs", "20"]).args(options);
