@@ -6,8 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "unspsc_requests/judge.rs"]
+mod judge;
 #[path = "support/made.rs"]
 mod made;
+#[path = "unspsc_requests/moto.rs"]
+mod moto;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/python.rs"]
@@ -24,16 +28,15 @@ mod tiny_encoder;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use judge::Judge;
 use made::{BUCKET, TRAIN, completed};
+use moto::Moto;
 use place::{Place, rest, signal, until};
-use python::python;
 use recorder::Recorder;
 use serde_json::{Value, json};
 use support::texts;
@@ -91,7 +94,11 @@ const STEPS: &[Step] = &[
     planned("deploy", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
     planned("deploy-again", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
     // moto's own answer is no JSON.
-    read("invoke", &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"], (1, "error")),
+    read(
+        "invoke",
+        &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"],
+        (1, "something else than predictions"),
+    ),
     read("status-endpoint", &["status", "catalogue"], (0, "scaling activities cannot be told")),
     planned("destroy", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "are gone")),
     // moto has another error than AWS for a policy that is not there.
@@ -151,44 +158,6 @@ fn prepared() -> Place {
     let weights = fs::OpenOptions::new().write(true).open(large.join("model.safetensors")).unwrap();
     weights.set_len(40 * 1024 * 1024).unwrap();
     place
-}
-
-/// The judge, who sits until this is dropped.
-struct Judge {
-    process: Child,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Judge {
-    fn new() -> Self {
-        let mut process = python(Some("judge.py")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self { process, answers }
-    }
-
-    /// What there is to say of these requests, of the plan for them, and of those that were made for the plan.
-    fn hears(&mut self, requests: &[Value], plan: Option<&Value>, looked: &[Value]) -> Value {
-        let given = json!({ "requests": requests, "plan": plan, "looked": looked });
-        writeln!(self.process.stdin.as_mut().unwrap(), "{given}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("the judge has ended: {answer}"))
-    }
-
-    /// What there is to say against one request.
-    fn faults(&mut self, request: &Value, plan: Option<&Value>) -> String {
-        let answer = self.hears(std::slice::from_ref(request), plan, &[]);
-        let faults = answer["faults"].as_array().unwrap().iter().map(|fault| fault.as_str().unwrap());
-        faults.collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Judge {
-    fn drop(&mut self) {
-        // Its input ends; it may have ended before.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
 }
 
 fn encoded(body: &Value) -> String {
@@ -322,7 +291,7 @@ fn requests_are_those_of_the_golden_files_and_of_the_plan_and_botocore_finds_no_
     as_recorded(&mut Recorded::new(&place, &platform.url), STEPS);
     platform.stop();
     fs::create_dir_all(place.path(&format!("state/s3/{BUCKET}"))).unwrap();
-    let platform = place.platform_of(TRAIN, &stand_in::serve());
+    let platform = place.platform_of_scripts(TRAIN, &stand_in::serve());
     make_kinds(&place, &platform.url);
     as_recorded(&mut Recorded::new(&place, &platform.url), KINDS);
     platform.stop();
@@ -361,56 +330,6 @@ fn the_judge_finds_what_the_model_forbids() {
     let said = faults(&request("CreateModel", &create), Some(&plan(json!({ "ModelName": "n" }))));
     assert!(said.starts_with("planned: ") && said.contains("made: "), "{said}");
     assert!(faults(&describe("job"), Some(&plan(create))).contains("made: nothing"));
-}
-
-/// A moto server that ends with the test.
-struct Moto {
-    process: Child,
-    url: String,
-}
-
-impl Moto {
-    fn start() -> Self {
-        let mut process = python(Some("moto_server.py"));
-        let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Self { process, url: url.trim().to_owned() }
-    }
-
-    /// Writes a line into the log of a training job.
-    fn log(&self, job: &str, line: &str) {
-        let stream =
-            json!({ "logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamName": format!("{job}/algo-1-1") });
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-        let mut events = stream.clone();
-        events["logEvents"] = json!([{ "timestamp": now, "message": line }]);
-        made::call(&self.url, "Logs_20140328.CreateLogGroup", &json!({ "logGroupName": stream["logGroupName"] }));
-        made::call(&self.url, "Logs_20140328.CreateLogStream", &stream);
-        made::call(&self.url, "Logs_20140328.PutLogEvents", &events);
-    }
-
-    /// Which of these operations moto does not have.
-    fn lacking(operations: &BTreeSet<String>) -> String {
-        texts(&python(Some("moto_server.py")).args(operations).output().unwrap()).0
-    }
-
-    /// Puts what a job on sagemaker-local would have left where it says that its output lies.
-    fn put(&self, place: &Place, key: &str) {
-        let object = place.path(&format!("state/s3/unspsc-000000000000/{key}"));
-        let url = format!("{}/unspsc-000000000000/{key}", self.url);
-        let sent = reqwest::Client::builder().no_proxy().build().unwrap().put(url).body(fs::read(object).unwrap());
-        let status = tokio::runtime::Runtime::new().unwrap().block_on(sent.send()).unwrap().status();
-        assert!(status.is_success(), "{key}: {status}");
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        // Its input ends; it may have ended before.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
-    }
 }
 
 /// Takes the steps on moto; notes in `answered` what it answers, well or not.
