@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
-use aws_sdk_sagemaker::types::{EndpointStatus, ProductionVariantSummary, Tag};
+use aws_sdk_sagemaker::types::{EndpointStatus, PendingDeploymentSummary, ProductionVariantSummary, Tag};
 
 use crate::aws::{ServiceError, failed};
 use crate::content::{self, FORMER, MANAGED_BY};
@@ -84,7 +84,7 @@ pub(super) async fn settled(
 /// How the endpoint stands: its status, and of an update the stage, the traffic and the instances of the new fleet.
 fn stands(described: &DescribeEndpointOutput) -> String {
     let status = status_of(described);
-    let pending = described.pending_deployment_summary().map(|pending| pending.production_variants());
+    let pending = described.pending_deployment_summary().map(PendingDeploymentSummary::production_variants);
     if let Some([variant, ..]) = pending {
         let stage = variant
             .variant_status()
@@ -148,9 +148,7 @@ pub(crate) fn is_settled(status: &EndpointStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sagemaker::types::{
-        PendingDeploymentSummary, PendingProductionVariantSummary, ProductionVariantStatus, VariantStatus,
-    };
+    use aws_sdk_sagemaker::types::{PendingProductionVariantSummary, ProductionVariantStatus, VariantStatus};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What there is to take down: by name, and by the tags that everything bears from the moment of its creation, so that
 //! whatever a run has left that was killed is found.
 
-use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace};
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalableTarget, ServiceNamespace};
 
 use crate::aws::{ServiceError, failed};
 use crate::content::{self, ENDPOINT, MANAGED_BY};
@@ -119,7 +119,7 @@ async fn scaling(session: &Session, endpoints: &[String]) -> Result<Vec<Part>, S
             session.clients.scaling.describe_scalable_targets().service_namespace(ServiceNamespace::Sagemaker);
         let request = request.scalable_dimension(ScalableDimension::SageMakerVariantDesiredInstanceCount);
         let page = request.set_next_token(token).send().await.map_err(failed("DescribeScalableTargets"))?;
-        let found = page.scalable_targets().iter().map(|target| target.resource_id());
+        let found = page.scalable_targets().iter().map(ScalableTarget::resource_id);
         resources.extend(found.filter(is_theirs).map(str::to_owned));
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
