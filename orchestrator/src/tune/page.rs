@@ -143,7 +143,7 @@ fn trials(report: &Report, search: &Search<'_>) -> String {
         cells
     };
     let caption = "In the order in which they began.";
-    format!("<section><h2>Trials</h2>\n{}</section>\n", table(caption, head, 2, report.trials.iter().map(row)))
+    format!("<section><h2>Trials</h2>\n{}</section>\n", table(caption, head, 0, report.trials.iter().map(row)))
 }
 
 fn comparison(report: &Report) -> String {

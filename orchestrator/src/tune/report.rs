@@ -19,7 +19,7 @@ use super::{Search, page};
 
 /// What base line and best trial are compared by, after the objective.
 const COMPARED: [(&str, &str); 3] = [
-    (metrics::VALIDATION_BALANCED_ACCURACY, "validation"),
+    (metrics::VALIDATION_BALANCED_ACCURACY, "validation, balanced"),
     (metrics::TEST_ACCURACY, "test, accuracy"),
     (metrics::TEST_BALANCED_ACCURACY, "test, balanced"),
 ];

@@ -12,7 +12,7 @@ use super::{Axis, Colour, tooltip};
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 104.0;
+const RIGHT: f64 = 116.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 30.0;
 

@@ -100,7 +100,7 @@ fn frame(svg: &mut String, objective: &Axis, time: &Axis, unit: &str) {
         svg,
         "<text class=\"tick end\" x=\"{}\" y=\"{}\">{unit} since the first trial began</text>",
         WIDTH - RIGHT,
-        HEIGHT - 2.0
+        HEIGHT - 5.0
     );
 }
 
