@@ -115,3 +115,35 @@ fn accept(depth: Depth) -> String {
     };
     format!("{JSON_LINES}; depth={depth}; top_k=1")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use unspsc_taxonomy::Level;
+
+    use crate::options::{Cli, Command};
+
+    use super::*;
+
+    fn transform(options: &[&str]) -> TransformArgs {
+        let arguments = ["unspsc", "batch", "--job", "j", "--data", "d.csv"];
+        let cli = Cli::parse_from(arguments.iter().chain(options));
+        let Command::Batch(batch) = cli.command else { panic!("{cli:?}") };
+        batch.transform
+    }
+
+    #[test]
+    fn what_an_instance_has_at_a_time_stays_within_the_limit_of_the_service() {
+        let together = |requests, megabytes| {
+            check(&transform(&["--max-concurrent-transforms", requests, "--max-payload-mb", megabytes]))
+        };
+        assert!(check(&transform(&[])).is_ok() && together("50", "2").is_ok() && together("0", "100").is_ok());
+        assert!(together("51", "2").unwrap_err().to_string().contains("is above 100 MB"));
+    }
+
+    #[test]
+    fn the_depth_stands_among_the_parameters_of_the_form() {
+        assert_eq!(accept(Depth::Auto), "application/jsonlines; depth=auto; top_k=1");
+        assert_eq!(accept(Depth::At(Level::Class)), "application/jsonlines; depth=class; top_k=1");
+    }
+}
