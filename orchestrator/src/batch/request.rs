@@ -50,10 +50,12 @@ pub(super) async fn create(session: &Session, job: &str, request: Request<'_>) -
     let Request { model, content, .. } = request;
     model.create(session, job, content).await?;
     let sent = built(session, job, &request).send().await.map_err(failed("CreateTransformJob"));
-    if let Err(error) = sent {
-        if !(error.is_taken() || error.is_transient()) || !is_there(session, job, content).await {
-            return Err(error).with_context(|| format!("cannot create {job}"));
-        }
+    let is_there_after_all = match &sent {
+        Err(error) if error.is_taken() || error.is_transient() => is_there(session, job, content).await,
+        _ => false,
+    };
+    if !is_there_after_all {
+        sent.with_context(|| format!("cannot create {job}"))?;
     }
     if !session.is_plan() {
         session.progress.say(&format!("transform job {job} was created"));
