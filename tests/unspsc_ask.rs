@@ -24,7 +24,7 @@ use support::texts;
 const ENDPOINT: [&str; 2] = ["--endpoint", "e"];
 
 /// Puts the stand-in behind the endpoint.
-fn deploy_stand_in<'a>(place: &'a Place) -> Platform<'a> {
+fn deploy_stand_in(place: &Place) -> Platform<'_> {
     let (script, artifact) = stand_in_serve::prepare(place);
     let platform = place.platform_with(&["--serve", &script]);
     let (code, _, err) = platform.verb("deploy", &["--artifact", &artifact, "--endpoint", "e"]);

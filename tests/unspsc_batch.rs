@@ -130,7 +130,7 @@ fn a_job_that_was_killed_off_or_left_is_come_back_to_and_a_signal_stops_it() {
     signal(&child, "KILL");
     rest(child, lines);
     let job = there(&place, "transform_jobs").remove(0);
-    assert_eq!(there(&place, "models"), [job.clone()]);
+    assert_eq!(there(&place, "models"), [job.as_str()]);
 
     let mut leaving = platform.command("batch", &batch);
     let (child, lines) = until(leaving.args(["--on-interrupt", "leave"]), "runs already and is followed");
@@ -140,7 +140,7 @@ fn a_job_that_was_killed_off_or_left_is_come_back_to_and_a_signal_stops_it() {
         code == Some(5) && said.contains(&format!("transform job {job} still runs: `unspsc batch`")),
         "{code:?} {said}"
     );
-    assert_eq!(there(&place, "models"), [job.clone()], "the job still needs it");
+    assert_eq!(there(&place, "models"), [job.as_str()], "the job still needs it");
 
     let (child, lines) = until(&mut platform.command("batch", &batch), "runs already and is followed");
     signal(&child, "TERM");
@@ -198,7 +198,7 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     assert_eq!((rows[1][0].as_str(), rows[1][4].as_str()), ("7", "title of fish"));
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://unspsc-local/tables/a.csv"]].concat());
     assert!(code == 0 && out == "a.coded.csv\n", "{out}{err}");
-    assert_eq!(there(&place, "models"), [model.clone()], "it is not ours to delete");
+    assert_eq!(there(&place, "models"), [model.as_str()], "it is not ours to delete");
     for (data, said) in [
         ("s3://unspsc-local/none/", "holds no objects"),
         ("gone.csv", "gone.csv does not exist"),

@@ -20,8 +20,9 @@ pub(crate) struct WholeFile {
 impl WholeFile {
     /// Begins the file `path`; what is there under that name stays meanwhile.
     pub(crate) fn begin(path: &Path) -> anyhow::Result<Self> {
-        if path.is_dir() {
-            bail!("{} is a folder: name a file", path.display());
+        // A folder, and what is replaced by nobody's intention: a pipe, a device.
+        if path.exists() && !path.is_file() {
+            bail!("{} is there and is no file: name another", path.display());
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let builder = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder);

@@ -46,8 +46,8 @@ pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<
         vec![Input { texts, target, _downloaded: None }]
     };
     for input in &inputs {
-        if input.target.is_dir() {
-            bail!("{} is a folder: name a file with --output", input.target.display());
+        if input.target.exists() && !input.target.is_file() {
+            bail!("{} is there and is no file: name another --output", input.target.display());
         }
         if input.texts.damaged() > 0 {
             let (damaged, data) = (input.texts.damaged(), &args.data);

@@ -50,10 +50,12 @@ pub(super) async fn create(session: &Session, job: &str, request: Request<'_>) -
     let Request { model, content, .. } = request;
     model.create(session, job, content).await?;
     let sent = built(session, job, &request).send().await.map_err(failed("CreateTransformJob"));
-    if let Err(error) = sent {
-        if !(error.is_taken() || error.is_transient()) || !is_there(session, job, content).await {
-            return Err(error).with_context(|| format!("cannot create {job}"));
-        }
+    let is_there_after_all = match &sent {
+        Err(error) if error.is_taken() || error.is_transient() => is_there(session, job, content).await,
+        _ => false,
+    };
+    if !is_there_after_all {
+        sent.with_context(|| format!("cannot create {job}"))?;
     }
     if !session.is_plan() {
         session.progress.say(&format!("transform job {job} was created"));
@@ -114,4 +116,36 @@ fn accept(depth: Depth) -> String {
         Depth::At(level) => level.as_str(),
     };
     format!("{JSON_LINES}; depth={depth}; top_k=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use unspsc_taxonomy::Level;
+
+    use crate::options::{Cli, Command};
+
+    use super::*;
+
+    fn transform(options: &[&str]) -> TransformArgs {
+        let arguments = ["unspsc", "batch", "--job", "j", "--data", "d.csv"];
+        let cli = Cli::parse_from(arguments.iter().chain(options));
+        let Command::Batch(batch) = cli.command else { panic!("{cli:?}") };
+        batch.transform
+    }
+
+    #[test]
+    fn what_an_instance_has_at_a_time_stays_within_the_limit_of_the_service() {
+        let together = |requests, megabytes| {
+            check(&transform(&["--max-concurrent-transforms", requests, "--max-payload-mb", megabytes]))
+        };
+        assert!(check(&transform(&[])).is_ok() && together("50", "2").is_ok() && together("0", "100").is_ok());
+        assert!(together("51", "2").unwrap_err().to_string().contains("is above 100 MB"));
+    }
+
+    #[test]
+    fn the_depth_stands_among_the_parameters_of_the_form() {
+        assert_eq!(accept(Depth::Auto), "application/jsonlines; depth=auto; top_k=1");
+        assert_eq!(accept(Depth::At(Level::Class)), "application/jsonlines; depth=class; top_k=1");
+    }
 }

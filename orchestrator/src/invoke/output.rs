@@ -63,7 +63,7 @@ pub(super) fn unwritten(error: impl Into<io::Error>) -> anyhow::Error {
 pub(super) enum Output {
     Table(Sink),
     Json { sink: Sink, header: Vec<String>, row: usize },
-    Csv(CodedTable<Sink>),
+    Csv(Box<CodedTable<Sink>>),
 }
 
 /// A line of JSON.
@@ -86,7 +86,7 @@ impl Output {
         Ok(match format {
             AnswerFormat::Table => Self::Table(sink),
             AnswerFormat::Json => Self::Json { sink, header: header.to_vec(), row: 0 },
-            AnswerFormat::Csv => Self::Csv(CodedTable::begin(sink, header)?),
+            AnswerFormat::Csv => Self::Csv(Box::new(CodedTable::begin(sink, header)?)),
         })
     }
 

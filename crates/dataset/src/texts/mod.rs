@@ -113,16 +113,14 @@ impl Texts {
     pub fn open(file: &Path, name: &Path, wanted: &[String]) -> Result<Self, DatasetError> {
         let content = Content::Named { file, name };
         let scan = content.scan_texts()?;
-        let mut first = String::new();
-        let mut beginning = BufReader::new(content.open(&scan)?).take(MAX_HEADER);
-        beginning
-            .read_line(&mut first)
-            .map_err(|source| DatasetError::Read { path: name.to_owned(), reason: source })?;
+        let mut first = Vec::new();
+        let read = BufReader::new(content.open(&scan)?).take(MAX_HEADER).read_until(b'\n', &mut first);
+        read.map_err(|source| DatasetError::Read { path: name.to_owned(), reason: source })?;
         let ends_in = |endings: &[&str]| {
             let name = name.to_string_lossy().to_lowercase();
             endings.iter().any(|ending| name.ends_with(ending))
         };
-        let object: Option<Map<String, Value>> = serde_json::from_str(&first).ok();
+        let object: Option<Map<String, Value>> = serde_json::from_slice(&first).ok();
         let (form, header) = if ends_in(&JSON_LINES) || (object.is_some() && !ends_in(&TABLES)) {
             (Form::JsonLines, object.map_or_else(one_column, |object| object.into_iter().map(|(key, _)| key).collect()))
         } else {

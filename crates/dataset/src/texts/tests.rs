@@ -70,6 +70,16 @@ fn lines_of_json_have_the_fields_of_the_first() {
 }
 
 #[test]
+fn a_first_line_that_is_too_long_is_a_row_like_others() {
+    // Cut within a character, wherever that falls.
+    let text = format!("{}\nbolt\n", "äx".repeat(1 << 20));
+    for shift in ["", "y", "yy"] {
+        let rows = read("x", format!("{shift}{text}").as_bytes(), &[]).unwrap().1;
+        assert_eq!(texts(&rows), ["<record_too_long>", "bolt"]);
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused() {
     assert!(matches!(read("x", b"", &[]), Err(DatasetError::Empty { .. })));
     assert!(matches!(read("x", b"\x7fELF\0\0", &[]), Err(DatasetError::Binary { .. })));
