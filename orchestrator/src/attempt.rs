@@ -4,63 +4,12 @@ use anyhow::{Context as _, bail};
 
 use crate::aws::ServiceError;
 use crate::content::{self, CONTENT, Content};
+use crate::kinds::{self, Kind, State};
 use crate::session::Session;
 use crate::undo::Started;
-use crate::{follow, tune};
 
 /// Jobs with the same content that may have failed before somebody looks into it.
 const MAX_ATTEMPTS: u32 = 50;
-
-/// A kind of job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A training job.
-    Training,
-    /// A hyperparameter tuning job.
-    Tuning,
-}
-
-/// A job that was looked for, as far as it matters here.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) arn: Option<String>,
-    /// The status in SageMaker's words, which are the same for all kinds.
-    pub(crate) status: String,
-    pub(crate) reason: Option<String>,
-}
-
-impl Kind {
-    /// SageMaker's limit for a name.
-    fn longest_name(self) -> usize {
-        match self {
-            Self::Training => 63,
-            // It begins the names of the trials.
-            Self::Tuning => 32,
-        }
-    }
-
-    /// The job `name` of this kind.
-    fn job(self, name: &str) -> Started {
-        match self {
-            Self::Training => Started::Job(name.to_owned()),
-            Self::Tuning => Started::Tuning(name.to_owned()),
-        }
-    }
-
-    async fn look(self, session: &Session, name: &str) -> Result<Found, ServiceError> {
-        match self {
-            Self::Training => Ok(follow::found(&follow::describe(session, name).await?)),
-            Self::Tuning => Ok(tune::found(&tune::describe(session, name).await?)),
-        }
-    }
-
-    async fn stop(self, session: &Session, name: &str) -> anyhow::Result<()> {
-        match self {
-            Self::Training => follow::stop(session, name).await,
-            Self::Tuning => tune::stop(session, name).await,
-        }
-    }
-}
 
 /// A job with the content that was asked for.
 #[derive(Debug)]
@@ -85,13 +34,14 @@ impl Attempt {
 pub(crate) async fn find(session: &Session, kind: Kind, base: &str, content: &Content) -> anyhow::Result<Attempt> {
     for number in 1..=MAX_ATTEMPTS {
         let name = name(kind, base, number)?;
-        let job = kind.job(&name);
-        let found = match kind.look(session, &name).await {
+        let job = format!("{} {name}", kind.noun());
+        let found = match kinds::state(session, kind, &name).await {
             Err(error) if error.is_missing() => return Ok(Attempt::New(name)),
             outcome => outcome?,
         };
         if !is_ours(session, &found, content).await? {
-            bail!("{job} exists and is of other data, settings or image: choose another --job-name");
+            let way_out = if kind == Kind::Transform { "" } else { ": choose another --job-name" };
+            bail!("{job} exists and is of other data, settings or image{way_out}");
         }
         match found.status.as_str() {
             "Completed" => {
@@ -102,7 +52,7 @@ pub(crate) async fn find(session: &Session, kind: Kind, base: &str, content: &Co
                 session.progress.say(&format!("{job} runs already and is followed"));
                 return Ok(Attempt::Running(name));
             }
-            "Stopping" if !session.is_plan() => kind.stop(session, &name).await?,
+            "Stopping" if !session.is_plan() => kinds::stop(session, kind, &name).await?,
             _ => {}
         }
         let reason = found.reason.map(|reason| format!(" ({})", reason.trim())).unwrap_or_default();
@@ -119,8 +69,8 @@ pub(crate) async fn create(
     content: &Content,
     request: impl Future<Output = Result<(), ServiceError>>,
 ) -> anyhow::Result<()> {
-    let started = kind.job(name);
-    session.undo.note(started.clone());
+    let started = Started::job(kind, name);
+    session.undo.note_once(started.clone());
     let Err(error) = request.await else { return Ok(()) };
     if (error.is_taken() || error.is_transient()) && is_there(session, kind, name, content).await {
         return Ok(());
@@ -134,12 +84,12 @@ pub(crate) async fn create(
 
 /// Whether the job is there after all, and ours.
 async fn is_there(session: &Session, kind: Kind, name: &str, content: &Content) -> bool {
-    let found = async { is_ours(session, &kind.look(session, name).await?, content).await };
+    let found = async { is_ours(session, &kinds::state(session, kind, name).await?, content).await };
     found.await.unwrap_or(false)
 }
 
 /// Whether the job was made with this content.
-async fn is_ours(session: &Session, found: &Found, content: &Content) -> anyhow::Result<bool> {
+async fn is_ours(session: &Session, found: &State, content: &Content) -> anyhow::Result<bool> {
     let Some(arn) = &found.arn else { return Ok(false) };
     let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
     Ok(content::value(&tags, CONTENT) == Some(content.hash()))

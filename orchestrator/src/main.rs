@@ -1,6 +1,7 @@
 //! `unspsc`: prepares data, trains, deploys and asks a UNSPSC classifier, on SageMaker or on this machine.
 
 mod app;
+mod artifact;
 mod attempt;
 mod augment;
 mod aws;

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::kinds::Kind;
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{batch, deploy, destroy, follow, tune, upload};
+use crate::{batch, deploy, destroy, kinds, upload};
 
 /// Something that costs money for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,17 @@ pub(crate) enum Started {
 }
 
 impl Started {
+    /// The job `name`, or the endpoint.
+    pub(crate) fn job(kind: Kind, name: &str) -> Self {
+        let name = name.to_owned();
+        match kind {
+            Kind::Training => Self::Job(name),
+            Kind::Tuning => Self::Tuning(name),
+            Kind::Transform => Self::Transform(name),
+            Kind::Endpoint => Self::Endpoint(name),
+        }
+    }
+
     /// The command that ends it.
     fn remedy(&self, session: &Session) -> String {
         match self {
@@ -120,8 +132,8 @@ impl Session {
             // It stays noted until it is over, for a second signal may come first.
             let Some(started) = self.undo.lock().last().cloned() else { return resisted };
             let outcome = match &started {
-                Started::Job(name) => follow::stop(self, name).await,
-                Started::Tuning(name) => tune::stop(self, name).await,
+                Started::Job(name) => kinds::stop(self, Kind::Training, name).await,
+                Started::Tuning(name) => kinds::stop(self, Kind::Tuning, name).await,
                 Started::Transform(name) => batch::take_down(self, name).await,
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,

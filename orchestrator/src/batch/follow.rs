@@ -3,9 +3,10 @@
 use aws_sdk_sagemaker::operation::describe_transform_job::DescribeTransformJobOutput;
 use aws_sdk_sagemaker::types::TransformJobStatus;
 
-use crate::aws::{ServiceError, failed};
+use crate::aws::failed;
 use crate::content::{self, MANAGED_BY};
 use crate::exit::Unfinished;
+use crate::kinds::{self, Kind};
 use crate::logs::{Line, Source, Tail};
 use crate::poll;
 use crate::session::Session;
@@ -18,7 +19,7 @@ pub(super) async fn follow(session: &Session, job: &str) -> anyhow::Result<Descr
     let (mut tail, mut is_readable, mut shown) = (Tail::new(&Source::of_transform(job), None), true, String::new());
     let description = poll::until(session.pace, async || {
         // Asked first, read second: whatever the job said before it ended is in the log by then.
-        let description = describe(session, job).await?;
+        let description = kinds::describe_transform(session, job).await?;
         let status = stands(&description);
         if status != shown {
             session.progress.say(&format!("{job}: {status}"));
@@ -26,7 +27,9 @@ pub(super) async fn follow(session: &Session, job: &str) -> anyhow::Result<Descr
             shown = status;
         }
         is_readable = is_readable && show_new(session, &mut tail).await;
-        Ok(is_over(&description).then_some(description))
+        let status = description.transform_job_status();
+        let is_over = status.is_some_and(|status| kinds::is_over(status.as_str()));
+        Ok(is_over.then_some(description))
     });
     let description = description.await?;
     if !session.is_local() && is_readable {
@@ -79,28 +82,8 @@ pub(super) fn completed(job: &str, description: &DescribeTransformJobOutput) -> 
 
 /// Stops `job` and deletes the model that was made for it.
 pub(crate) async fn take_down(session: &Session, job: &str) -> anyhow::Result<()> {
-    stop(session, job).await?;
+    kinds::stop(session, Kind::Transform, job).await?;
     delete_model(session, job).await
-}
-
-/// Stops `job` if it runs, and waits for its end.
-pub(super) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
-    match describe(session, job).await {
-        Err(error) if error.is_missing() => return Ok(()),
-        Ok(description) if is_over(&description) => return Ok(()),
-        outcome => outcome?,
-    };
-    let step = session.progress.step(&format!("stopping {job}"));
-    let stopped = session.clients.sagemaker.stop_transform_job().transform_job_name(job).send().await;
-    if let Err(error) = stopped.map_err(failed("StopTransformJob")) {
-        // It may have ended by itself in the meantime.
-        if !is_over(&describe(session, job).await?) {
-            return Err(error.into());
-        }
-    }
-    poll::until(session.pace, async || Ok(is_over(&describe(session, job).await?).then_some(()))).await?;
-    drop(step);
-    Ok(())
 }
 
 /// Deletes the model that bears the name of `job`, if this program has made it.
@@ -125,16 +108,4 @@ pub(super) async fn delete_model(session: &Session, job: &str) -> anyhow::Result
         Err(error) if !error.is_missing() => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// The description of `job`.
-pub(super) async fn describe(session: &Session, job: &str) -> Result<DescribeTransformJobOutput, ServiceError> {
-    let request = session.clients.sagemaker.describe_transform_job().transform_job_name(job);
-    request.send().await.map_err(failed("DescribeTransformJob"))
-}
-
-/// Whether nothing will become of the job any more.
-fn is_over(description: &DescribeTransformJobOutput) -> bool {
-    use TransformJobStatus::{Completed, Failed, Stopped};
-    description.transform_job_status().is_some_and(|status| matches!(status, Completed | Failed | Stopped))
 }

@@ -3,7 +3,6 @@
 //! The rows are read here and sent as JSON Lines, because a job cuts its input at every line end, also at those within quotes. A row
 //! that has no text is not sent; which rows those are follows from the rows, so that the answers find theirs again.
 
-mod attempt;
 mod follow;
 mod input;
 mod join;
@@ -16,7 +15,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use crate::attempt::{self, Attempt};
 use crate::content::Content;
+use crate::kinds::Kind;
 use crate::options::BatchArgs;
 use crate::progress::print;
 use crate::session::Session;
@@ -25,7 +26,6 @@ use crate::tables::count;
 use crate::undo::Started;
 use crate::upload::Bundle;
 
-use self::attempt::Attempt;
 use self::lines::Lines;
 use self::model::Model;
 use self::request::Request;
@@ -58,7 +58,7 @@ pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<(
         "strategy": args.transform.batch_strategy,
         "version": env!("CARGO_PKG_VERSION"),
     }))?;
-    let attempt = attempt::find(session, &content).await?;
+    let attempt = attempt::find(session, Kind::Transform, &content.name("batch"), &content).await?;
     let job = attempt.job().to_owned();
     let output = bucket.join(&job).join("output");
     if let Attempt::New(_) = attempt {

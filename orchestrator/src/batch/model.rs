@@ -5,9 +5,9 @@ use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::ContainerDefinition;
 use serde::Serialize;
 
+use crate::artifact;
 use crate::aws::failed;
 use crate::content::{self, Content};
-use crate::follow as training;
 use crate::options::{BatchArgs, BatchModelArgs};
 use crate::session::Session;
 use crate::storage::S3Uri;
@@ -25,17 +25,12 @@ impl Model {
     /// The one that `args` mean.
     pub(super) async fn find(session: &Session, args: &BatchArgs) -> anyhow::Result<Self> {
         let BatchModelArgs { job, artifact, tuning_job, model } = &args.model;
-        let artifact = match (job, artifact, tuning_job, model) {
-            (_, _, _, Some(name)) => {
-                let found = session.clients.sagemaker.describe_model().model_name(name).send().await;
-                let created = found.map_err(failed("DescribeModel"))?.creation_time().map(DateTime::secs);
-                return Ok(Self::Given { name: name.clone(), created });
-            }
-            (Some(job), ..) => of_job(session, job).await?,
-            (_, _, Some(tuning_job), _) => of_job(session, &best_of(session, tuning_job).await?).await?,
-            (_, Some(artifact), ..) => artifact.clone(),
-            _ => bail!("--job, --artifact, --tuning-job or --model is needed"),
-        };
+        if let Some(name) = model {
+            let found = session.clients.sagemaker.describe_model().model_name(name).send().await;
+            let created = found.map_err(failed("DescribeModel"))?.creation_time().map(DateTime::secs);
+            return Ok(Self::Given { name: name.clone(), created });
+        }
+        let artifact = artifact::find(session, job.as_deref(), tuning_job.as_deref(), artifact.as_deref()).await?;
         let place: S3Uri = artifact.parse()?;
         // Asked for here, before anything is noted that would have to be undone.
         session.role()?;
@@ -86,19 +81,4 @@ async fn is_there(session: &Session, name: &str, content: &Content) -> anyhow::R
         bail!("model {name} exists and was made of something else: delete it");
     }
     Ok(true)
-}
-
-async fn of_job(session: &Session, job: &str) -> anyhow::Result<String> {
-    training::artifact(job, &training::describe(session, job).await?)
-}
-
-/// The best training job of a tuning job.
-async fn best_of(session: &Session, name: &str) -> anyhow::Result<String> {
-    let request = session.clients.sagemaker.describe_hyper_parameter_tuning_job();
-    let described = request.hyper_parameter_tuning_job_name(name).send().await;
-    let described = described.map_err(failed("DescribeHyperParameterTuningJob"))?;
-    let best = described.best_training_job().and_then(|best| best.training_job_name());
-    let status = described.hyper_parameter_tuning_job_status().map_or("unknown", |status| status.as_str());
-    best.map(str::to_owned)
-        .with_context(|| format!("tuning job {name} is {status} and has no best training job: name one with --job"))
 }

@@ -1,6 +1,6 @@
 //! CreateTransformJob.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use aws_sdk_sagemaker::operation::create_transform_job::builders::CreateTransformJobFluentBuilder;
 use aws_sdk_sagemaker::types::{
     AssemblyType, BatchStrategy, S3DataType, SplitType, TransformDataSource, TransformInput, TransformInstanceType,
@@ -8,15 +8,16 @@ use aws_sdk_sagemaker::types::{
 };
 use unspsc_contract::invocation::Depth;
 
+use crate::attempt;
 use crate::aws::failed;
 use crate::content::{self, Content};
+use crate::kinds::Kind;
 use crate::options::{BatchArgs, Batching, TransformArgs};
 use crate::session::Session;
 use crate::storage::S3Uri;
 use crate::undo::Started;
 
 use super::model::Model;
-use super::{attempt, follow};
 
 /// The form of rows and answers.
 const JSON_LINES: &str = "application/jsonlines";
@@ -49,27 +50,15 @@ pub(super) async fn create(session: &Session, job: &str, request: Request<'_>) -
     session.undo.note_once(Started::Transform(job.to_owned()));
     let Request { model, content, .. } = request;
     model.create(session, job, content).await?;
-    let sent = built(session, job, &request).send().await.map_err(failed("CreateTransformJob"));
-    let is_there_after_all = match &sent {
-        Err(error) if error.is_taken() || error.is_transient() => is_there(session, job, content).await,
-        _ => false,
+    let sent = async {
+        let created = built(session, job, &request).send().await;
+        created.map(drop).map_err(failed("CreateTransformJob"))
     };
-    if !is_there_after_all {
-        sent.with_context(|| format!("cannot create {job}"))?;
-    }
+    attempt::create(session, Kind::Transform, job, content, sent).await?;
     if !session.is_plan() {
         session.progress.say(&format!("transform job {job} was created"));
     }
     Ok(())
-}
-
-/// Whether the job is there after all, and ours.
-async fn is_there(session: &Session, job: &str, content: &Content) -> bool {
-    let found = async {
-        let description = follow::describe(session, job).await?;
-        attempt::is_ours(session, &description, content).await
-    };
-    found.await.unwrap_or(false)
 }
 
 fn built(session: &Session, job: &str, request: &Request<'_>) -> CreateTransformJobFluentBuilder {

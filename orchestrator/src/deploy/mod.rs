@@ -9,12 +9,10 @@ mod there;
 mod update;
 mod wanted;
 
-use anyhow::{Context as _, bail};
-use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
+use anyhow::bail;
 
-use crate::aws::failed;
+use crate::artifact;
 use crate::content::CONTENT;
-use crate::follow;
 use crate::options::{DeployArgs, ModelArgs};
 use crate::progress::print;
 use crate::session::Session;
@@ -41,51 +39,14 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     if args.serve.serverless && rollout.is_guarded() {
         bail!("a serverless endpoint is updated all at once, without alarms: leave out --rollout and --rollback-alarm");
     }
-    let artifact = artifact(session, &args.model).await?;
+    let ModelArgs { job, tuning_job, artifact } = &args.model;
+    let artifact = artifact::find(session, job.as_deref(), tuning_job.as_deref(), artifact.as_deref()).await?;
     let wanted = Wanted::new(session, &artifact, &args.serve)?;
     let given = args.endpoint.as_ref().or(args.model.job.as_ref()).or(args.model.tuning_job.as_ref());
     let endpoint = given.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.clone()))?;
     deploy(session, &endpoint, &wanted, &rollout).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     if session.is_plan() { Ok(()) } else { print(&endpoint) }
-}
-
-/// Where the model lies.
-async fn artifact(session: &Session, model: &ModelArgs) -> anyhow::Result<String> {
-    let job = match (&model.artifact, &model.job, &model.tuning_job) {
-        (Some(artifact), ..) => return Ok(artifact.clone()),
-        (_, Some(job), _) => job.clone(),
-        (_, _, Some(tuning)) => best_trial(session, tuning).await?,
-        _ => bail!("--job, --tuning-job or --artifact is needed"),
-    };
-    match follow::describe(session, &job).await {
-        Err(error) if error.is_missing() => {
-            bail!("there is no training job {job}: `{}` lists those there are", session.command("status"))
-        }
-        outcome => follow::artifact(&job, &outcome?),
-    }
-}
-
-/// The best trial of a tuning job, so far or at its end.
-async fn best_trial(session: &Session, tuning: &str) -> anyhow::Result<String> {
-    let request = session.clients.sagemaker.describe_hyper_parameter_tuning_job();
-    let described = request.hyper_parameter_tuning_job_name(tuning).send().await;
-    let described = match described.map_err(failed("DescribeHyperParameterTuningJob")) {
-        Err(error) if error.is_missing() => bail!("there is no tuning job {tuning}"),
-        outcome => outcome?,
-    };
-    let status = described.hyper_parameter_tuning_job_status();
-    let is_over = status != Some(&HyperParameterTuningJobStatus::InProgress);
-    let status = status.map_or("unknown", HyperParameterTuningJobStatus::as_str);
-    let best = described.best_training_job().and_then(|best| best.training_job_name());
-    let best = best.with_context(|| {
-        let what =
-            if is_over { "tune again, or deploy a job with --job" } else { "wait for its first completed trial" };
-        format!("tuning job {tuning} is {status} and has no best trial: {what}")
-    })?;
-    let so_far = if is_over { "" } else { " so far" };
-    session.progress.say(&format!("best trial of {tuning}{so_far}: {best}"));
-    Ok(best.to_owned())
 }
 
 /// Puts the model behind the endpoint `name`, a new one or one that serves, going on from what an earlier run has left;

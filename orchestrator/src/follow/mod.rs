@@ -6,10 +6,9 @@ use anyhow::{Context as _, bail};
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingJobStatus};
 
-use crate::attempt::Found;
 use crate::aws::{ServiceError, failed};
 use crate::exit::Unfinished;
-use crate::kinds::{self, Kind};
+use crate::kinds;
 use crate::logs::{Line, Source, Tail};
 use crate::poll;
 use crate::session::Session;
@@ -109,24 +108,10 @@ fn completed(job: &str, description: &DescribeTrainingJobOutput) -> anyhow::Resu
     .into())
 }
 
-/// Stops `job` if it runs, and waits for its end.
-pub(crate) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
-    kinds::stop(session, Kind::Training, job).await
-}
-
 /// The description of `job`.
 pub(crate) async fn describe(session: &Session, job: &str) -> Result<DescribeTrainingJobOutput, ServiceError> {
     let request = session.clients.sagemaker.describe_training_job().training_job_name(job);
     request.send().await.map_err(failed("DescribeTrainingJob"))
-}
-
-/// What looking for a job wants to know of it.
-pub(crate) fn found(description: &DescribeTrainingJobOutput) -> Found {
-    Found {
-        arn: description.training_job_arn().map(str::to_owned),
-        status: description.training_job_status().map_or("unknown", TrainingJobStatus::as_str).to_owned(),
-        reason: description.failure_reason().map(str::to_owned),
-    }
 }
 
 /// Where a completed job left its model.

@@ -46,17 +46,21 @@ impl Kind {
         format!("{} {}", if self == Self::Endpoint { "an" } else { "a" }, self.noun())
     }
 
-    /// Whether SageMaker takes a name of this length; a longer one is refused as malformed and not as missing.
-    fn takes(self, name: &str) -> bool {
-        name.len() <= if self == Self::Tuning { 32 } else { 63 }
+    /// The longest name that SageMaker takes, in characters; a longer one is refused as malformed and not as missing.
+    pub(crate) fn longest_name(self) -> usize {
+        // That of a tuning job begins the names of its trials.
+        if self == Self::Tuning { 32 } else { 63 }
     }
 }
 
 /// How something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
+    pub(crate) arn: Option<String>,
     /// SageMaker's word for it.
     pub(crate) status: String,
+    /// Why it failed.
+    pub(crate) reason: Option<String>,
     /// Whether nothing will become of it any more.
     pub(crate) is_over: bool,
 }
@@ -64,7 +68,7 @@ pub(crate) struct State {
 /// Everything that `name` stands for: one thing at least.
 pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Vec<Kind>> {
     let (mut found, mut denied) = (Vec::new(), None);
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.takes(name)) {
+    for kind in Kind::ALL.into_iter().filter(|kind| name.len() <= kind.longest_name()) {
         match state(session, kind, name).await {
             Ok(_) => found.push(kind),
             Err(error) if error.is_missing() => {}
@@ -82,27 +86,34 @@ pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Vec<Ki
 
 /// How the `kind` of this name stands.
 pub(crate) async fn state(session: &Session, kind: Kind, name: &str) -> Result<State, ServiceError> {
-    let status = match kind {
+    let (arn, status, reason) = match kind {
         Kind::Training => {
             let job = follow::describe(session, name).await?;
-            job.training_job_status().map(|status| status.as_str().to_owned())
+            let status = job.training_job_status().map(|status| status.as_str().to_owned());
+            (job.training_job_arn, status, job.failure_reason)
         }
         Kind::Tuning => {
             let job = tuning::describe(session, name).await?;
-            job.hyper_parameter_tuning_job_status().map(|status| status.as_str().to_owned())
+            let status = job.hyper_parameter_tuning_job_status().map(|status| status.as_str().to_owned());
+            (job.hyper_parameter_tuning_job_arn, status, job.failure_reason)
         }
         Kind::Transform => {
             let job = transform::describe(session, name).await?;
-            job.transform_job_status().map(|status| status.as_str().to_owned())
+            let status = job.transform_job_status().map(|status| status.as_str().to_owned());
+            (job.transform_job_arn, status, job.failure_reason)
         }
-        Kind::Endpoint => Some(deploy::status(session, name).await?.0.as_str().to_owned()),
+        Kind::Endpoint => {
+            let endpoint = deploy::describe(session, name).await?;
+            let status = endpoint.endpoint_status().map(|status| status.as_str().to_owned());
+            (endpoint.endpoint_arn, status, endpoint.failure_reason)
+        }
     };
     let status = status.unwrap_or_else(|| "unknown".to_owned());
     let is_over = match kind {
         Kind::Endpoint => status == EndpointStatus::Failed.as_str(),
         _ => is_over(&status),
     };
-    Ok(State { status, is_over })
+    Ok(State { arn, status, reason, is_over })
 }
 
 /// Whether a job of any kind with this status is at its end: the three have the same words for that.
@@ -132,7 +143,8 @@ pub(crate) async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::R
     Ok(())
 }
 
-async fn ask_to_stop(session: &Session, kind: Kind, name: &str) -> Result<(), ServiceError> {
+/// Tells the job `name` to stop.
+pub(crate) async fn ask_to_stop(session: &Session, kind: Kind, name: &str) -> Result<(), ServiceError> {
     let sagemaker = &session.clients.sagemaker;
     match kind {
         Kind::Training => {

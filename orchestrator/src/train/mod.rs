@@ -10,8 +10,9 @@ pub(crate) mod request;
 use anyhow::Context as _;
 use unspsc_contract::{ModelKind, files};
 
-use crate::attempt::{self, Attempt, Kind};
+use crate::attempt::{self, Attempt};
 use crate::content::Content;
+use crate::kinds::Kind;
 use crate::options::TrainArgs;
 use crate::progress::print;
 use crate::report::Report;

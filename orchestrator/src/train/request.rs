@@ -8,9 +8,10 @@ use aws_sdk_sagemaker::types::{
 };
 use unspsc_contract::metrics;
 
-use crate::attempt::{self, Kind};
+use crate::attempt;
 use crate::aws::failed;
 use crate::content::{self, Content, DATA};
+use crate::kinds::Kind;
 use crate::options::JobArgs;
 use crate::session::Session;
 use crate::storage::S3Uri;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use aws_sdk_sagemaker::operation::describe_hyper_parameter_tuning_job::DescribeHyperParameterTuningJobOutput;
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
 
-use crate::attempt::Found;
 use crate::aws::{ServiceError, failed};
 use crate::exit::Unfinished;
 use crate::follow::dashed;
+use crate::kinds::{self, describe_tuning as describe};
 use crate::poll;
 use crate::session::Session;
 use crate::status::span;
@@ -110,46 +110,6 @@ pub(super) fn completed(
     }
 }
 
-/// Stops `job` and its trials if it runs, and waits for the end.
-pub(crate) async fn stop(session: &Session, job: &str) -> anyhow::Result<()> {
-    match describe(session, job).await {
-        Err(error) if error.is_missing() => return Ok(()),
-        Ok(description) if is_over(&description) => return Ok(()),
-        outcome => outcome?,
-    };
-    let step = session.progress.step(&format!("stopping {job}"));
-    let request = session.clients.sagemaker.stop_hyper_parameter_tuning_job().hyper_parameter_tuning_job_name(job);
-    if let Err(error) = request.send().await.map_err(failed("StopHyperParameterTuningJob")) {
-        // It may have ended by itself in the meantime.
-        if !is_over(&describe(session, job).await?) {
-            return Err(error.into());
-        }
-    }
-    if !session.is_plan() {
-        poll::until(session.pace, async || Ok(is_over(&describe(session, job).await?).then_some(()))).await?;
-    }
-    drop(step);
-    Ok(())
-}
-
-/// The description of the tuning job `job`.
-pub(crate) async fn describe(
-    session: &Session,
-    job: &str,
-) -> Result<DescribeHyperParameterTuningJobOutput, ServiceError> {
-    let request = session.clients.sagemaker.describe_hyper_parameter_tuning_job().hyper_parameter_tuning_job_name(job);
-    request.send().await.map_err(failed("DescribeHyperParameterTuningJob"))
-}
-
-/// What looking for a job wants to know of it.
-pub(crate) fn found(description: &DescribeHyperParameterTuningJobOutput) -> Found {
-    Found {
-        arn: description.hyper_parameter_tuning_job_arn().map(str::to_owned),
-        status: status(description).to_owned(),
-        reason: description.failure_reason().map(str::to_owned),
-    }
-}
-
 /// The status in SageMaker's words.
 pub(super) fn status(description: &DescribeHyperParameterTuningJobOutput) -> &str {
     description.hyper_parameter_tuning_job_status().map_or("unknown", HyperParameterTuningJobStatus::as_str)
@@ -157,5 +117,5 @@ pub(super) fn status(description: &DescribeHyperParameterTuningJobOutput) -> &st
 
 /// Whether nothing will become of the job any more.
 pub(crate) fn is_over(description: &DescribeHyperParameterTuningJobOutput) -> bool {
-    matches!(status(description), "Completed" | "Failed" | "Stopped")
+    kinds::is_over(status(description))
 }

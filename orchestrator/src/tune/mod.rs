@@ -19,16 +19,16 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use unspsc_contract::ModelKind;
 
-use crate::attempt::{self, Attempt, Kind};
+use crate::attempt::{self, Attempt};
 use crate::content::Content;
 use crate::exit::Unfinished;
+use crate::kinds::Kind;
 use crate::options::{EarlyStopping, JobArgs, SearchArgs, Strategy, TrainArgs, TuneArgs};
 use crate::progress::print;
 use crate::session::Session;
 use crate::train::{self, Material};
 use crate::{follow as training, prepare, report as training_report};
 
-pub(crate) use self::follow::{describe, found, stop};
 use self::objective::Objective;
 use self::report::{BaseLine, Better, Report};
 use self::space::Space;

@@ -6,9 +6,10 @@ use aws_sdk_sagemaker::types::{
     HyperParameterTuningJobStrategyType, ResourceLimits, TrainingInputMode, TrainingJobEarlyStoppingType,
 };
 
-use crate::attempt::{self, Kind};
+use crate::attempt;
 use crate::aws::failed;
 use crate::content::Content;
+use crate::kinds::Kind;
 use crate::options::{EarlyStopping, JobArgs, SearchArgs, Strategy};
 use crate::session::Session;
 use crate::train::{Material, request};

@@ -1,0 +1,47 @@
+//! Where the model lies that is to be deployed or to code a table.
+
+use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
+
+use crate::session::Session;
+use crate::{follow, kinds};
+
+/// The place of the archive `artifact`, or of the model of a training job or of a tuning job's best trial.
+pub(crate) async fn find(
+    session: &Session,
+    job: Option<&str>,
+    tuning_job: Option<&str>,
+    artifact: Option<&str>,
+) -> anyhow::Result<String> {
+    let job = match (artifact, job, tuning_job) {
+        (Some(artifact), ..) => return Ok(artifact.to_owned()),
+        (_, Some(job), _) => job.to_owned(),
+        (_, _, Some(tuning)) => best_trial(session, tuning).await?,
+        _ => bail!("--job, --tuning-job or --artifact is needed"),
+    };
+    match follow::describe(session, &job).await {
+        Err(error) if error.is_missing() => {
+            bail!("there is no training job {job}: `{}` lists those there are", session.command("status"))
+        }
+        outcome => follow::artifact(&job, &outcome?),
+    }
+}
+
+/// The best trial of a tuning job, so far or at its end.
+async fn best_trial(session: &Session, tuning: &str) -> anyhow::Result<String> {
+    let described = match kinds::describe_tuning(session, tuning).await {
+        Err(error) if error.is_missing() => bail!("there is no tuning job {tuning}"),
+        outcome => outcome?,
+    };
+    let status = described.hyper_parameter_tuning_job_status();
+    let is_over = status != Some(&HyperParameterTuningJobStatus::InProgress);
+    let status = status.map_or("unknown", HyperParameterTuningJobStatus::as_str);
+    let best = described.best_training_job().and_then(|best| best.training_job_name());
+    let best = best.with_context(|| {
+        let what = if is_over { "tune again, or name a job with --job" } else { "wait for its first completed trial" };
+        format!("tuning job {tuning} is {status} and has no best trial: {what}")
+    })?;
+    let so_far = if is_over { "" } else { " so far" };
+    session.progress.say(&format!("best trial of {tuning}{so_far}: {best}"));
+    Ok(best.to_owned())
+}
