@@ -60,11 +60,11 @@ impl Search<'_> {
     fn content(&self) -> Value {
         json!({
             "ranges": self.space.texts(),
-            "strategy": word(self.args.strategy),
+            "strategy": word(&self.args.strategy),
             "objective": (&self.objective.metric, &self.objective.regex, self.objective.goal.to_string()),
             "jobs": self.trials(),
             "parallel": self.args.parallel_jobs,
-            "early_stopping": word(self.args.early_stopping),
+            "early_stopping": word(&self.args.early_stopping),
             "seed": self.args.random_seed,
             "parents": self.args.warm_start,
         })
@@ -75,7 +75,7 @@ impl Search<'_> {
         let Objective { metric, goal, sample, .. } = &self.objective;
         format!(
             "{} search, {} trials, {} at a time, seed {}; {goal} {metric}, which a sample log has as {sample}",
-            word(self.args.strategy),
+            word(&self.args.strategy),
             self.trials(),
             self.args.parallel_jobs,
             self.args.random_seed
@@ -84,7 +84,7 @@ impl Search<'_> {
 }
 
 /// The word by which an option has this value.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -205,9 +205,9 @@ async fn gather(session: &Session, args: &TuneArgs, ended: &Ended<'_>, material:
         job: (*job).to_owned(),
         status: follow::status(description).to_owned(),
         failure: description.failure_reason().map(|reason| reason.trim().to_owned()),
-        strategy: word(args.search.strategy),
+        strategy: word(&args.search.strategy),
         random_seed: args.search.random_seed,
-        early_stopping: word(args.search.early_stopping),
+        early_stopping: word(&args.search.early_stopping),
         parallel_jobs: args.search.parallel_jobs,
         warm_start: args.search.warm_start.clone(),
         objective: metric.clone(),

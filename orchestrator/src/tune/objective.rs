@@ -114,7 +114,7 @@ fn in_sample(name: &str, regex: &str) -> anyhow::Result<f64> {
         metrics::regex(metrics::OBJECTIVE)
     );
     let lines = metrics::SAMPLE_LOG.lines();
-    let Some(found) = lines.filter_map(|line| compiled.captures(line)).last().and_then(|found| found.get(1)) else {
+    let Some(found) = lines.rev().find_map(|line| compiled.captures(line)).and_then(|found| found.get(1)) else {
         let line = metrics::SAMPLE_LOG.lines().find(|line| line.contains(metrics::OBJECTIVE)).unwrap_or_default();
         bail!(
             "the regular expression of the objective `{name}` finds nothing in what `train` prints, such as\n  {line}\n\

@@ -46,8 +46,8 @@ impl Space {
         let is_hyperband = args.strategy == Strategy::Hyperband;
         if train.job.model == ModelKind::Encoder {
             for (name, text) in DEFAULTS {
-                let is_free = !given(name) && !ranges.contains_key(name) && !(is_hyperband && name == EPOCHS);
-                if is_free {
+                let is_settled = given(name) || ranges.contains_key(name) || (is_hyperband && name == EPOCHS);
+                if !is_settled {
                     ranges.insert(name.to_owned(), Range::parse(name, text)?);
                 }
             }

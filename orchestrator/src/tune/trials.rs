@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
-use aws_sdk_sagemaker::types::{HyperParameterTrainingJobSummary, TrainingJobSortByOptions, TrainingJobStatus};
+use aws_sdk_sagemaker::types::{
+    FinalHyperParameterTuningJobObjectiveMetric, HyperParameterTrainingJobSummary, TrainingJobSortByOptions,
+    TrainingJobStatus,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -48,7 +51,7 @@ impl Trial {
             job: summary.training_job_name().unwrap_or_default().to_owned(),
             status: summary.training_job_status().map_or("unknown", TrainingJobStatus::as_str).to_owned(),
             values: values.map(|(name, value)| (name.clone(), value.trim_matches('"').to_owned())).collect(),
-            objective: objective.and_then(|objective| objective.value()).map(widened),
+            objective: objective.and_then(FinalHyperParameterTuningJobObjectiveMetric::value).map(widened),
             started: moment(summary.training_start_time()),
             ended: moment(summary.training_end_time()),
             failure: reason.map(str::to_owned),
