@@ -1,5 +1,6 @@
 //! Tables with a code for each row: the columns of the input, and behind them those of the answer.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use unspsc_contract::invocation::{ErrorBody, ErrorDetail, Outcome, Prediction};
@@ -39,28 +40,28 @@ impl<W: Write> CodedTable<W> {
         let mut out = csv::Writer::from_writer(out);
         let is_taken = |name: &str| header.iter().any(|other| other.trim().eq_ignore_ascii_case(name));
         let own = COLUMNS.map(|name| if is_taken(name) { format!("{PREFIX}{name}") } else { name.to_owned() });
-        out.write_record(header.iter().chain(&own)).map_err(written)?;
+        out.write_record(header.iter().chain(&own)).map_err(unwritten)?;
         Ok(Self { out, titles: Titles::embedded()? })
     }
 
     /// Writes a row.
     pub(crate) fn write(&mut self, cells: &[String], outcome: &Outcome) -> anyhow::Result<()> {
         let own = columns(outcome, &self.titles);
-        self.out.write_record(cells.iter().chain(&own)).map_err(written)
+        self.out.write_record(cells.iter().chain(&own)).map_err(unwritten)
     }
 
     /// Hands on what has been written.
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
-        self.out.flush().map_err(|error| anyhow::anyhow!("cannot write the answers: {error}"))
+        self.out.flush().map_err(unwritten)
     }
 
     /// What was written to.
     pub(crate) fn into_inner(self) -> anyhow::Result<W> {
-        self.out.into_inner().map_err(|error| anyhow::anyhow!("cannot write the answers: {}", error.error()))
+        self.out.into_inner().map_err(|error| unwritten(error.error()))
     }
 }
 
-fn written(error: csv::Error) -> anyhow::Error {
+fn unwritten(error: impl Display) -> anyhow::Error {
     anyhow::anyhow!("cannot write the answers: {error}")
 }
 

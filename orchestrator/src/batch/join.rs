@@ -1,13 +1,13 @@
 //! The answers of a job, fetched and put beside their rows.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Lines};
+use std::io::{BufRead as _, BufReader, BufWriter, IntoInnerError, Lines};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use unspsc_contract::invocation::Outcome;
 
-use crate::coded::CodedTable;
+use crate::coded::{CodedTable, outcome_of};
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
@@ -60,7 +60,7 @@ fn write(input: &Input, mut answers: Answers<'_>) -> anyhow::Result<(usize, usiz
         let row = row?;
         let outcome = match lines::line(&row) {
             Ok(_) => answers.next()?,
-            Err(outcome) => outcome,
+            Err(problem) => outcome_of(&problem),
         };
         table.write(&row.cells, &outcome)?;
         rows += 1;
@@ -68,7 +68,7 @@ fn write(input: &Input, mut answers: Answers<'_>) -> anyhow::Result<(usize, usiz
     }
     answers.finish()?;
     let file = table.into_inner()?.into_inner();
-    file.map_err(|error| error.into_error()).context("cannot write the answers")?.keep()?;
+    file.map_err(IntoInnerError::into_error).context("cannot write the answers")?.keep()?;
     Ok((rows, failures))
 }
 

@@ -5,10 +5,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use unspsc_contract::invocation::Outcome;
-use unspsc_dataset::TextRow;
+use unspsc_dataset::{TextProblem, TextRow};
 
-use crate::coded::{failed, outcome_of};
 use crate::scratch::Scratch;
 
 use super::input::Input;
@@ -18,12 +16,11 @@ const MAX_LINE: usize = 1 << 20;
 /// Lines of a file at most: whoever fetches the answers has a file at a time.
 const MAX_LINES: usize = 100_000;
 
-/// The line for a row, or what is answered without asking.
-pub(super) fn line(row: &TextRow) -> Result<String, Outcome> {
-    let text = row.text.as_ref().map_err(outcome_of)?;
-    let line = serde_json::to_string(text).unwrap_or_default();
+/// The line for a row, or why it has none.
+pub(super) fn line(row: &TextRow) -> Result<String, TextProblem> {
+    let line = serde_json::to_string(row.text.as_ref().map_err(Clone::clone)?).unwrap_or_default();
     if line.is_empty() || line.len() > MAX_LINE {
-        return Err(failed("record_too_long", "the text is longer than 1 MiB".to_owned()));
+        return Err(TextProblem::TooLong);
     }
     Ok(line)
 }

@@ -54,8 +54,8 @@ pub struct TextRow {
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextProblem {
-    /// More than any row has.
-    #[error("the row is longer than 1 MiB, and its end was left out")]
+    /// More than any row has; of a line that is longer, the end was left out.
+    #[error("the row is longer than 1 MiB")]
     TooLong,
     /// The lines behind it are rows of their own.
     #[error("a quotation mark in line {line} is not closed")]
