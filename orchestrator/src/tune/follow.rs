@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use aws_sdk_sagemaker::operation::describe_hyper_parameter_tuning_job::DescribeHyperParameterTuningJobOutput;
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
 
-use crate::aws::{ServiceError, failed};
 use crate::exit::Unfinished;
 use crate::follow::dashed;
-use crate::kinds::{self, describe_tuning as describe};
+use crate::kinds;
 use crate::poll;
 use crate::session::Session;
 use crate::status::span;
@@ -32,7 +31,7 @@ pub(super) async fn follow(
     let mut shown = BTreeMap::new();
     let over = poll::until(session.pace, async || {
         // Asked first, listed second: what ended before the job did is in the list by then.
-        let description = describe(session, job).await?;
+        let description = kinds::describe_tuning(session, job).await?;
         let trials = trials::list(session, job).await?;
         let is_live = session.progress.is_live();
         for trial in &trials {

@@ -22,7 +22,7 @@ use unspsc_contract::ModelKind;
 use crate::attempt::{self, Attempt};
 use crate::content::Content;
 use crate::exit::Unfinished;
-use crate::kinds::Kind;
+use crate::kinds::{self, Kind};
 use crate::options::{EarlyStopping, JobArgs, SearchArgs, Strategy, TrainArgs, TuneArgs};
 use crate::progress::print;
 use crate::session::Session;
@@ -116,7 +116,7 @@ pub(crate) async fn run(session: &Session, args: &TuneArgs) -> anyhow::Result<()
         return base_line(session, args, material).await.map(drop);
     }
     let (description, trials) = match attempt {
-        Attempt::Completed(_) => (describe(session, &job).await?, trials::list(session, &job).await?),
+        Attempt::Completed(_) => (kinds::describe_tuning(session, &job).await?, trials::list(session, &job).await?),
         Attempt::New(_) | Attempt::Running(_) => follow::follow(session, &job, &search).await?,
     };
     let completed = follow::completed(&job, &description, &trials);

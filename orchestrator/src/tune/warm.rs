@@ -6,10 +6,11 @@ use aws_sdk_sagemaker::types::{
     ParentHyperParameterTuningJob,
 };
 
+use crate::kinds;
 use crate::session::Session;
 use crate::train::Material;
 
-use super::follow::{describe, is_over, status};
+use super::follow::{is_over, status};
 use super::objective::Objective;
 
 /// SageMaker's limit of parents.
@@ -27,7 +28,7 @@ pub(super) async fn parents(
     let (mut kind, channels) = (HyperParameterTuningJobWarmStartType::IdenticalDataAndAlgorithm, material.channels()?);
     for (index, name) in names.iter().enumerate() {
         ensure!(!names[..index].contains(name), "--warm-start {name} is given twice: leave one of them away");
-        let parent = match describe(session, name).await {
+        let parent = match kinds::describe_tuning(session, name).await {
             Err(error) if error.is_missing() => bail!("there is no tuning job {name} to start from"),
             outcome => outcome?,
         };
