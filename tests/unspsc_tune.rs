@@ -137,11 +137,6 @@ fn a_plan_has_the_references_search_and_all_that_train_asks_for() {
     let chosen = ["Strategy", "TrainingJobEarlyStoppingType", "RandomSeed"].map(|member| config[member].clone());
     assert_eq!(chosen, [json!("Bayesian"), json!("Auto"), json!(17)]);
 
-    let job = planned(
-        &platform,
-        &[&TRAINING, &["--spot", "--tag", "team=catalogue"][..]].concat(),
-        "CreateHyperParameterTuningJob",
-    );
     let output =
         platform.plan("train", &[&TRAINING, &options[..3], &options[5..]].concat()).arg("--json").output().unwrap();
     let requests: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -170,10 +165,6 @@ fn a_plan_has_the_references_search_and_all_that_train_asks_for() {
     assert!(trial["CheckpointConfig"]["S3Uri"].as_str().unwrap().contains("/unspsc/checkpoints/"));
     let tag = json!({ "Key": "team", "Value": "catalogue" });
     assert!(request["Tags"].as_array().unwrap().contains(&tag), "{request}");
-    assert_ne!(
-        job["HyperParameterTuningJobName"], request["HyperParameterTuningJobName"],
-        "other options, another name"
-    );
     assert!(platform.verb("status", &[]).1.contains("no training jobs"));
     platform.stop();
 }

@@ -8,11 +8,11 @@ use super::{Axis, Colour, tooltip};
 
 /// Size of the chart and its margins, in SVG units.
 const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 268.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 30.0;
 const TOP: f64 = 16.0;
-const BOTTOM: f64 = 44.0;
+const BOTTOM: f64 = 52.0;
 
 /// A unit of time with its length in seconds.
 const UNITS: [(&str, f64); 3] = [("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0)];
