@@ -93,17 +93,43 @@ const STEPS: &[Step] = &[
     read("logs-job", &["logs", "JOB"], (0, "algo-1-1 a line that the test has written")),
     planned("deploy", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
     planned("deploy-again", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
-    // moto's own answer is no JSON.
-    read(
-        "invoke",
-        &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"],
-        (1, "something else than predictions"),
+    // moto has no UpdateEndpoint.
+    planned(
+        "deploy-update",
+        &[
+            "deploy",
+            "--job=JOB",
+            "--endpoint=catalogue",
+            "--serve-instance=ml.m5.xlarge",
+            "--rollout=canary",
+            "--rollout-wait-secs=0",
+            "--rollback-alarm=errors",
+            "--scale-by=concurrency",
+        ],
+        0,
+        (1, ""),
+    ),
+    planned(
+        "deploy-serverless",
+        &["deploy", "--job=JOB", "--endpoint=serverless", "--serverless"],
+        0,
+        (0, "serverless"),
+    ),
+    planned("deploy-async", &["deploy", "--job=JOB", "--endpoint=asynchronous", "--async"], 0, (0, "in service")),
+    read("invoke", &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"], (0, "Food")),
+    planned("batch", &["batch", "--job=JOB", DATA, "--output=coded.csv"], 0, (1, "")),
+    planned(
+        "tune",
+        &["tune", DATA, "--model=rnn", "--strategy=random", "--max-jobs=2", "--parallel-jobs=2"],
+        0,
+        (1, ""),
     ),
     read("status-endpoint", &["status", "catalogue"], (0, "scaling activities cannot be told")),
     planned("destroy", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "are gone")),
     // moto has another error than AWS for a policy that is not there.
     planned("destroy-again", &["destroy", "--endpoint=catalogue", "--yes"], 0, (1, "No scaling policy found")),
     planned("stop", &["stop", "endless"], 0, (0, "is Completed already")),
+    planned("destroy-all", &["destroy", "--all", "--yes"], 0, (0, "")),
 ];
 
 /// The same for jobs that others have made, where the containers are scripts.
@@ -369,6 +395,7 @@ fn moto_takes_the_same_requests_and_what_it_answers_otherwise_than_aws_is_known(
     assert_eq!(code, 0, "{err}");
     platform.stop();
     let (moto, mut answered) = (Moto::start(), BTreeSet::new());
+    moto.predicts();
     let mut recorded = Recorded::new(&place, &moto.url);
     on_moto(&mut recorded, &moto, STEPS, &mut answered);
     let moto = Moto::start();

@@ -28,6 +28,20 @@ impl Moto {
         Self { process, url: url.trim().to_owned() }
     }
 
+    /// Has the first invocations answered with a prediction; moto's own answer is no JSON.
+    pub(crate) fn predicts(&self) {
+        let prediction = json!({
+            "label": "50000000", "title": "Food", "level": "segment", "probability": 0.9, "truncated": false,
+            "needs_review": false, "top_k": [],
+        });
+        let body = json!({ "predictions": [prediction] }).to_string();
+        let one = json!({ "Body": body, "ContentType": "application/json" });
+        let results = json!({ "results": [one, one, one, one, one, one, one, one] }).to_string();
+        self.send("POST", "moto-api/static/sagemaker/endpoint-results", results.into());
+        let results = json!({ "results": [{ "data": body }, { "data": body }] }).to_string();
+        self.send("POST", "moto-api/static/sagemaker/async-endpoint-results", results.into());
+    }
+
     /// Writes a line into the log of a training job.
     pub(crate) fn log(&self, job: &str, line: &str) {
         let stream =
@@ -48,10 +62,14 @@ impl Moto {
     /// Puts what a job on sagemaker-local would have left where it says that its output lies.
     pub(crate) fn put(&self, place: &Place, key: &str) {
         let object = place.path(&format!("state/s3/unspsc-000000000000/{key}"));
-        let url = format!("{}/unspsc-000000000000/{key}", self.url);
-        let sent = reqwest::Client::builder().no_proxy().build().unwrap().put(url).body(fs::read(object).unwrap());
+        self.send("PUT", &format!("unspsc-000000000000/{key}"), fs::read(object).unwrap());
+    }
+
+    fn send(&self, method: &str, path: &str, body: Vec<u8>) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let sent = client.request(method.parse().unwrap(), format!("{}/{path}", self.url)).body(body);
         let status = tokio::runtime::Runtime::new().unwrap().block_on(sent.send()).unwrap().status();
-        assert!(status.is_success(), "{key}: {status}");
+        assert!(status.is_success(), "{path}: {status}");
     }
 }
 
