@@ -54,13 +54,14 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
 pub(crate) async fn deploy(session: &Session, name: &str, wanted: &Wanted, rollout: &Rollout) -> anyhow::Result<()> {
     let pieces = wanted.pieces(name)?;
     let there = there::look(session, name).await?;
+    let mut is_scaling_off = false;
     match &there {
         None => create::endpoint(session, name, wanted, &pieces).await?,
         Some(there) if there.config == pieces.config.name => update::confirm(session, name, wanted, there).await?,
-        Some(there) => update::update(session, name, wanted, (there, &pieces), rollout).await?,
+        Some(there) => is_scaling_off = update::update(session, name, wanted, (there, &pieces), rollout).await?,
     }
     if let Some(scaling) = &wanted.scaling {
-        scaling.apply(session, name).await?;
+        scaling.apply(session, name, is_scaling_off).await?;
     }
     if let Some(there) = there.filter(|there| there.is_noted || there.config != pieces.config.name) {
         there::tag(session, &there.arn, CONTENT, pieces.config.content.hash()).await?;

@@ -111,15 +111,19 @@ impl Scaling {
     }
 
     /// Registers the endpoint for scaling; what is right already is left alone. Before it is in service, its capacity
-    /// would not be taken over.
-    pub(super) async fn apply(&self, session: &Session, endpoint: &str) -> anyhow::Result<()> {
+    /// would not be taken over. Where scaling `is_off`, a plan does not look: what it has taken off is still there.
+    pub(super) async fn apply(&self, session: &Session, endpoint: &str, is_off: bool) -> anyhow::Result<()> {
         let resource = resource_id(endpoint);
+        let (targets, policies) = if is_off && session.is_plan() {
+            (Vec::new(), Vec::new())
+        } else {
+            (targets(session, &resource).await?, policies(session, &resource).await?)
+        };
         let is_right = |target: &ScalableTarget| (target.min_capacity(), target.max_capacity()) == (self.min, self.max);
-        if !targets(session, &resource).await?.iter().any(is_right) {
+        if !targets.iter().any(is_right) {
             register(session, &resource, self.min, self.max).await?;
         }
         let wanted = self.tracking(endpoint)?;
-        let policies = policies(session, &resource).await?;
         let name = self.metric.policy(endpoint);
         let found = policies.iter().find(|policy| policy.policy_name() == name);
         let found = found.and_then(|policy| policy.target_tracking_scaling_policy_configuration());

@@ -32,14 +32,14 @@ struct Back<'a> {
     scaling: Option<FormerScaling>,
 }
 
-/// Brings the endpoint to the new content, or leaves it with the old one and says why.
+/// Brings the endpoint to the new content, or leaves it with the old one and says why; true if scaling was taken off for it.
 pub(super) async fn update(
     session: &Session,
     name: &str,
     wanted: &Wanted,
     (there, pieces): (&There, &Pieces),
     rollout: &Rollout,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     if there.status != EndpointStatus::InService {
         bail!(
             "endpoint {name} is {} and takes no update: `{}` clears it away",
@@ -59,6 +59,7 @@ pub(super) async fn update(
     } else {
         Some(FormerScaling::take_off(session, name).await?)
     };
+    let is_off = scaling.is_some();
     let back = Back { session, name, arn: &there.arn, config: &there.config, retain, scaling };
     // A serverless endpoint knows one way.
     let rollout = wanted.instance().map(|_| rollout);
@@ -67,7 +68,7 @@ pub(super) async fn update(
         return Err(if error.is_transient() { error.into() } else { back.clear_up(error.into()).await });
     }
     if session.is_plan() {
-        return Ok(());
+        return Ok(is_off);
     }
     let described = settled(session, name, &step).await?;
     drop(step);
@@ -77,7 +78,7 @@ pub(super) async fn update(
     }
     match smoke::test(session, name, wanted).await {
         Err(error) => Err(back.go_back(error).await),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(is_off),
     }
 }
 
