@@ -45,7 +45,8 @@ const VERBS: [&str; 18] = [
     "train --data data.csv --output out --model rnn --hyperparameter epochs=1",
     "train --data data.csv --output out --model rnn --hyperparameter epochs=3 --spot",
     "train --data data.csv --output out --encoder encoder --hyperparameter epochs=1 --job-name job",
-    "tune --data data.csv --output out --model rnn --strategy random --max-jobs 2 --parallel-jobs 2",
+    "tune --data data.csv --output out --model rnn --hyperparameter epochs=1 --search learning_rate=0.001..0.01 \
+     --strategy random --max-jobs 2 --parallel-jobs 2",
     "deploy --artifact ARTIFACT --endpoint first",
     "deploy --artifact ARTIFACT --endpoint first --serve-instance ml.m5.xlarge",
     "deploy --artifact ARTIFACT --endpoint first --max-instances 2 --scale-by concurrency",
@@ -174,7 +175,9 @@ impl Run<'_> {
             let verb = VERBS.choose(&mut self.draw).unwrap().replace("ARTIFACT", ARTIFACT);
             let verb: Vec<&str> = verb.split(' ').collect();
             let kill = self.draw.random_bool(0.5).then(|| {
-                (*SIGNALS.choose(&mut self.draw).unwrap(), Duration::from_millis(self.draw.random_range(0..2500)))
+                // Most verbs take less than a second, and some of them several.
+                let pause = self.draw.random_range(0.0f64..1.6).powi(2);
+                (*SIGNALS.choose(&mut self.draw).unwrap(), Duration::from_secs_f64(pause))
             });
             self.verb(&verb, kill)?;
         }

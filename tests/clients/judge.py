@@ -68,8 +68,10 @@ class Request:
         found = [model for model in map(MODELS[service].operation_model, MODELS[service].operation_names) if self.fits(model)]
         if not found:
             raise ValueError(f"{service} knows no {self.method} {self.url.path}?{self.url.query}")
-        # The one that asks for most: PutObject fits a part of an upload too.
-        return service, max(found, key=lambda model: (len(model.input_shape.required_members), model.name == self.named()))
+        # The one that asks for most: PutObject fits a part of an upload too, and ListObjects what asks for its second version.
+        fixed = lambda model: len(parse_qsl(model.http["requestUri"].partition("?")[2], keep_blank_values=True))
+        wants = lambda model: (len(model.input_shape.required_members), fixed(model), model.name == self.named())
+        return service, max(found, key=wants)
 
     def named(self):
         """What the SDK says that it calls."""
@@ -243,7 +245,7 @@ def of_java(pattern):
 
 
 # A whole hash, or the digits of one at the end of a name.
-HASH = r"(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])|(?<=unspsc-[a-z-]+-)[0-9a-f]{10}(?![0-9a-z])"
+HASH = r"(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])|(?<=(?:unspsc-[a-z-]+|catalogue|serverless|asynchronous)-)[0-9a-f]{10}(?![0-9a-z])"
 
 
 class Names:
@@ -266,6 +268,8 @@ class Names:
         text = regex.sub(HASH, self.hash, text)
         text = regex.sub(r"(?<=-\d{3}-)[0-9a-f]{8}(?![0-9a-z])", "TRIAL", text)
         text = regex.sub(r"(?<=/)algo-1-\d+", "algo-1-TIME", text)
+        text = regex.sub(r"(?<=arn:aws:sagemaker:[a-z0-9-]+:)\d{12}(?=:)", "ACCOUNT", text)
+        text = regex.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)
         return regex.sub(r"(?<=/)i-[0-9a-f]{6,}(-\d+)?", "i-INSTANCE", text)
 
     @staticmethod
