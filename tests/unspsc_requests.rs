@@ -93,22 +93,6 @@ const STEPS: &[Step] = &[
     read("logs-job", &["logs", "JOB"], (0, "algo-1-1 a line that the test has written")),
     planned("deploy", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
     planned("deploy-again", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
-    // moto has no UpdateEndpoint.
-    planned(
-        "deploy-update",
-        &[
-            "deploy",
-            "--job=JOB",
-            "--endpoint=catalogue",
-            "--serve-instance=ml.m5.xlarge",
-            "--rollout=canary",
-            "--rollout-wait-secs=0",
-            "--rollback-alarm=errors",
-            "--scale-by=concurrency",
-        ],
-        0,
-        (1, ""),
-    ),
     planned(
         "deploy-serverless",
         &["deploy", "--job=JOB", "--endpoint=serverless", "--serverless"],
@@ -118,7 +102,7 @@ const STEPS: &[Step] = &[
     // Its smoke test goes through S3, which no plan tells.
     read("deploy-async", &["deploy", "--job=JOB", "--endpoint=asynchronous", "--async"], (0, "in service")),
     read("invoke", &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"], (0, "Food")),
-    planned("batch", &["batch", "--job=JOB", DATA, "--output=coded.csv"], 0, (1, "")),
+    planned("batch", &["batch", "--job=JOB", DATA, "--output=coded.csv"], 0, (1, "are not below")),
     planned(
         "tune",
         &[
@@ -131,12 +115,28 @@ const STEPS: &[Step] = &[
             "--parallel-jobs=2",
         ],
         0,
-        (1, ""),
+        (1, "ListTrainingJobsForHyperParameterTuningJob"),
     ),
     read("status-endpoint", &["status", "catalogue"], (0, "scaling activities cannot be told")),
-    planned("destroy", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "are gone")),
-    // moto has another error than AWS for a policy that is not there.
-    planned("destroy-again", &["destroy", "--endpoint=catalogue", "--yes"], 0, (1, "No scaling policy found")),
+    planned("destroy", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "gone: endpoint catalogue")),
+    planned("destroy-again", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "nothing is there")),
+    planned("deploy-other", &["deploy", "--job=JOB", "--endpoint=updated"], 0, (0, "in service")),
+    // moto has no UpdateEndpoint.
+    planned(
+        "deploy-update",
+        &[
+            "deploy",
+            "--job=JOB",
+            "--endpoint=updated",
+            "--serve-instance=ml.m5.xlarge",
+            "--rollout=canary",
+            "--rollout-wait-secs=0",
+            "--rollback-alarm=errors",
+            "--scale-by=concurrency",
+        ],
+        0,
+        (1, "UpdateEndpoint"),
+    ),
     planned("stop", &["stop", "endless"], 0, (0, "is Completed already")),
     planned("destroy-all", &["destroy", "--all", "--yes"], 0, (0, "")),
 ];
@@ -157,12 +157,13 @@ const ENDLESS: [&str; 6] =
     ["train", DATA, "--job-name=endless", "--model=rnn", "--hyperparameter=epochs=10000", "--on-interrupt=leave"];
 
 /// Operations of the golden files that moto does not have.
-const MOTO_LACKS: [&str; 5] = [
+const MOTO_LACKS: [&str; 6] = [
     "application-autoscaling:DescribeScalingActivities",
     "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
     "sagemaker:StopHyperParameterTuningJob",
     "sagemaker:StopTrainingJob",
     "sagemaker:StopTransformJob",
+    "sagemaker:UpdateEndpoint",
 ];
 
 /// What would stand in the settings of a user of AWS.
@@ -381,12 +382,21 @@ fn on_moto(recorded: &mut Recorded<'_>, moto: &Moto, steps: &[Step], answered: &
         // What moto does not have is asked for again, as after any fault.
         made.dedup();
         let expected = changing(&golden(step.name));
-        // What is over on moto needs no stop, and a verb that an answer ends has made less than was planned.
-        if code == step.code && step.command[0] != "stop" {
-            assert_same(step.name, &expected, &made);
+        // What is over on moto needs no stop, what was not updated is another to destroy, and a verb that an answer ends has made less than was planned.
+        if code == step.code && step.command[0] != "stop" && step.name != "destroy-all" {
+            // moto has a place of its own for asynchronous answers.
+            let kept = |requests: Vec<Value>| {
+                requests.into_iter().filter(|one| one["operation"] != "DeleteObject").collect::<Vec<Value>>()
+            };
+            assert_same(step.name, &kept(expected), &kept(made));
         } else {
+            // It may clear up what it has made.
+            let is_clearing = |request: &&Value| request["operation"].as_str().unwrap().starts_with("Delete");
             let mut rest = expected.iter();
-            let stray = made.iter().find(|request| !rest.any(|expected| expected == *request));
+            let stray = made
+                .iter()
+                .filter(|request| !is_clearing(request))
+                .find(|request| !rest.any(|expected| expected == *request));
             assert_eq!(stray, None, "{}: not in the golden file, or not in this place", step.name);
         }
         answered.extend(taken.answers.iter().filter(|answer| answer["status"].as_u64() < Some(500)).map(operation));

@@ -245,7 +245,7 @@ def of_java(pattern):
 
 
 # A whole hash, or the digits of one at the end of a name.
-HASH = r"(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])|(?<=(?:unspsc-[a-z-]+|catalogue|serverless|asynchronous)-)[0-9a-f]{10}(?![0-9a-z])"
+HASH = r"(?<![0-9a-z])[0-9a-f]{64}(?![0-9a-z])|(?<=(?:unspsc-[a-z-]+|catalogue|serverless|asynchronous|updated)-)[0-9a-f]{10}(?![0-9a-z])"
 
 
 class Names:
