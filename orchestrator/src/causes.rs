@@ -6,7 +6,7 @@ use crate::aws::ServiceError;
 ///
 /// Sources: the issues and pages that stand beside each; numbers without a repository are of
 /// aws/amazon-sagemaker-examples.
-const CAUSES: [(&[&str], &str); 14] = [
+const CAUSES: [(&[&str], &str); 15] = [
     // #307: new accounts have a quota of 0 for GPU instances.
     (
         &["resourcelimitexceeded", "is 0 instances"],
@@ -60,6 +60,11 @@ const CAUSES: [(&[&str], &str); 14] = [
     (
         &["capacityerror"],
         "AWS has no such instance free at the moment: run the same command later, or choose another --train-instance or region",
+    ),
+    // Nothing of AWS refuses connections.
+    (
+        &["connection refused"],
+        "nothing listens at the address of --endpoint-url or AWS_ENDPOINT_URL: start `sagemaker-local` there, or correct it",
     ),
     // API reference, DescribeTrainingJob, SecondaryStatus.
     (
@@ -115,6 +120,7 @@ mod tests {
             ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
             ("The S3 bucket 'b' must be in the same region as the job", "another region"),
             ("CapacityError: Unable to provision requested ML compute capacity", "free at the moment"),
+            ("DescribeTrainingJob got no answer: Connection refused (os error 111)", "start `sagemaker-local`"),
             ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
             ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
         ] {

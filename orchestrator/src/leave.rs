@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::exit::Unfinished;
 use crate::interrupt::{Interrupted, Interrupts};
+use crate::kinds::{self, Kind};
 use crate::options::OnInterrupt;
 use crate::session::Session;
 use crate::undo::Started;
@@ -45,7 +46,7 @@ pub(crate) async fn guard<T>(
         let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         match reaction(mode, interrupted, is_terminal) {
             Reaction::Stop => return Err(interrupted.into()),
-            Reaction::Leave => return Err(left(session, job)),
+            Reaction::Leave => return Err(left(session, job).await),
             Reaction::Ask => {}
         }
         session.progress.hold();
@@ -61,7 +62,7 @@ pub(crate) async fn guard<T>(
         session.progress.go_on();
         match answer {
             Answer::Stop => return Err(Unfinished::Stopped { job, reason: String::new() }.into()),
-            Answer::Leave => return Err(left(session, job)),
+            Answer::Leave => return Err(left(session, job).await),
             Answer::GoOn => {}
         }
     }
@@ -75,7 +76,19 @@ fn reaction(mode: OnInterrupt, interrupted: Interrupted, is_terminal: bool) -> R
     }
 }
 
-fn left(session: &Session, job: Started) -> anyhow::Error {
+/// That the job is left, unless its creation had not come to the service yet: then there is nothing to leave.
+async fn left(session: &Session, job: Started) -> anyhow::Error {
+    let state = match &job {
+        Started::Job(name) => kinds::state(session, Kind::Training, name).await,
+        Started::Tuning(name) => kinds::state(session, Kind::Tuning, name).await,
+        Started::Transform(name) => kinds::state(session, Kind::Transform, name).await,
+        Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) => {
+            return Unfinished::Running { job }.into();
+        }
+    };
+    if state.is_err_and(|error| error.is_missing()) {
+        return Unfinished::Stopped { job, reason: " before it was created".to_owned() }.into();
+    }
     session.undo.settle(&job);
     Unfinished::Running { job }.into()
 }

@@ -6,7 +6,7 @@ use crate::kinds::{self, Kind};
 use crate::options::StopArgs;
 use crate::progress::print;
 use crate::session::Session;
-use crate::{follow, status};
+use crate::{batch, follow, status};
 
 /// Stops the jobs of this name, and says what they have left.
 pub(crate) async fn run(session: &Session, args: &StopArgs) -> anyhow::Result<()> {
@@ -14,7 +14,8 @@ pub(crate) async fn run(session: &Session, args: &StopArgs) -> anyhow::Result<()
     let jobs = kinds::find(session, name).await?.into_iter().filter(|kind| *kind != Kind::Endpoint);
     let jobs: Vec<Kind> = jobs.collect();
     if jobs.is_empty() {
-        bail!("{name} is an endpoint, which has no end of its own: `unspsc destroy --endpoint {name}` takes it down");
+        let destroy = session.command(&format!("destroy --endpoint {name}"));
+        bail!("{name} is an endpoint, which has no end of its own: `{destroy}` takes it down");
     }
     for kind in jobs {
         stop(session, kind, name).await?;
@@ -45,7 +46,12 @@ async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::Result<()> {
             Kind::Training | Kind::Endpoint => format!("{name} gets SIGTERM and has {grace} to save its best epoch"),
         });
     }
-    kinds::stop(session, kind, name).await?;
+    if kind == Kind::Transform {
+        // With the model that was made for it.
+        batch::take_down(session, name).await?;
+    } else {
+        kinds::stop(session, kind, name).await?;
+    }
     if session.is_plan() {
         return Ok(());
     }

@@ -177,7 +177,7 @@ async fn kill_left_over(folder: &StateFolder, runtime: &Runtime) {
     if let Err(error) = spawn_blocking(move || leftovers::kill_all(&mark)).await {
         tracing::error!(%error, "the search for processes that were left behind broke off");
     }
-    runtime.remove_left_over(folder.mark()).await;
+    runtime.remove_left_over(folder.mark(), folder.root()).await;
 }
 
 fn absolute(mut settings: Settings) -> Result<Settings, StartError> {

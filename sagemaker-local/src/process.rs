@@ -100,7 +100,7 @@ impl Spawner {
 
     fn command(&self, launch: &Launch<'_>) -> io::Result<(Command, Option<Container>)> {
         let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
-        let (mut command, container) = self.runtime.command(launch, &self.mark);
+        let (mut command, container) = self.runtime.command(launch, &self.mark)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         die_with_this_thread(&mut command);
@@ -149,13 +149,19 @@ impl Process {
         // The child has ended and is not reaped yet: until then its id, the group's, is given to nobody else.
         self.send(Signal::SIGKILL);
         self.over = true;
-        self.child.wait().await
+        let status = self.child.wait().await;
+        // A client that was killed, by us or by somebody else, has left its container behind.
+        if let Some(container) = self.container.take_if(|_| status.as_ref().is_ok_and(|status| status.code().is_none()))
+        {
+            container.remove().await;
+        }
+        status
     }
 
-    /// Whether a child that ended like this is `docker` that could not start its container, by the documented exit codes of
-    /// `docker run`.
-    pub(crate) fn is_no_container(&self, status: ExitStatus) -> bool {
-        self.container.is_some() && matches!(status.code(), Some(125..=127))
+    /// Whether a child that ended like this is `docker` that says it could not start its container: by the documented exit
+    /// codes of `docker run`, which a program may have too, and by its last line.
+    pub(crate) fn is_no_container(&self, status: ExitStatus, last: &str) -> bool {
+        self.container.is_some() && matches!(status.code(), Some(125..=127)) && last.starts_with("docker: ")
     }
 
     /// Sends SIGTERM, once `grace` is over SIGKILL, and waits for the end.
@@ -171,11 +177,7 @@ impl Process {
     /// Sends SIGKILL and waits for the end.
     pub(crate) async fn kill(&mut self) -> io::Result<ExitStatus> {
         self.send(Signal::SIGKILL);
-        let status = self.wait().await;
-        if let Some(container) = self.container.take() {
-            container.remove().await;
-        }
-        status
+        self.wait().await
     }
 
     /// False once the child has ended; leaves it to be reaped.

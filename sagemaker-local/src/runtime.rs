@@ -5,16 +5,20 @@
 //! removed by its name. Every container bears the mark of the state folder as a label, by which the next server finds it.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::unistd::{getgid, getuid};
+use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use crate::process::{Launch, OWNER};
 
 /// The label by which containers of a server are known; its value is the mark of the state folder.
 const LABEL: &str = "sagemaker-local.state";
+/// The file of the state folder that says that there may be containers.
+const USED: &str = "docker";
 /// The port that SageMaker asks a container at.
 const CONTAINER_PORT: u16 = 8080;
 /// What a program gets of the server's own environment; all else would make a run depend on the caller's shell.
@@ -34,24 +38,29 @@ pub enum Runtime {
     Docker,
 }
 
-/// A container by its name.
-#[derive(Debug, Clone)]
-pub(crate) struct Container(String);
+/// A container by its name, and what is there for its sake.
+#[derive(Debug)]
+pub(crate) struct Container {
+    name: String,
+    /// Its environment, which is nobody's business: the arguments of a program can be read by all users.
+    environment: NamedTempFile,
+}
 
 impl Runtime {
     /// The program to start, and the container that it starts in its turn.
-    pub(crate) fn command(&self, launch: &Launch<'_>, mark: &OsStr) -> (Command, Option<Container>) {
-        match self {
+    pub(crate) fn command(&self, launch: &Launch<'_>, mark: &OsStr) -> io::Result<(Command, Option<Container>)> {
+        Ok(match self {
             Self::Process { train, serve } => {
                 (program(if launch.word == "train" { train } else { serve }, launch, mark), None)
             }
             Self::Docker => {
-                let container = Container(format!("sagemaker-local-{}", uuid::Uuid::new_v4().simple()));
+                let name = format!("sagemaker-local-{}", uuid::Uuid::new_v4().simple());
+                let container = Container { name, environment: environment(launch)? };
                 let mut command = Command::new("docker");
                 command.args(arguments(launch, &container, mark)).env(OWNER, mark);
                 (command, Some(container))
             }
-        }
+        })
     }
 
     /// What is started, for an error.
@@ -74,9 +83,14 @@ impl Runtime {
         }
     }
 
-    /// Removes every container that bears `mark`.
-    pub(crate) async fn remove_left_over(&self, mark: &OsStr) {
-        if *self != Self::Docker {
+    /// Removes every container that bears `mark`, where this server or one before it on the same folder used Docker.
+    pub(crate) async fn remove_left_over(&self, mark: &OsStr, folder: &Path) {
+        let used = folder.join(USED);
+        if *self == Self::Docker {
+            if let Err(error) = std::fs::write(&used, "") {
+                tracing::warn!(%error, "cannot note in the state folder that Docker is used");
+            }
+        } else if !used.exists() {
             return;
         }
         let filter = format!("label={LABEL}={}", mark.display());
@@ -98,15 +112,15 @@ impl Runtime {
 impl Container {
     /// Removes it, whether it runs or not.
     pub(crate) async fn remove(&self) {
-        if let Err(error) = docker(&["rm", "--force", &self.0]).await {
-            tracing::warn!(container = self.0, error, "cannot remove a container");
+        if let Err(error) = docker(&["rm", "--force", &self.name]).await {
+            tracing::warn!(container = self.name, error, "cannot remove a container");
         }
     }
 
     /// Removes it without waiting, where nobody can wait.
     pub(crate) fn remove_soon(&self) {
         let mut command = std::process::Command::new("docker");
-        command.args(["rm", "--force", &self.0]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["rm", "--force", &self.name]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // The thread waits for `docker`, so that it leaves no zombie; what fails is found by its label later.
         std::thread::spawn(move || command.status());
     }
@@ -136,7 +150,7 @@ fn arguments(launch: &Launch<'_>, container: &Container, mark: &OsStr) -> Vec<Os
     let mount =
         format!("type=bind,\"source={}\",target=/opt/ml", launch.opt_ml.display().to_string().replace('"', "\"\""));
     let mut arguments: Vec<OsString> =
-        ["run", "--rm", "--pull", "never", "--name", &container.0, "--label"].map(OsString::from).into();
+        ["run", "--rm", "--pull", "never", "--name", &container.name, "--label"].map(OsString::from).into();
     arguments.push(label);
     let user = format!("{}:{}", getuid(), getgid());
     let rest = [
@@ -158,12 +172,26 @@ fn arguments(launch: &Launch<'_>, container: &Container, mark: &OsStr) -> Vec<Os
         None => ["--network".to_owned(), if launch.is_offline { "none" } else { "bridge" }.to_owned()],
     };
     arguments.extend(network.map(OsString::from));
-    for (name, value) in &launch.environment {
-        arguments.extend(["--env".to_owned(), format!("{name}={value}")].map(OsString::from));
-    }
+    arguments.push("--env-file".into());
+    arguments.push(container.environment.path().into());
     // An image of that name with a dash in front would be an option.
     arguments.extend(["--", launch.image, launch.word].map(OsString::from));
     arguments
+}
+
+/// Variables as a file that only this user reads.
+fn environment(launch: &Launch<'_>) -> io::Result<NamedTempFile> {
+    let folder = launch.log.parent().unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    for (name, value) in &launch.environment {
+        if name.contains(['\n', '=']) || value.contains('\n') {
+            let error =
+                format!("docker takes no line break in the variable {name}: leave it away, or use --runtime process");
+            return Err(io::Error::other(error));
+        }
+        writeln!(file, "{name}={value}")?;
+    }
+    Ok(file)
 }
 
 /// What `docker` answers, or what it says against it.
@@ -179,14 +207,17 @@ mod tests {
     use super::*;
 
     fn line(launch: &Launch<'_>) -> String {
-        let arguments = arguments(launch, &Container("c".to_owned()), OsStr::new("/state"));
+        let container = Container { name: "c".to_owned(), environment: environment(launch).unwrap() };
+        assert_eq!(std::fs::read_to_string(container.environment.path()).unwrap(), "A=b c\n");
+        let arguments = arguments(launch, &container, OsStr::new("/state"));
         arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn a_container_is_confined() {
         let environment = vec![("A".to_owned(), "b c".to_owned())];
-        let log = PathBuf::new();
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
         let mut launch = Launch {
             word: "train",
             image: "i:1",
@@ -201,10 +232,12 @@ mod tests {
             "--label sagemaker-local.state=/state",
             "--read-only --tmpfs /tmp --cap-drop ALL",
             "type=bind,\"source=/s/a,b\",target=/opt/ml",
-            "--network none --env A=b c -- i:1 train",
+            "--network none --env-file /",
+            " -- i:1 train",
         ] {
             assert!(train.contains(part), "{part} is not in {train}");
         }
+        assert!(!train.contains("b c"), "{train}");
         launch.is_offline = false;
         assert!(line(&launch).contains("--network bridge"));
         (launch.port, launch.word) = (Some(4000), "serve");

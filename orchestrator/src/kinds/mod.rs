@@ -53,6 +53,9 @@ impl Kind {
     }
 }
 
+/// The status of a job that was told to stop, the same for all kinds.
+const STOPPING: &str = "Stopping";
+
 /// How something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
@@ -79,7 +82,9 @@ pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Vec<Ki
     }
     match denied {
         Some(error) if found.is_empty() => Err(error.into()),
-        _ if found.is_empty() => bail!("there is no job and no endpoint named {name}: `unspsc status` lists them"),
+        _ if found.is_empty() => {
+            bail!("there is no job and no endpoint named {name}: `{}` lists them", session.command("status"))
+        }
         _ => Ok(found),
     }
 }
@@ -124,13 +129,15 @@ pub(crate) fn is_over(status: &str) -> bool {
 
 /// Stops the job `name` if it runs, and waits for its end.
 pub(crate) async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::Result<()> {
-    match state(session, kind, name).await {
+    let found = match state(session, kind, name).await {
         Err(error) if error.is_missing() => return Ok(()),
         Ok(state) if state.is_over => return Ok(()),
         outcome => outcome?,
     };
     let step = session.progress.step(&format!("stopping {name}"));
-    if let Err(error) = ask_to_stop(session, kind, name).await {
+    // One that is stopping need not be told, and may refuse to be.
+    let told = if found.status == STOPPING { Ok(()) } else { ask_to_stop(session, kind, name).await };
+    if let Err(error) = told {
         // It may have ended by itself in the meantime.
         if !state(session, kind, name).await?.is_over {
             return Err(error.into());

@@ -5,7 +5,7 @@ use unspsc_contract::invocation::Depth;
 
 use super::platform::PlatformArgs;
 use super::train::OnInterrupt;
-use super::values::resource_name;
+use super::values::{instance, resource_name};
 
 /// `batch`.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(crate) struct BatchModelArgs {
 #[command(next_help_heading = "Batch")]
 pub(crate) struct TransformArgs {
     /// Instance type to transform on
-    #[arg(long, env = "UNSPSC_BATCH_INSTANCE", value_name = "TYPE", default_value = "ml.m5.large")]
+    #[arg(long, env = "UNSPSC_BATCH_INSTANCE", value_name = "TYPE", default_value = "ml.m5.large", value_parser = instance)]
     pub(crate) batch_instance: String,
     /// Instances that share the rows
     #[arg(long, env = "UNSPSC_BATCH_INSTANCES", value_name = "N", default_value_t = 1,

@@ -2,6 +2,8 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::values::instance;
+
 /// How to serve.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Serving")]
@@ -10,7 +12,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "UNSPSC_SERVE_IMAGE", value_name = "URI")]
     pub(crate) serve_image: Option<String>,
     /// Instance type to serve from
-    #[arg(long, env = "UNSPSC_SERVE_INSTANCE", value_name = "TYPE", default_value = "ml.m5.large")]
+    #[arg(long, env = "UNSPSC_SERVE_INSTANCE", value_name = "TYPE", default_value = "ml.m5.large", value_parser = instance)]
     pub(crate) serve_instance: String,
     #[command(flatten)]
     pub(crate) scaling: ScalingArgs,

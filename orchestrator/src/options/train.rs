@@ -7,7 +7,7 @@ use unspsc_contract::ModelKind;
 
 use super::data::DataArgs;
 use super::platform::PlatformArgs;
-use super::values::{pair, resource_name, tag};
+use super::values::{instance, pair, resource_name, tag};
 
 /// `train`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(crate) struct JobArgs {
     #[arg(long, env = "UNSPSC_TRAIN_IMAGE", value_name = "URI")]
     pub(crate) train_image: Option<String>,
     /// Instance type to train on
-    #[arg(long, env = "UNSPSC_TRAIN_INSTANCE", value_name = "TYPE", default_value = "ml.g4dn.xlarge")]
+    #[arg(long, env = "UNSPSC_TRAIN_INSTANCE", value_name = "TYPE", default_value = "ml.g4dn.xlarge", value_parser = instance)]
     pub(crate) train_instance: String,
     /// Size of the volume for image, data and checkpoints in GB; instances with a disk of their own use that
     #[arg(long, env = "UNSPSC_VOLUME_GB", value_name = "GB", default_value_t = 30,

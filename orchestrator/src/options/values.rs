@@ -39,6 +39,32 @@ pub(super) fn at_a_time(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| (1..=64).contains(number)).ok_or_else(|| "allowed: 1 to 64".to_owned())
 }
 
+/// The address of a service, as it was written.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let form = "write it like http://127.0.0.1:4570";
+    let url: Url = text.parse().map_err(|error| format!("{error}; {form}"))?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if is_web { Ok(text.to_owned()) } else { Err(format!("no address of a service; {form}")) }
+}
+
+/// The ARN of a role.
+pub(super) fn role(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:aws") && text.contains(":role/") {
+        Ok(text.to_owned())
+    } else {
+        Err("write the ARN of the role, such as arn:aws:iam::123456789012:role/unspsc".to_owned())
+    }
+}
+
+/// An instance type.
+pub(super) fn instance(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split('.').collect();
+    match parts.as_slice() {
+        ["ml", family, size] if !family.is_empty() && !size.is_empty() => Ok(text.to_owned()),
+        _ => Err("write it like ml.m5.large".to_owned()),
+    }
+}
+
 /// A name and its value.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as epochs=5")?;
@@ -86,6 +112,19 @@ mod tests {
         for text in ["127.0.0.1:8080", "https://example.com", "file:///tmp"] {
             assert!(plain_http(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_names_nothing_of_aws_is_refused() {
+        for url in ["http://127.0.0.1:4570", "https://sagemaker.eu-central-1.amazonaws.com"] {
+            assert_eq!(address(url).as_deref(), Ok(url));
+        }
+        for url in ["foo", "ftp://foo", "http://127.0.0.1:43769,", ""] {
+            assert!(address(url).unwrap_err().contains("write it like"), "{url}");
+        }
+        assert!(role("arn:aws:iam::123456789012:role/unspsc").is_ok() && role("unspsc").is_err());
+        assert!(instance("ml.g4dn.xlarge").is_ok());
+        assert!(["m4", "ml.m4", "m5.large", "ml..x"].iter().all(|text| instance(text).is_err()));
     }
 
     #[test]

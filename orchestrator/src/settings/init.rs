@@ -65,7 +65,8 @@ fn entry(argument: &Arg, key: &str) -> String {
     let value = match argument.get_default_values().first() {
         Some(value) => literal(&value.to_string_lossy()),
         // A list of pairs reads best as a table.
-        None if matches!(argument.get_action(), ArgAction::Append) => "{}".to_owned(),
+        None if matches!(argument.get_action(), ArgAction::Append) && placeholder.contains('=') => "{}".to_owned(),
+        None if matches!(argument.get_action(), ArgAction::Append) => "[]".to_owned(),
         None => literal(&placeholder),
     };
     text += &format!("# {key} = {value}\n");

@@ -174,7 +174,7 @@ async fn finish(session: &Session, args: &TuneArgs, ended: Ended<'_>, material: 
     if session.ends_with_process() || args.train.job.model == ModelKind::Rnn {
         return Ok(());
     }
-    print(&format!("next: unspsc deploy --tuning-job {job}"))
+    print(&format!("next: {}", session.command(&format!("deploy --tuning-job {job}"))))
 }
 
 /// What the tuning job has found, with what only its training jobs know.

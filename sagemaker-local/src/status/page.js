@@ -40,6 +40,8 @@ const curve = (values, label) => {
 
 const clock = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleTimeString() : "–");
 const number = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(4));
+// Four digits of a number are enough to read; what is no number is left as it is.
+const short = (value) => (value !== "" && Number.isFinite(Number(value)) ? String(Number(Number(value).toPrecision(4))) : value);
 const logLink = (group, stream, text) => {
   const query = new URLSearchParams({ group, stream });
   return element("a", { href: `_local/log?${query}` }, text);
@@ -80,7 +82,7 @@ const jobRow = (job) => {
 
 const trialRow = (job, trial) => {
   const last = trial.reports.length > 0 ? number(trial.reports[trial.reports.length - 1]) : "–";
-  const values = Object.entries(trial.values).map(([name, value]) => `${name}=${value}`).join(", ");
+  const values = Object.entries(trial.values).map(([name, value]) => `${name}=${short(value)}`).join(", ");
   return [
     trial.name,
     [badge(trial.status), trial.name === job.best ? " best" : null, failure(trial.failure)],

@@ -21,7 +21,9 @@ const MAX_POINTS: usize = 200;
 
 /// Everything at this moment.
 pub(super) fn take(state: &State, platform: &Platform) -> Value {
-    let mut jobs: Vec<&TrainingJob> = state.training_jobs.values().collect();
+    // Trials stand with their tuning job.
+    let is_trial = |job: &&TrainingJob| job.tuning_job_arn.is_some();
+    let mut jobs: Vec<&TrainingJob> = state.training_jobs.values().filter(|job| !is_trial(job)).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.creation_time));
     let mut tuning_jobs: Vec<&TuningJob> = state.tuning_jobs.values().collect();
     tuning_jobs.sort_by_key(|tuning| std::cmp::Reverse(tuning.creation_time));
