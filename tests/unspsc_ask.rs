@@ -202,6 +202,18 @@ fn a_row_that_the_container_fails_on_costs_no_other() {
     let (code, _, err) = invoke(&platform, &["--file", "all.csv", "--output", "kept.csv"]);
     assert!(code == 1 && err.contains("the container failed: out of order"), "{err}");
     assert_eq!(fs::read_to_string(place.path("kept.csv")).unwrap(), "mine");
+    // What a killed run has left is replaced, and what another one writes is not.
+    let part = place.path(".kept.csv.part");
+    let held = File::create(&part).unwrap();
+    held.lock().unwrap();
+    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
+    assert!(code == 1 && err.contains("kept.csv is being written by another run") && part.exists(), "{err}");
+    drop(held);
+    fs::write(&part, "left over, and longer than what is written now: ".repeat(20)).unwrap();
+    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
+    assert_eq!(code, 0, "{err}");
+    let rows = records(&fs::read_to_string(place.path("kept.csv")).unwrap());
+    assert!(rows.len() == 2 && rows[1][0] == "rice", "{rows:?}");
     let left: Vec<_> = fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
     platform.stop();
