@@ -188,14 +188,34 @@ fn a_row_that_the_container_fails_on_costs_no_other() {
         let expected = if text == "poison" { "container_failure: out of order" } else { "" };
         assert_eq!((&record[0], record.last().unwrap().as_str()), (text, expected));
     }
+    // Also where it is the only one of its request, whose answer comes first.
+    fs::write(place.path("last.csv"), format!("description\n{}poison\n", "rice\n".repeat(200))).unwrap();
+    let (code, out, err) = invoke(&platform, &["--file", "last.csv", "--format", "csv"]);
+    assert!(code == 1 && err.contains("1 of 201 descriptions") && records(&out).len() == 202, "{err}");
+    let first = format!("description\n{}{}", "poison\n".repeat(200), "rice\n".repeat(10));
+    fs::write(place.path("first.csv"), first).unwrap();
+    let (code, out, err) = invoke(&platform, &["--file", "first.csv", "--format", "csv"]);
+    assert!(code == 1 && err.contains("200 of 210 descriptions") && records(&out).len() == 211, "{err}");
     // What fails on everything is no bad row, and a file that is there stays.
     fs::write(place.path("all.csv"), format!("description\n{}", "poison\n".repeat(100))).unwrap();
     fs::write(place.path("kept.csv"), "mine").unwrap();
     let (code, _, err) = invoke(&platform, &["--file", "all.csv", "--output", "kept.csv"]);
     assert!(code == 1 && err.contains("the container failed: out of order"), "{err}");
     assert_eq!(fs::read_to_string(place.path("kept.csv")).unwrap(), "mine");
+    // What a killed run has left is replaced, and what another one writes is not.
+    let part = place.path(".kept.csv.part");
+    let held = File::create(&part).unwrap();
+    held.lock().unwrap();
+    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
+    assert!(code == 1 && err.contains("kept.csv is being written by another run") && part.exists(), "{err}");
+    drop(held);
+    fs::write(&part, "left over, and longer than what is written now: ".repeat(20)).unwrap();
+    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
+    assert_eq!(code, 0, "{err}");
+    let rows = records(&fs::read_to_string(place.path("kept.csv")).unwrap());
+    assert!(rows.len() == 2 && rows[1][0] == "rice", "{rows:?}");
     let left: Vec<_> = fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
     platform.stop();
 }
 
@@ -204,12 +224,15 @@ fn what_cannot_be_asked_is_said_before_anything_is() {
     let place = Place::new();
     fs::write(place.path("other.csv"), "id,name\n1,bolt\n").unwrap();
     fs::write(place.path("empty.csv"), "description\n").unwrap();
+    fs::write(place.path("long.txt"), "é; ".repeat(300_000)).unwrap();
     let platform = place.platform(&[]);
     for (arguments, said) in [
         (&["--file", "gone.csv"][..], "gone.csv does not exist"),
         (&["--file", "other.csv"], "other.csv: no column `description` among `id`, `name`"),
         (&["--file", "empty.csv"], "there is no row below the header"),
         (&["--format", "csv"], "standard input is empty"),
+        (&["--file", "other.csv", "--output", "./other.csv"], "other.csv would be replaced by what is made of it"),
+        (&["--statement", "--file", "long.txt"], "long.txt is longer than a statement can be: 1 MiB"),
         (&["--statement", "a", "b"], "--statement takes one text, not 2"),
         (&["rice"], "Endpoint e of account 000000000000 not found"),
     ] {

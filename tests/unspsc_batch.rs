@@ -158,6 +158,49 @@ fn a_job_that_was_killed_off_or_left_is_come_back_to_and_a_signal_stops_it() {
 }
 
 #[test]
+fn a_table_that_is_changed_meanwhile_gets_no_codes_of_other_rows() {
+    let place = Place::new();
+    let (platform, artifact) = stand_in(&place, &[]);
+    let batch = ["--artifact", &artifact, "--data", "table.csv"];
+    for changed in ["bolt\nrice\n", "rice\n", "rice\nbolt\nnut\n"] {
+        fs::write(place.path("table.csv"), "description\nrice\nbolt\n").unwrap();
+        let (child, lines) = until(&mut platform.command("batch", &batch), "transform job unspsc-batch-");
+        // Nothing is read between the job and its end.
+        fs::write(place.path("table.csv"), format!("description\n{changed}")).unwrap();
+        let (code, said) = rest(child, lines);
+        assert!(code == Some(1) && said.contains("table.csv was changed after its rows had been sent"), "{said}");
+        assert!(!place.path("table.coded.csv").exists(), "{changed}");
+        assert!(!place.path(".table.coded.csv.part").exists(), "{changed}");
+        remove_jobs_answers(&place);
+    }
+    platform.stop();
+}
+
+/// Removes what the transform jobs have answered.
+fn remove_jobs_answers(place: &Place) {
+    for job in there(place, "transform_jobs") {
+        let _ = fs::remove_dir_all(place.path("state/s3/unspsc-local/unspsc").join(job));
+    }
+}
+
+#[test]
+fn the_answers_are_where_the_job_was_told_and_the_next_attempt_begins_where_they_are_gone() {
+    let place = Place::new();
+    let (platform, artifact) = stand_in(&place, &[]);
+    fs::write(place.path("table.csv"), "description\nrice\n").unwrap();
+    let batch = ["--artifact", &artifact, "--data", "table.csv"];
+    let (code, _, err) = platform.verb("batch", &batch);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = platform.verb("batch", &[&batch[..], &["--bucket", "other"]].concat());
+    assert!(code == 0 && err.contains("has completed already"), "{err}");
+    remove_jobs_answers(&place);
+    let (code, _, err) = platform.verb("batch", &batch);
+    assert!(code == 0 && err.contains("its output is gone: the next attempt begins"), "{err}");
+    assert_eq!(there(&place, "transform_jobs").len(), 2);
+    platform.stop();
+}
+
+#[test]
 fn a_job_that_fails_says_why_and_leaves_no_model() {
     let place = Place::new();
     let (platform, artifact) = stand_in(&place, &[]);
@@ -199,7 +242,14 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://unspsc-local/tables/a.csv"]].concat());
     assert!(code == 0 && out == "a.coded.csv\n", "{out}{err}");
     assert_eq!(there(&place, "models"), [model.as_str()], "it is not ours to delete");
+    fs::create_dir(place.path("state/s3/tables")).unwrap();
+    fs::write(place.path("state/s3/tables/c.csv"), "description\nrice\n").unwrap();
+    let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://tables"]].concat());
+    assert!(code == 0 && out == "c.coded.csv\n", "a bucket alone stands for all of it: {out}{err}");
+    object("tables/a.jsonl", "\"nut\"\n");
     for (data, said) in [
+        ("s3://unspsc-local/tables/", "tables/a.csv and tables/a.jsonl would both be coded into coded/a.coded.csv"),
+        ("s3://", "should look like s3://bucket/prefix"),
         ("s3://unspsc-local/none/", "holds no objects"),
         ("gone.csv", "gone.csv does not exist"),
         ("coded", "coded is a folder"),
@@ -210,6 +260,6 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     let (code, _, err) = platform.verb("batch", &["--model", "none", "--data", "data.csv"]);
     assert!(code == 1 && err.contains("DescribeModel was refused: Could not find model"), "{err}");
     let (code, _, err) = platform.verb("batch", &["--tuning-job", "none", "--data", "data.csv"]);
-    assert!(code == 1 && err.contains("DescribeHyperParameterTuningJob was refused"), "{err}");
+    assert!(code == 1 && err.contains("there is no tuning job none"), "{err}");
     platform.stop();
 }

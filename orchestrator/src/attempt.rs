@@ -32,6 +32,17 @@ impl Attempt {
 
 /// Looks for the job `base` with this content, or the last of its later attempts.
 pub(crate) async fn find(session: &Session, kind: Kind, base: &str, content: &Content) -> anyhow::Result<Attempt> {
+    find_whole(session, kind, base, content, async |_| Ok(true)).await
+}
+
+/// The same, past jobs that have completed and whose output is not there any more.
+pub(crate) async fn find_whole(
+    session: &Session,
+    kind: Kind,
+    base: &str,
+    content: &Content,
+    is_whole: impl AsyncFn(&str) -> anyhow::Result<bool>,
+) -> anyhow::Result<Attempt> {
     for number in 1..=MAX_ATTEMPTS {
         let name = name(kind, base, number)?;
         let job = format!("{} {name}", kind.noun());
@@ -44,6 +55,10 @@ pub(crate) async fn find(session: &Session, kind: Kind, base: &str, content: &Co
             bail!("{job} exists and is of other data, settings or image{way_out}");
         }
         match found.status.as_str() {
+            "Completed" if !is_whole(&name).await? => {
+                session.progress.say(&format!("{job} has completed, and its output is gone: the next attempt begins"));
+                continue;
+            }
             "Completed" => {
                 session.progress.say(&format!("{job} has completed already"));
                 return Ok(Attempt::Completed(name));

@@ -169,6 +169,7 @@ impl ServiceError {
                 "ResourceNotFound"
                     | "ResourceNotFoundException"
                     | "ObjectNotFoundException"
+                    | "NoSuchBucket"
                     | "NoSuchKey"
                     | "NoSuchUpload"
                     | "NotFound"

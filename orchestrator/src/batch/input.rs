@@ -1,5 +1,6 @@
 //! What is to be coded: a file of this machine, or objects of S3, which are downloaded to be read.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -9,6 +10,7 @@ use crate::options::BatchArgs;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
+use crate::whole;
 
 /// Endings that make way for that of the coded table.
 const ENDINGS: [&str; 9] = [".csv.gz", ".tsv.gz", ".jsonl.gz", ".txt.gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".txt"];
@@ -30,7 +32,7 @@ pub(super) struct Input {
 /// Reads what `args` name.
 pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<Vec<Input>> {
     let inputs = if args.data.starts_with("s3://") {
-        from_s3(session, args, &args.data.parse()?).await?
+        from_s3(session, args, &place(&args.data)?).await?
     } else {
         let path = Path::new(&args.data);
         if path.is_dir() {
@@ -39,10 +41,7 @@ pub(super) async fn read(session: &Session, args: &BatchArgs) -> anyhow::Result<
         let texts = open(path, path, args).await?;
         let beside = path.parent().unwrap_or(Path::new("")).join(coded(&name_of(path)));
         let target = args.output.clone().unwrap_or(beside);
-        let is_same = target.canonicalize().is_ok_and(|target| path.canonicalize().is_ok_and(|path| path == target));
-        if is_same {
-            bail!("{} would be replaced by what is made of it: name another --output", path.display());
-        }
+        whole::refuse_input(path, &target)?;
         vec![Input { texts, target, _downloaded: None }]
     };
     for input in &inputs {
@@ -64,6 +63,16 @@ async fn open(file: &Path, name: &Path, args: &BatchArgs) -> anyhow::Result<Text
     Ok(opened.context("the reading came to a sudden end")??)
 }
 
+/// The object or prefix that `data` names; a bucket alone stands for all that it holds.
+fn place(data: &str) -> anyhow::Result<S3Uri> {
+    let rest = data.strip_prefix("s3://").unwrap_or(data);
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        bail!("--data `{data}` names no bucket; it should look like s3://bucket/prefix");
+    }
+    Ok(S3Uri::new(bucket, key))
+}
+
 async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::Result<Vec<Input>> {
     let mut keys = storage::list(session, place).await?;
     // An object that is named outright is meant, and none whose name only begins like it.
@@ -73,25 +82,39 @@ async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::
     if keys.is_empty() {
         bail!("{place} holds no objects");
     }
+    let targets = targets(&place.key, &keys, args.output.as_deref())?;
     let folder = std::sync::Arc::new(Scratch::new().context("cannot make a temporary folder")?);
     let step = session.progress.count(&format!("downloading {place}"), keys.len() as u64);
-    let single = keys.len() == 1;
     let mut inputs = Vec::with_capacity(keys.len());
-    for (number, key) in keys.iter().enumerate() {
+    for (number, (key, target)) in keys.iter().zip(targets).enumerate() {
         let object = S3Uri::new(&place.bucket, key);
         let file = folder.path().join(number.to_string());
         storage::download(session, &object, &file).await?;
         let texts = open(&file, Path::new(&object.to_string()), args).await?;
-        let target = if single {
-            args.output.clone().unwrap_or_else(|| PathBuf::from(coded(&name_of(Path::new(key)))))
-        } else {
-            let below = path_below(&place.key, key)?;
-            args.output.as_deref().unwrap_or(Path::new(FOLDER)).join(coded(&below))
-        };
         inputs.push(Input { texts, target, _downloaded: Some(std::sync::Arc::clone(&folder)) });
         step.advance(1);
     }
     Ok(inputs)
+}
+
+/// The files that are to be written for the objects `keys` below `prefix`.
+fn targets(prefix: &str, keys: &[String], output: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
+    if let [key] = keys {
+        return Ok(vec![output.map_or_else(|| PathBuf::from(coded(&name_of(Path::new(key)))), Path::to_path_buf)]);
+    }
+    let (folder, mut taken, mut targets) = (output.unwrap_or(Path::new(FOLDER)), HashMap::new(), Vec::new());
+    for key in keys {
+        let target = folder.join(coded(&path_below(prefix, key)?));
+        if let Some(other) = taken.insert(target.clone(), key) {
+            bail!(
+                "the objects {other} and {key} would both be coded into {}: rename one of them, or name each alone, with \
+                 an --output",
+                target.display()
+            );
+        }
+        targets.push(target);
+    }
+    Ok(targets)
 }
 
 /// Where a key lies below a prefix, as a path that stays below a folder.
@@ -118,6 +141,27 @@ fn coded(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_objects_have_one_coded_table() {
+        let targets =
+            |keys: &[&str]| targets("in/", &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>(), None);
+        assert_eq!(targets(&["in/a.csv"]).unwrap(), [Path::new("a.coded.csv")]);
+        let two = targets(&["in/a.csv", "in/b/a.csv"]).unwrap();
+        assert_eq!(two, [Path::new("coded/a.coded.csv"), Path::new("coded/b/a.coded.csv")]);
+        let error = targets(&["in/a.csv", "in/b.csv", "in/a.jsonl"]).unwrap_err().to_string();
+        for part in ["in/a.csv and in/a.jsonl", "coded/a.coded.csv", "rename one"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_alone_stands_for_all_of_it() {
+        for (data, key) in [("s3://b", ""), ("s3://b/", ""), ("s3://b/in/", "in/")] {
+            assert_eq!(place(data).unwrap(), S3Uri::new("b", key));
+        }
+        assert!(place("s3://").unwrap_err().to_string().contains("should look like s3://bucket/prefix"));
+    }
 
     #[test]
     fn coded_tables_lie_where_their_inputs_did() {

@@ -35,7 +35,7 @@ pub(super) struct Part {
 /// The lines of all inputs.
 #[derive(Debug)]
 pub(super) struct Lines {
-    folder: Scratch,
+    pub(super) folder: Scratch,
     /// The files of each input, in its order.
     pub(super) parts: Vec<Vec<Part>>,
 }

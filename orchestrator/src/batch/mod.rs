@@ -13,11 +13,13 @@ mod request;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::operation::describe_transform_job::DescribeTransformJobOutput;
+use aws_sdk_sagemaker::types::TransformOutput;
 use serde_json::json;
 
 use crate::attempt::{self, Attempt};
 use crate::content::Content;
-use crate::kinds::Kind;
+use crate::kinds::{self, Kind};
 use crate::options::BatchArgs;
 use crate::progress::print;
 use crate::session::Session;
@@ -58,30 +60,33 @@ pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<(
         "strategy": args.transform.batch_strategy,
         "version": env!("CARGO_PKG_VERSION"),
     }))?;
-    let attempt = attempt::find(session, Kind::Transform, &content.name("batch"), &content).await?;
+    let has_answers = async |job: &str| {
+        let description = kinds::describe_transform(session, job).await?;
+        join::is_whole(session, &lines, &output_of(job, &description)?).await
+    };
+    let base = content.name("batch");
+    let attempt = attempt::find_whole(session, Kind::Transform, &base, &content, has_answers).await?;
     let job = attempt.job().to_owned();
-    let output = bucket.join(&job).join("output");
     if let Attempt::New(_) = attempt {
         let place = bundle.place(&bucket.join("batch"))?;
         upload(session, &bundle, &place).await?;
+        let output = bucket.join(&job).join("output");
         let request = Request { model: &model, input: &place, output: &output, content: &content, args };
         request::create(session, &job, request).await?;
     }
     let description = match attempt {
-        Attempt::New(_) | Attempt::Running(_) if !session.is_plan() => Some(follow::follow(session, &job).await?),
-        _ => None,
+        _ if session.is_plan() => None,
+        Attempt::New(_) | Attempt::Running(_) => Some(follow::follow(session, &job).await?),
+        Attempt::Completed(_) => Some(kinds::describe_transform(session, &job).await?),
     };
     if let Model::Made { .. } = model {
         // It may be there also where the job is over: whoever made it was killed before that.
         follow::delete_model(session, &job).await?;
     }
-    if session.is_plan() {
-        return Ok(());
-    }
+    let Some(description) = description else { return Ok(()) };
     session.undo.settle(&Started::Transform(job.clone()));
-    if let Some(description) = description {
-        follow::completed(&job, &description)?;
-    }
+    follow::completed(&job, &description)?;
+    let output = output_of(&job, &description)?;
     let targets: Vec<PathBuf> = inputs.iter().map(|input| input.target.clone()).collect();
     let (rows, failures) = join::join(session, inputs, lines, &output).await?;
     for target in targets {
@@ -92,6 +97,12 @@ pub(crate) async fn run(session: &Session, args: &BatchArgs) -> anyhow::Result<(
         bail!("{} of {} rows have no code: their column `error` says why", count(failures), count(rows));
     }
     Ok(())
+}
+
+/// Where the answers of `job` are: an earlier run may have named another bucket.
+fn output_of(job: &str, description: &DescribeTransformJobOutput) -> anyhow::Result<S3Uri> {
+    let output = description.transform_output().and_then(TransformOutput::s3_output_path);
+    output.with_context(|| format!("transform job {job} names no output path"))?.parse()
 }
 
 async fn upload(session: &Session, bundle: &Bundle, place: &S3Uri) -> anyhow::Result<()> {

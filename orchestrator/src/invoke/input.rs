@@ -13,8 +13,8 @@ use crate::scratch::Scratch;
 
 /// What stands for standard input.
 const STDIN: &str = "-";
-/// The longest statement that is read: more than the server takes.
-const MAX_STATEMENT: u64 = 2 << 20;
+/// The longest statement that the server takes, in bytes.
+const MAX_STATEMENT: usize = 1 << 20;
 
 /// Rows to ask about.
 pub(super) enum Input {
@@ -99,9 +99,12 @@ pub(super) async fn statement(args: &InvokeArgs) -> anyhow::Result<String> {
 
 fn whole(args: &InvokeArgs) -> anyhow::Result<String> {
     let read = |mut from: Box<dyn io::Read>, name: &str| {
-        let mut text = String::new();
-        let read = from.as_mut().take(MAX_STATEMENT).read_to_string(&mut text);
-        read.map(|_| text).with_context(|| format!("cannot read {name}"))
+        let (mut text, cannot) = (Vec::new(), || format!("cannot read {name}"));
+        from.as_mut().take(MAX_STATEMENT as u64 + 1).read_to_end(&mut text).with_context(cannot)?;
+        if text.len() > MAX_STATEMENT {
+            bail!("{name} is longer than a statement can be: 1 MiB");
+        }
+        String::from_utf8(text).with_context(cannot)
     };
     match named(args)? {
         Named::Given(texts) => match <[String; 1]>::try_from(texts) {

@@ -12,6 +12,7 @@ use anyhow::bail;
 use crate::options::{AnswerFormat, InvokeArgs};
 use crate::session::Session;
 use crate::tables::count;
+use crate::whole;
 
 pub(crate) use ask::{ask, at_depth, patiently, refusal};
 pub(crate) use show::describe;
@@ -21,6 +22,9 @@ use output::Output;
 /// Asks an endpoint about all texts that there are, and writes its answers.
 pub(crate) async fn run(session: &Session, args: &InvokeArgs) -> anyhow::Result<()> {
     let format = args.format.unwrap_or_else(|| args.output.as_deref().map_or(AnswerFormat::Table, AnswerFormat::of));
+    if let (Some(file), Some(output)) = (&args.file, &args.output) {
+        whole::refuse_input(file, output)?;
+    }
     if args.statement {
         return statement::run(session, args, format).await;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -34,12 +35,16 @@ struct Asking {
     depth: Depth,
     silence: Duration,
     progress: Progress,
+    /// Whether it has answered anything yet: what fails on everything is no bad row.
+    has_answered: AtomicBool,
 }
 
 /// Rows that are asked about together, and what is answered.
 struct Answered {
     rows: Vec<TextRow>,
     outcomes: Vec<Outcome>,
+    /// What the container said last, if it has answered none of them.
+    refused: Option<anyhow::Error>,
 }
 
 /// Asks about all rows and writes the answers; returns how many have none.
@@ -60,15 +65,17 @@ pub(super) async fn run(
         depth: args.depth,
         silence: session.pace.patience,
         progress: session.progress.clone(),
+        has_answered: AtomicBool::new(false),
     });
     // Answers on a terminal are progress enough.
     let is_shown = total > ROWS && (args.output.is_some() || !io::stdout().is_terminal());
     let step = is_shown.then(|| session.progress.count(&format!("asking endpoint {}", args.endpoint), total as u64));
     let mut rows = input.rows()?;
     let (mut asked, mut under_way, mut waiting) = (0u64, JoinSet::new(), BTreeMap::new());
-    let (mut written, mut failures) = (0u64, 0);
+    let (mut written, mut failures, mut is_held) = (0u64, 0, false);
     loop {
-        let may_ask = under_way.len() < args.concurrency && asked < written + WINDOW * args.concurrency as u64;
+        let may_ask =
+            !is_held && under_way.len() < args.concurrency && asked < written + WINDOW * args.concurrency as u64;
         if may_ask {
             let chunk = next_chunk(&mut rows)?;
             if !chunk.is_empty() {
@@ -81,7 +88,17 @@ pub(super) async fn run(
         let Some(answered) = under_way.join_next().await else { return Ok(failures) };
         let (number, answered) = answered.context("a request came to a sudden end")?;
         waiting.insert(number, answered?);
-        while let Some(Answered { rows, outcomes }) = waiting.remove(&written) {
+        while let Some(mut next) = waiting.remove(&written) {
+            is_held = next.refused.is_some() && !asking.has_answered.load(Ordering::Relaxed);
+            if is_held && under_way.is_empty() {
+                return next.refused.take().map_or(Ok(failures), Err);
+            }
+            if is_held {
+                // Those under way will show whether these are bad rows or the container is.
+                waiting.insert(written, next);
+                break;
+            }
+            let Answered { rows, outcomes, .. } = next;
             output.write(&rows, &outcomes)?;
             failures += outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Error(_))).count();
             step.iter().for_each(|step| step.advance(rows.len() as u64));
@@ -106,7 +123,8 @@ impl Asking {
     /// Asks about the rows that have a text.
     async fn answer(&self, rows: Vec<TextRow>) -> anyhow::Result<Answered> {
         let texts: Vec<String> = rows.iter().filter_map(|row| row.text.clone().ok()).collect();
-        let mut answers = self.outcomes(&texts).await?.into_iter();
+        let (answers, refused) = self.outcomes(&texts).await?;
+        let mut answers = answers.into_iter();
         let mut outcomes = Vec::with_capacity(rows.len());
         for row in &rows {
             outcomes.push(match &row.text {
@@ -114,16 +132,17 @@ impl Asking {
                 Ok(_) => answers.next().context("an answer is missing")?,
             });
         }
-        Ok(Answered { rows, outcomes })
+        Ok(Answered { rows, outcomes, refused })
     }
 
     /// An outcome for each text. Where the container fails on all of them together, each half is tried by itself, down to the text
-    /// that it is.
+    /// that it is; what it said last comes too if it answers none.
     ///
     /// # Errors
-    /// If the service refuses, or if the container answers none of them: that is no bad row.
-    async fn outcomes(&self, texts: &[String]) -> anyhow::Result<Vec<Outcome>> {
-        let (mut outcomes, mut parts, mut has_answer) = (Vec::with_capacity(texts.len()), vec![texts], false);
+    /// If the service refuses.
+    async fn outcomes(&self, texts: &[String]) -> anyhow::Result<(Vec<Outcome>, Option<anyhow::Error>)> {
+        let (mut outcomes, mut parts) = (Vec::with_capacity(texts.len()), vec![texts]);
+        let (mut has_answer, mut refused) = (false, None);
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
@@ -134,6 +153,7 @@ impl Asking {
             match asked.await {
                 Ok(answer) => {
                     has_answer = true;
+                    self.has_answered.store(true, Ordering::Relaxed);
                     outcomes.extend(answer.predictions);
                 }
                 Err(error) => match of_a_text(&error) {
@@ -142,13 +162,14 @@ impl Asking {
                         let (first, second) = part.split_at(part.len() / 2);
                         parts.extend([second, first]);
                     }
-                    // The last one of many that are all refused.
-                    Some(_) if !has_answer && outcomes.len() + 1 == texts.len() => return Err(error),
-                    Some(outcome) => outcomes.push(outcome),
+                    Some(outcome) => {
+                        outcomes.push(outcome);
+                        refused = Some(error);
+                    }
                 },
             }
         }
-        Ok(outcomes)
+        Ok((outcomes, refused.filter(|_| !has_answer)))
     }
 }
 

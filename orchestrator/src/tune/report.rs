@@ -13,6 +13,7 @@ use unspsc_contract::{files, metrics};
 use crate::report::command_line;
 use crate::status::span;
 use crate::tables;
+use crate::whole;
 
 use super::trials::{self, Trial};
 use super::{Search, page};
@@ -158,12 +159,8 @@ impl Report {
     /// Writes it for machines and for people into `folder`.
     pub(crate) fn write(&self, folder: &Path, search: &Search<'_>) -> anyhow::Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let write = |name: &str, content: String| {
-            let path = folder.join(name);
-            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-        };
-        write(files::TUNING, serde_json::to_string_pretty(self)? + "\n")?;
-        write(files::TUNING_PAGE, page::page(self, search))
+        whole::write(&folder.join(files::TUNING), &(serde_json::to_string_pretty(self)? + "\n"))?;
+        whole::write(&folder.join(files::TUNING_PAGE), &page::page(self, search))
     }
 
     /// What the terminal shows at the end.

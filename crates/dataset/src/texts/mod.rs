@@ -146,10 +146,10 @@ impl Texts {
         &self.header
     }
 
-    /// SHA-256 of the file's bytes, hexadecimal.
+    /// What messages call the file.
     #[must_use]
-    pub fn sha256(&self) -> &str {
-        &self.scan.sha256
+    pub fn name(&self) -> &Path {
+        &self.name
     }
 
     /// Characters that could not be read as such and are replaced.
