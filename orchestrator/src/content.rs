@@ -1,6 +1,6 @@
 //! What is made of what: hashes from which names and places follow, and the tags that say so.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,32 +92,46 @@ pub(crate) async fn tags_of(client: &Client, arn: &str) -> Result<Vec<(String, S
     }
 }
 
-/// Those of `arns` whose tag `key` is `value`.
-pub(crate) async fn bearing(
+/// The tags of each of `arns` that is still there.
+pub(crate) async fn tags_of_all(
     client: &Client,
     arns: impl Iterator<Item = String>,
-    key: &'static str,
-    value: &str,
-) -> anyhow::Result<HashSet<String>> {
+) -> anyhow::Result<HashMap<String, Vec<(String, String)>>> {
     let free = Arc::new(Semaphore::new(PARALLEL));
     let mut asked = JoinSet::new();
     for arn in arns {
-        let (client, free, wanted) = (client.clone(), Arc::clone(&free), value.to_owned());
+        let (client, free) = (client.clone(), Arc::clone(&free));
         asked.spawn(async move {
             let _turn = free.acquire().await?;
             match tags_of(&client, &arn).await {
-                Ok(tags) => Ok((self::value(&tags, key) == Some(wanted.as_str())).then_some(arn)),
+                Ok(tags) => Ok(Some((arn, tags))),
                 // It has been deleted since it was listed.
                 Err(error) if error.is_missing() => Ok(None),
                 Err(error) => Err(anyhow::Error::from(error)),
             }
         });
     }
-    let mut found = HashSet::new();
+    let mut found = HashMap::new();
     while let Some(answer) = asked.join_next().await {
         found.extend(answer.context("a question after tags came to a sudden end")??);
     }
     Ok(found)
+}
+
+/// Those of `arns` whose tag `key` is `value`.
+pub(crate) async fn bearing(
+    client: &Client,
+    arns: impl Iterator<Item = String>,
+    key: &str,
+    value: &str,
+) -> anyhow::Result<HashSet<String>> {
+    let all = tags_of_all(client, arns).await?;
+    Ok(all.into_iter().filter(|(_, tags)| self::value(tags, key) == Some(value)).map(|(arn, _)| arn).collect())
+}
+
+/// Whether this program has made what bears `tags`.
+pub(crate) fn is_ours(tags: &[(String, String)]) -> bool {
+    value(tags, MANAGED_BY.0) == Some(MANAGED_BY.1)
 }
 
 /// The value of the tag `key`.

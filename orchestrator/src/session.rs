@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use sagemaker_local::{LocalSageMaker, Runtime, Settings};
 
 use crate::aws::Clients;
+use crate::deploy::TakenOff;
 use crate::options::PlatformArgs;
 use crate::plan::Plan;
 use crate::poll::Pace;
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) clients: Clients,
     pub(crate) progress: Progress,
     pub(crate) undo: UndoList,
+    /// The scaling of an endpoint that is off while it is updated.
+    pub(crate) taken_off: TakenOff,
     /// How to ask how something stands.
     pub(crate) pace: Pace,
     /// sagemaker-local, where it runs within this process.
@@ -74,6 +77,7 @@ impl Session {
             clients,
             progress,
             undo: UndoList::default(),
+            taken_off: TakenOff::default(),
             pace: if is_local { LOCAL_PACE } else { PACE },
             server,
             train_program,

@@ -105,3 +105,16 @@ fn a_deployment_that_was_killed_is_gone_on_with() {
     assert_eq!(ground.deploy("two", &[]).0, 0);
     ground.assert_tidy("two", "after a change of mind");
 }
+
+#[test]
+fn the_way_back_leads_to_the_last_model_that_answered() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    // One that fails its own test, and one that SageMaker takes back, to a model that nobody has asked.
+    for (model, more) in [("bad", ["--serve-instance", "ml.c5.large"].as_slice()), ("dead", &[])] {
+        killed_at(&ground, "UpdateEndpoint", "bad", &[]);
+        let (code, _, err) = ground.deploy(model, more);
+        assert!(code == 1 && err.contains("error: endpoint e serves its former model again"), "{err}");
+        ground.assert_tidy("one", model);
+    }
+}

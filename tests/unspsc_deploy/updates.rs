@@ -99,6 +99,35 @@ fn an_update_that_is_left_goes_on_and_is_come_back_to() {
 }
 
 #[test]
+fn scaling_that_is_off_for_an_update_comes_back_with_each_error_and_what_is_of_others_stays() {
+    let faults = ["error:operation=DeregisterScalableTarget,times=20", "error:operation=UpdateEndpoint,times=200"];
+    let other = json!({
+        "PolicyName": "mine", "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/e/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 7.0,
+            "PredefinedMetricSpecification": { "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance" },
+        },
+    });
+    let sorted = |ground: &Ground| {
+        let mut scaling = ground.scaling();
+        scaling.sort();
+        scaling
+    };
+    let as_it_was = ["e-invocations 25.0", "endpoint/e/variant/AllTraffic 1 to 4", "mine 7.0"];
+    for faults in [&faults[..1], &faults[1..], &[]] {
+        let ground = Ground::new(faults);
+        assert_eq!(ground.deploy("one", &[]).0, 0);
+        ground.ask("AnyScaleFrontendService.PutScalingPolicy", &other).unwrap();
+        assert_eq!(sorted(&ground), as_it_was);
+        let (code, _, err) = ground.deploy("two", &["--serve-instance", "ml.c5.large"]);
+        assert_eq!(code == 0, faults.is_empty(), "{err}");
+        assert!(err.contains("does not scale while"), "{err}");
+        assert_eq!(sorted(&ground), as_it_was, "{faults:?}: {err}");
+    }
+}
+
+#[test]
 fn an_endpoint_of_somebody_elses_is_left_alone() {
     let ground = Ground::new(&[]);
     let container = json!({ "Image": "i", "ModelDataUrl": artifact("one") });

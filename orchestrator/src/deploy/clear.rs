@@ -1,13 +1,14 @@
 //! Configurations and models of an endpoint that nothing uses any more.
 
-use aws_sdk_sagemaker::types::ProductionVariant;
+use anyhow::Context as _;
+use aws_sdk_sagemaker::types::{EndpointStatus, ProductionVariant};
 
 use crate::aws::{ServiceError, failed};
 use crate::content::{self, FORMER};
 use crate::destroy;
 use crate::session::Session;
 
-use super::there;
+use super::{former, there};
 
 /// Deletes the configurations of the endpoint but those named, and the models that these do not use.
 pub(super) async fn all_but(session: &Session, endpoint: &str, configs: &[String]) -> anyhow::Result<()> {
@@ -47,13 +48,22 @@ pub(crate) async fn leave_update(session: &Session, endpoint: &str) -> anyhow::R
         let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
         used.extend(content::value(&tags, FORMER).map(str::to_owned));
     }
-    let is_settled = there::is_settled(&there::status_of(&described));
+    let status = there::status_of(&described);
+    let is_settled = there::is_settled(&status);
     session.progress.say(&if is_settled {
         format!("endpoint {endpoint} serves; the same command goes on with its update")
     } else {
         format!("the update of endpoint {endpoint} goes on without this command; the same command comes back to it")
     });
-    all_but(session, endpoint, &used).await
+    // SageMaker scales no endpoint that is being updated.
+    let scaled = if status == EndpointStatus::InService {
+        former::put_back(session).await.context("its scaling is still off")
+    } else {
+        former::tell_left(session);
+        Ok(())
+    };
+    all_but(session, endpoint, &used).await?;
+    scaled
 }
 
 /// The variants of a configuration; none if it is gone.

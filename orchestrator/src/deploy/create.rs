@@ -9,9 +9,9 @@ use crate::session::Session;
 use crate::storage;
 use crate::undo::Started;
 
-use super::smoke;
 use super::there::{self, reason_of, status_of};
 use super::wanted::{Piece, Pieces, Wanted};
+use super::{clear, smoke};
 
 /// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
 pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
@@ -29,7 +29,7 @@ pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pie
         // What a plan deletes first is there as long as it looks.
         return Ok(create().await?);
     }
-    unless_there(async || is_there(there::describe(session, name).await), create).await?;
+    unless_there(async || is_there_and_ours(session, name).await, create).await?;
     let Some(described) = there::settled(session, name, &step).await? else {
         bail!("endpoint {name} was deleted by somebody else while it was being created");
     };
@@ -46,7 +46,7 @@ pub(super) async fn model(session: &Session, endpoint: &str, wanted: &Wanted, pi
     let sagemaker = &session.clients.sagemaker;
     let look = async || {
         let found = sagemaker.describe_model().model_name(&piece.name).send().await;
-        is_there(found.map_err(failed("DescribeModel")))
+        Ok(is_there(found.map_err(failed("DescribeModel")))?)
     };
     let create = async || {
         let container = ContainerDefinition::builder().image(&wanted.image).model_data_url(wanted.artifact.to_string());
@@ -66,7 +66,7 @@ pub(super) async fn config(session: &Session, endpoint: &str, wanted: &Wanted, p
     let variant = wanted.variant(&pieces.model.name);
     let look = async || {
         let found = sagemaker.describe_endpoint_config().endpoint_config_name(&piece.name).send().await;
-        is_there(found.map_err(failed("DescribeEndpointConfig")))
+        Ok(is_there(found.map_err(failed("DescribeEndpointConfig")))?)
     };
     let create = async || {
         let config = sagemaker.create_endpoint_config().endpoint_config_name(&piece.name);
@@ -83,7 +83,7 @@ fn tags(endpoint: &str, piece: &Piece) -> Vec<Tag> {
 
 /// Creates what is not there; an answer that got lost is no error where it is there afterwards.
 async fn unless_there(
-    look: impl AsyncFn() -> Result<bool, ServiceError>,
+    look: impl AsyncFn() -> anyhow::Result<bool>,
     create: impl AsyncFnOnce() -> Result<(), ServiceError>,
 ) -> anyhow::Result<()> {
     if look().await? {
@@ -94,6 +94,22 @@ async fn unless_there(
         return Ok(());
     }
     Err(error.into())
+}
+
+/// Whether the endpoint is there; one that somebody else has made meanwhile is not to be undone.
+async fn is_there_and_ours(session: &Session, name: &str) -> anyhow::Result<bool> {
+    let described = there::describe(session, name).await;
+    let arn = described.as_ref().ok().and_then(|described| described.endpoint_arn().map(str::to_owned));
+    if !is_there(described)? {
+        return Ok(false);
+    }
+    let Some(arn) = arn else { bail!("endpoint {name} has no ARN") };
+    if !content::is_ours(&content::tags_of(&session.clients.sagemaker, &arn).await?) {
+        session.undo.settle(&Started::Endpoint(name.to_owned()));
+        clear::all_but(session, name, &[]).await?;
+        bail!("endpoint {name} was not made by this program, and is left alone: choose another --endpoint");
+    }
+    Ok(true)
 }
 
 fn is_there<T>(found: Result<T, ServiceError>) -> Result<bool, ServiceError> {

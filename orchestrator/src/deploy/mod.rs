@@ -2,6 +2,7 @@
 
 mod clear;
 mod create;
+mod former;
 mod rollout;
 mod scaling;
 mod smoke;
@@ -19,6 +20,7 @@ use crate::session::Session;
 use crate::undo::Started;
 
 pub(crate) use self::clear::leave_update;
+pub(crate) use self::former::TakenOff;
 pub(crate) use self::rollout::Rollout;
 pub(crate) use self::scaling::{policies, resource_id, resource_prefix};
 pub(crate) use self::there::{describe, is_settled, status};
@@ -54,15 +56,15 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
 pub(crate) async fn deploy(session: &Session, name: &str, wanted: &Wanted, rollout: &Rollout) -> anyhow::Result<()> {
     let pieces = wanted.pieces(name)?;
     let there = there::look(session, name).await?;
-    let mut is_scaling_off = false;
     match &there {
         None => create::endpoint(session, name, wanted, &pieces).await?,
         Some(there) if there.config == pieces.config.name => update::confirm(session, name, wanted, there).await?,
-        Some(there) => is_scaling_off = update::update(session, name, wanted, (there, &pieces), rollout).await?,
+        Some(there) => update::update(session, name, wanted, (there, &pieces), rollout).await?,
     }
     if let Some(scaling) = &wanted.scaling {
-        scaling.apply(session, name, is_scaling_off).await?;
+        scaling.apply(session, name).await?;
     }
+    former::replaced(session, wanted.scaling.is_some()).await?;
     if let Some(there) = there.filter(|there| there.is_noted || there.config != pieces.config.name) {
         there::tag(session, &there.arn, CONTENT, pieces.config.content.hash()).await?;
         there::forget_former(session, &there.arn).await?;

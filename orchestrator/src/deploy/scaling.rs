@@ -3,7 +3,7 @@
 use anyhow::bail;
 use aws_sdk_applicationautoscaling::types::{
     CustomizedMetricSpecification, MetricDimension, MetricStatistic, MetricType, PolicyType,
-    PredefinedMetricSpecification, ScalableDimension, ScalableTarget, ScalingPolicy, ServiceNamespace,
+    PredefinedMetricSpecification, ScalableDimension, ScalableTarget, ScalingPolicy, ServiceNamespace, SuspendedState,
     TargetTrackingScalingPolicyConfiguration,
 };
 
@@ -111,17 +111,17 @@ impl Scaling {
     }
 
     /// Registers the endpoint for scaling; what is right already is left alone. Before it is in service, its capacity
-    /// would not be taken over. Where scaling `is_off`, a plan does not look: what it has taken off is still there.
-    pub(super) async fn apply(&self, session: &Session, endpoint: &str, is_off: bool) -> anyhow::Result<()> {
+    /// would not be taken over. A plan that has taken scaling off does not look: it is still there.
+    pub(super) async fn apply(&self, session: &Session, endpoint: &str) -> anyhow::Result<()> {
         let resource = resource_id(endpoint);
-        let (targets, policies) = if is_off && session.is_plan() {
+        let (targets, policies) = if session.is_plan() && session.taken_off.is_some() {
             (Vec::new(), Vec::new())
         } else {
             (targets(session, &resource).await?, policies(session, &resource).await?)
         };
         let is_right = |target: &ScalableTarget| (target.min_capacity(), target.max_capacity()) == (self.min, self.max);
         if !targets.iter().any(is_right) {
-            register(session, &resource, self.min, self.max).await?;
+            register(session, &resource, self.min, self.max, None).await?;
         }
         let wanted = self.tracking(endpoint)?;
         let name = self.metric.policy(endpoint);
@@ -183,50 +183,25 @@ fn is_same(
         && customized(found) == customized(wanted)
 }
 
-/// What scaled an endpoint before it was taken off for an update.
-#[derive(Debug)]
-pub(super) struct Former {
-    target: Option<ScalableTarget>,
-    policies: Vec<ScalingPolicy>,
+/// Whether a policy of the endpoint bears a name of this program's.
+pub(super) fn is_ours(endpoint: &str, policy: &str) -> bool {
+    Metric::ALL.iter().any(|metric| metric.policy(endpoint) == policy)
 }
 
-impl Former {
-    /// Takes the scaling off the endpoint: SageMaker changes no instance type of a variant that is scaled.
-    pub(super) async fn take_off(session: &Session, endpoint: &str) -> anyhow::Result<Self> {
-        let resource = resource_id(endpoint);
-        let target = targets(session, &resource).await?.into_iter().next();
-        let policies = policies(session, &resource).await?;
-        for policy in &policies {
-            destroy::policy(session, &resource, policy.policy_name()).await?;
-        }
-        if target.is_some() {
-            session.progress.say(&format!("endpoint {endpoint} does not scale while its kind of instance changes"));
-            destroy::target(session, &resource).await?;
-        }
-        Ok(Self { target, policies })
-    }
-
-    /// Puts it back as it was.
-    pub(super) async fn put_back(self, session: &Session) -> anyhow::Result<()> {
-        let Some(target) = self.target else { return Ok(()) };
-        register(session, target.resource_id(), target.min_capacity(), target.max_capacity()).await?;
-        for policy in self.policies {
-            if let Some(tracking) = policy.target_tracking_scaling_policy_configuration {
-                put(session, target.resource_id(), &policy.policy_name, tracking).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn register(session: &Session, resource: &str, min: i32, max: i32) -> Result<(), ServiceError> {
+pub(super) async fn register(
+    session: &Session,
+    resource: &str,
+    min: i32,
+    max: i32,
+    suspended: Option<SuspendedState>,
+) -> Result<(), ServiceError> {
     let target = session.clients.scaling.register_scalable_target().service_namespace(ServiceNamespace::Sagemaker);
-    let target = target.resource_id(resource).min_capacity(min).max_capacity(max);
+    let target = target.resource_id(resource).min_capacity(min).max_capacity(max).set_suspended_state(suspended);
     let target = target.scalable_dimension(ScalableDimension::SageMakerVariantDesiredInstanceCount);
     target.send().await.map(drop).map_err(failed("RegisterScalableTarget"))
 }
 
-async fn put(
+pub(super) async fn put(
     session: &Session,
     resource: &str,
     name: &str,

@@ -1,6 +1,6 @@
 //! The one request that decides whether a deployment is good.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws_sdk_s3::primitives::ByteStream;
@@ -28,29 +28,19 @@ pub(super) async fn test(session: &Session, endpoint: &str, wanted: &Wanted) -> 
     }
     let request = invoke::at_depth(&[TEXT.to_owned()], Depth::Auto);
     let step = session.progress.step(&format!("asking endpoint {endpoint} about \"{TEXT}\""));
-    let begin = Instant::now();
-    let answered = loop {
-        let answered = match &wanted.hosting {
+    // The network may fail and a model take its time to load: neither is the model's fault.
+    let answered = invoke::patiently(&session.progress, session.pace.patience, || async {
+        match &wanted.hosting {
             Hosting::Asynchronous { bucket, .. } => through_s3(session, endpoint, bucket, &request).await,
             _ => invoke::ask(session, endpoint, &request).await,
-        };
-        match answered {
-            // Of the network that failed, not of the model.
-            Err(error) if is_transient(&error) && begin.elapsed() < session.pace.patience => {
-                tokio::time::sleep(session.pace.interval).await;
-            }
-            answered => break answered,
         }
-    };
+    })
+    .await;
     drop(step);
     let answer = answered.and_then(judged);
     let answer = answer.with_context(|| format!("endpoint {endpoint} failed the smoke test, the text \"{TEXT}\""))?;
     session.progress.say(&format!("smoke test: \"{TEXT}\" is {answer}"));
     Ok(())
-}
-
-fn is_transient(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(ServiceError::is_transient)
 }
 
 /// The label of the one prediction.

@@ -5,7 +5,7 @@ use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
 use aws_sdk_sagemaker::types::{EndpointStatus, PendingDeploymentSummary, ProductionVariantSummary, Tag};
 
 use crate::aws::{ServiceError, failed};
-use crate::content::{self, FORMER, MANAGED_BY};
+use crate::content::{self, FORMER};
 use crate::progress::Step;
 use crate::session::Session;
 use crate::{destroy, poll};
@@ -42,7 +42,7 @@ pub(super) async fn look(session: &Session, name: &str) -> anyhow::Result<Option
     let Some(described) = described else { return Ok(None) };
     let arn = described.endpoint_arn().context("the endpoint has no ARN")?.to_owned();
     let tags = content::tags_of(&session.clients.sagemaker, &arn).await?;
-    if content::value(&tags, MANAGED_BY.0) != Some(MANAGED_BY.1) {
+    if !content::is_ours(&tags) {
         bail!("endpoint {name} was not made by this program, and is left alone: choose another --endpoint");
     }
     let status = status_of(&described);

@@ -14,8 +14,8 @@ use crate::progress::Step;
 use crate::session::Session;
 use crate::undo::Started;
 
+use super::former::{self, Former};
 use super::rollout::Rollout;
-use super::scaling::Former as FormerScaling;
 use super::there::{self, There, reason_of, status_of};
 use super::wanted::{Pieces, Wanted};
 use super::{clear, create, smoke};
@@ -25,21 +25,20 @@ struct Back<'a> {
     session: &'a Session,
     name: &'a str,
     arn: &'a str,
-    /// The configuration.
+    /// The configuration to go back to.
     config: &'a str,
-    /// Whether both contents run on instances, whose number is kept.
-    retain: bool,
-    scaling: Option<FormerScaling>,
+    /// The one that is noted as the last that was found good.
+    former: &'a str,
 }
 
-/// Brings the endpoint to the new content, or leaves it with the old one and says why; true if scaling was taken off for it.
+/// Brings the endpoint to the new content, or leaves it with the old one and says why.
 pub(super) async fn update(
     session: &Session,
     name: &str,
     wanted: &Wanted,
     (there, pieces): (&There, &Pieces),
     rollout: &Rollout,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<()> {
     if there.status != EndpointStatus::InService {
         bail!(
             "endpoint {name} is {} and takes no update: `{}` clears it away",
@@ -47,28 +46,31 @@ pub(super) async fn update(
             session.command(&format!("destroy --endpoint {name}"))
         );
     }
-    session.undo.note_once(Started::Update(name.to_owned()));
-    let step = session.progress.step(&format!("updating endpoint {name} to {}", wanted.artifact));
     let instance = instance_of(session, &there.config).await?;
     let retain = instance.is_some() && wanted.instance().is_some();
+    // What cannot be put back is refused before anything is noted that would have to be undone.
+    let scaling =
+        if instance.as_deref() == wanted.instance() { None } else { Some(Former::look(session, name).await?) };
+    session.undo.note_once(Started::Update(name.to_owned()));
+    let step = session.progress.step(&format!("updating endpoint {name} to {}", wanted.artifact));
     create::model(session, name, wanted, &pieces.model).await?;
     create::config(session, name, wanted, pieces).await?;
-    there::tag(session, &there.arn, FORMER, &there.config).await?;
-    let scaling = if instance.as_deref() == wanted.instance() {
-        None
-    } else {
-        Some(FormerScaling::take_off(session, name).await?)
-    };
-    let is_off = scaling.is_some();
-    let back = Back { session, name, arn: &there.arn, config: &there.config, retain, scaling };
+    // What serves now may come from an update that nobody has found good: then the way back is the one from before that.
+    let former = there.former.as_deref().unwrap_or(&there.config);
+    there::tag(session, &there.arn, FORMER, former).await?;
+    if let Some(scaling) = scaling {
+        scaling.take_off(session).await?;
+    }
+    let config: &str = if former == pieces.config.name { &there.config } else { former };
+    let back = Back { session, name, arn: &there.arn, config, former };
     // A serverless endpoint knows one way.
     let rollout = wanted.instance().map(|_| rollout);
     if let Err(error) = request(session, name, &pieces.config.name, retain, rollout).await {
         // Without an answer it may be under way all the same.
-        return Err(if error.is_transient() { error.into() } else { back.clear_up(error.into()).await });
+        return Err(if error.is_transient() { error.into() } else { back.clear_up(&there.config, error.into()).await });
     }
     if session.is_plan() {
-        return Ok(is_off);
+        return Ok(());
     }
     let described = settled(session, name, &step).await?;
     drop(step);
@@ -78,7 +80,7 @@ pub(super) async fn update(
     }
     match smoke::test(session, name, wanted).await {
         Err(error) => Err(back.go_back(error).await),
-        Ok(()) => Ok(is_off),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -96,13 +98,12 @@ pub(super) async fn confirm(session: &Session, name: &str, wanted: &Wanted, ther
     let Some(former) = &there.former else {
         return Err(error.context("it was there before, and is left as it is"));
     };
-    let retain = instance_of(session, former).await?.is_some() && wanted.instance().is_some();
-    Err(Back { session, name, arn: &there.arn, config: former, retain, scaling: None }.go_back(error).await)
+    Err(Back { session, name, arn: &there.arn, config: former, former }.go_back(error).await)
 }
 
 impl Back<'_> {
     /// SageMaker has taken the update back, or tried to.
-    async fn taken_back(self, described: &DescribeEndpointOutput) -> anyhow::Error {
+    async fn taken_back(&self, described: &DescribeEndpointOutput) -> anyhow::Error {
         let (session, name, status, reason) =
             (self.session, self.name, status_of(described), reason_of(described).to_owned());
         if status != EndpointStatus::InService {
@@ -113,21 +114,32 @@ impl Back<'_> {
                 session.command(&format!("destroy --endpoint {name}"))
             );
         }
+        let serves = described.endpoint_config_name().unwrap_or(self.config);
+        if serves != self.config && self.config == self.former {
+            // Nobody has found good what serves again.
+            return self.go_back(anyhow::anyhow!("the update of endpoint {name} was taken back: {reason}")).await;
+        }
         let error = anyhow::anyhow!(
-            "the update of endpoint {name} was taken back: {reason}; its former model serves as before ({})",
-            self.config
+            "the update of endpoint {name} was taken back: {reason}; its former model serves as before ({serves})"
         );
-        self.clear_up(error).await
+        self.clear_up(serves, error).await
     }
 
     /// Puts the former configuration back, since the new one does not answer as it should.
-    async fn go_back(self, error: anyhow::Error) -> anyhow::Error {
+    async fn go_back(&self, error: anyhow::Error) -> anyhow::Error {
         let (session, name) = (self.session, self.name);
         session.progress.say(&format!("{error:#}"));
         let step = session.progress.step(&format!("endpoint {name} gets its former model back"));
+        session.undo.note_once(Started::Update(name.to_owned()));
         let outcome = async {
-            let at_once = Rollout::at_once();
-            request(session, name, self.config, self.retain, self.retain.then_some(&at_once)).await?;
+            let serves = there::describe(session, name).await?;
+            let instance = instance_of(session, serves.endpoint_config_name().unwrap_or_default()).await?;
+            let former = instance_of(session, self.config).await?;
+            if instance != former && !session.taken_off.is_some() {
+                Former::look(session, name).await?.take_off(session).await?;
+            }
+            let (retain, at_once) = (instance.is_some() && former.is_some(), Rollout::at_once());
+            request(session, name, self.config, retain, former.as_ref().map(|_| &at_once)).await?;
             let described = settled(session, name, &step).await?;
             let status = status_of(&described);
             if described.endpoint_config_name() != Some(self.config) || status != EndpointStatus::InService {
@@ -136,6 +148,9 @@ impl Back<'_> {
             Ok(())
         };
         if let Err(reason) = outcome.await {
+            if let Err(reason) = former::put_back(session).await {
+                session.progress.say(&format!("the scaling of endpoint {name} is still off: {reason:#}"));
+            }
             session.undo.settle(&Started::Update(name.to_owned()));
             return error.context(format!(
                 "endpoint {name} serves a model that does not answer, and could not get its former one back ({reason:#}): \
@@ -144,18 +159,21 @@ impl Back<'_> {
             ));
         }
         drop(step);
-        self.clear_up(error.context(format!("endpoint {name} serves its former model again"))).await
+        self.clear_up(self.config, error.context(format!("endpoint {name} serves its former model again"))).await
     }
 
-    /// Takes away what the update has made, and puts back what it took off; `error` is what is said of it all.
-    async fn clear_up(self, error: anyhow::Error) -> anyhow::Error {
+    /// Takes away what the update has made, and puts back what it took off; the configuration `serves` does so now, and
+    /// `error` is what is said of it all.
+    async fn clear_up(&self, serves: &str, error: anyhow::Error) -> anyhow::Error {
         let (session, name) = (self.session, self.name);
+        if let Err(reason) = former::put_back(session).await {
+            session.progress.say(&format!("the scaling of endpoint {name} is still off: {reason:#}"));
+        }
         let outcome = async {
-            if let Some(scaling) = self.scaling {
-                scaling.put_back(session).await?;
+            if serves == self.former {
+                there::forget_former(session, self.arn).await?;
             }
-            there::forget_former(session, self.arn).await?;
-            clear::all_but(session, name, &[self.config.to_owned()]).await
+            clear::all_but(session, name, &[serves.to_owned(), self.former.to_owned()]).await
         };
         if let Err(reason) = outcome.await {
             session.progress.say(&format!("what the update has made could not be cleared away: {reason:#}"));

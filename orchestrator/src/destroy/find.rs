@@ -4,7 +4,7 @@
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalableTarget, ServiceNamespace};
 
 use crate::aws::{ServiceError, failed};
-use crate::content::{self, ENDPOINT, MANAGED_BY};
+use crate::content::{self, ENDPOINT};
 use crate::deploy;
 use crate::session::Session;
 use crate::storage::S3Uri;
@@ -21,16 +21,18 @@ const PREFIX: &str = "unspsc/";
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) parts: Vec<Part>,
+    /// What bears the name that was asked for and is not this program's: it stays.
+    pub(super) others: Vec<Part>,
     /// Why something may be missing among them. The instances are what costs money: they go even where scaling or the
     /// bucket cannot be looked at.
-    pub(super) error: Option<ServiceError>,
+    pub(super) errors: Vec<ServiceError>,
 }
 
 impl Found {
     fn add(&mut self, looked: Result<Vec<Part>, ServiceError>) {
         match looked {
             Ok(parts) => self.parts.extend(parts),
-            Err(error) => self.error = Some(error),
+            Err(error) => self.errors.push(error),
         }
     }
 }
@@ -38,28 +40,41 @@ impl Found {
 /// A resource's name and ARN.
 type Named = (String, String);
 
-/// What belongs to one endpoint: what bears its tag, and what bears its name.
+/// What belongs to one endpoint: what bears its tag, and what bears its name and this program's tag.
 pub(super) async fn of_endpoint(session: &Session, name: &str) -> anyhow::Result<Found> {
+    let sagemaker = &session.clients.sagemaker;
     let mut found = Found::default();
-    found.add(scaling(session, &[name.to_owned()]).await);
-    match deploy::status(session, name).await {
-        Err(error) if error.is_missing() => {}
-        outcome => {
-            outcome?;
-            found.parts.push(Part::Endpoint(name.to_owned()));
-        }
-    }
+    let endpoint = match deploy::describe(session, name).await {
+        Err(error) if error.is_missing() => None,
+        outcome => outcome?.endpoint_arn,
+    };
     let stem = content::stem(name);
     let (configs, models) = (configs(session, Some(&stem)).await?, models(session, Some(&stem)).await?);
-    let arns = configs.iter().chain(&models).map(|(_, arn)| arn.clone());
-    let tagged = content::bearing(&session.clients.sagemaker, arns, ENDPOINT, name).await?;
-    let is_of_it = |(other, arn): &Named| other == name || tagged.contains(arn);
-    found.parts.extend(configs.into_iter().filter(is_of_it).map(|(name, _)| Part::Config(name)));
-    found.parts.extend(models.into_iter().filter(is_of_it).map(|(name, _)| Part::Model(name)));
+    let arns = endpoint.iter().chain(configs.iter().chain(&models).map(|(_, arn)| arn)).cloned();
+    let tags = content::tags_of_all(sagemaker, arns).await?;
+    let is_ours = |arn: &str| tags.get(arn).is_some_and(|tags| content::is_ours(tags));
+    let is_of_it = |arn: &str| tags.get(arn).is_some_and(|tags| content::value(tags, ENDPOINT) == Some(name));
+    match endpoint {
+        Some(arn) if !is_ours(&arn) => found.others.extend(tags.get(&arn).map(|_| Part::Endpoint(name.to_owned()))),
+        endpoint => {
+            found.add(scaling(session, &[name.to_owned()]).await);
+            found.parts.extend(endpoint.map(|_| Part::Endpoint(name.to_owned())));
+        }
+    }
+    let configs = configs.into_iter().map(|(name, arn)| (Part::Config(name.clone()), name, arn));
+    for (part, other, arn) in
+        configs.chain(models.into_iter().map(|(name, arn)| (Part::Model(name.clone()), name, arn)))
+    {
+        if is_of_it(&arn) || (other == name && is_ours(&arn)) {
+            found.parts.push(part);
+        } else if other == name {
+            found.others.push(part);
+        }
+    }
     Ok(found)
 }
 
-/// Everything that bears this program's tag.
+/// Everything that bears this program's tag; jobs come last, which were told to stop before anything else goes.
 pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
     let jobs = jobs::running(session).await?;
     let endpoints = endpoints(session).await?;
@@ -68,22 +83,26 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
         .iter()
         .map(|(_, arn)| arn)
         .chain([&endpoints, &configs, &models].into_iter().flatten().map(|(_, arn)| arn));
-    let arns: Vec<String> = arns.cloned().collect();
-    let ours = content::bearing(&session.clients.sagemaker, arns.into_iter(), MANAGED_BY.0, MANAGED_BY.1).await?;
-    let names = |named: Vec<Named>| -> Vec<String> {
-        named.into_iter().filter(|(_, arn)| ours.contains(arn)).map(|(name, _)| name).collect()
+    let mut tags = content::tags_of_all(&session.clients.sagemaker, arns.cloned()).await?;
+    tags.retain(|_, tags| content::is_ours(tags));
+    let names = |named: &[Named]| -> Vec<String> {
+        named.iter().filter(|(_, arn)| tags.contains_key(arn)).map(|(name, _)| name.clone()).collect()
     };
     let mut found = Found::default();
-    found.parts.extend(jobs.into_iter().filter(|(_, arn)| ours.contains(arn)).map(|(job, _)| Part::Job(job)));
-    let endpoints = names(endpoints);
-    found.add(scaling(session, &endpoints).await);
-    found.parts.extend(endpoints.into_iter().map(Part::Endpoint));
-    found.parts.extend(names(configs).into_iter().map(Part::Config));
-    found.parts.extend(names(models).into_iter().map(Part::Model));
+    // Scaling outlives an endpoint that was deleted without it: what is left of its pieces names it.
+    let is_of_others = |name: &str| endpoints.iter().any(|(other, arn)| other == name && !tags.contains_key(arn));
+    let mut scaled = names(&endpoints);
+    scaled.extend(tags.values().filter_map(|tags| content::value(tags, ENDPOINT)).map(str::to_owned));
+    scaled.retain(|name| !is_of_others(name));
+    found.add(scaling(session, &scaled).await);
+    found.parts.extend(names(&endpoints).into_iter().map(Part::Endpoint));
+    found.parts.extend(names(&configs).into_iter().map(Part::Config));
+    found.parts.extend(names(&models).into_iter().map(Part::Model));
     match session.bucket() {
         Ok(bucket) => found.add(uploads(session, bucket).await),
         Err(_) => session.progress.say("without --bucket incomplete uploads are not looked for"),
     }
+    found.parts.extend(jobs.into_iter().filter(|(_, arn)| tags.contains_key(arn)).map(|(job, _)| Part::Job(job)));
     Ok(found)
 }
 

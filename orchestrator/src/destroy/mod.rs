@@ -31,11 +31,13 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
         None => find::all(session).await?,
     };
     drop(step);
+    tell_others(session, &found);
     if args.dry_run {
         return listed(&found);
     }
+    let stays = found.others.iter().find(|part| matches!(part, Part::Endpoint(_))).map(ToString::to_string);
     let count = found.parts.len();
-    if count == 0 && found.error.is_none() {
+    if count == 0 && found.errors.is_empty() && stays.is_none() {
         session.progress.say(&format!("nothing is there of {what}"));
         return Ok(());
     }
@@ -45,6 +47,9 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     let step = session.progress.step(&format!("taking down {what}"));
     take_down(session, found, &step).await?;
     drop(step);
+    if let Some(stays) = stays {
+        bail!("{stays} is still there, since it is somebody else's");
+    }
     if session.is_plan() {
         return Ok(());
     }
@@ -55,13 +60,21 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     Ok(())
 }
 
+/// Says what bears the name and stays.
+fn tell_others(session: &Session, found: &Found) {
+    for part in &found.others {
+        session.progress.say(&format!("{part} was not made by this program, and is left alone"));
+    }
+}
+
 /// Prints what would go.
 fn listed(found: &Found) -> anyhow::Result<()> {
     for part in &found.parts {
         print(&part.to_string())?;
     }
-    if let Some(error) = &found.error {
-        bail!("not all could be looked for: {error}");
+    if !found.errors.is_empty() {
+        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+        bail!("not all could be looked for: {}", errors.join("; "));
     }
     if found.parts.is_empty() { print("nothing to take down") } else { Ok(()) }
 }
@@ -90,6 +103,7 @@ async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Resu
 pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()> {
     let step = session.progress.step(&format!("taking down endpoint {name}"));
     let found = find::of_endpoint(session, name).await?;
+    tell_others(session, &found);
     take_down(session, found, &step).await
 }
 
@@ -104,10 +118,10 @@ pub(crate) async fn planned(session: &Session, name: &str, wanted: &Wanted) -> a
     }
     parts.extend([Part::Endpoint(name.to_owned()), Part::Config(config.name), Part::Model(model.name)]);
     let step = session.progress.step(&format!("taking down endpoint {name}"));
-    take_down(session, Found { parts, error: None }, &step).await
+    take_down(session, Found { parts, ..Found::default() }, &step).await
 }
 
-/// Takes all parts down in their order. What resists holds up nothing but what it needs itself: a configuration stays
+/// Tells jobs to stop and takes all parts down in their order. What resists holds up nothing but what it needs itself: a configuration stays
 /// with its endpoint, for it says what that costs.
 async fn take_down(session: &Session, found: Found, step: &Step) -> anyhow::Result<()> {
     let jobs = found.parts.iter().filter_map(Part::job);
@@ -123,7 +137,7 @@ async fn take_down(session: &Session, found: Found, step: &Step) -> anyhow::Resu
             errors.push(error.context(format!("{part} is still there")));
         }
     }
-    errors.extend(found.error.map(anyhow::Error::from));
+    errors.extend(found.errors.into_iter().map(anyhow::Error::from));
     let mut errors = errors.into_iter();
     let Some(first) = errors.next() else { return Ok(()) };
     errors.for_each(|error| session.progress.say(&format!("{error:#}")));
