@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
 
 use crate::session::Session;
+use crate::storage::S3Uri;
 use crate::{follow, kinds};
 
 /// The place of the archive `artifact`, or of the model of a training job or of a tuning job's best trial.
@@ -25,6 +26,13 @@ pub(crate) async fn find(
         }
         outcome => follow::artifact(&job, &outcome?),
     }
+}
+
+/// What tells the archive at `place` from another that lies there at another time, if it can be seen: the role reads the
+/// archive, and the caller need not be allowed to.
+pub(crate) async fn etag(session: &Session, place: &S3Uri) -> Option<String> {
+    let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
+    head.ok().and_then(|head| head.e_tag().map(str::to_owned))
 }
 
 /// The best trial of a tuning job, so far or at its end.

@@ -31,7 +31,7 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let texts: Vec<String> =
         if args.texts.is_empty() { EXAMPLES.map(str::to_owned).into() } else { args.texts.clone() };
     let trained = train::train(session, &args.train).await?;
-    let wanted = Wanted::new(session, &trained.artifact, &args.serve)?;
+    let wanted = Wanted::new(session, &trained.artifact, &args.serve).await?;
     // A name of its own: an endpoint that `deploy` has made for the same job is there to stay.
     let endpoint = Content::of(&("run", &trained.job))?.name("run");
     // What a run that was killed has left is taken down too, however this one ends.

@@ -22,6 +22,8 @@ const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 const LOCAL_ROLE: &str = "arn:aws:iam::000000000000:role/local";
 /// The bucket that is made on sagemaker-local.
 const LOCAL_BUCKET: &str = "unspsc-local";
+/// The image that sagemaker-local takes for one that serves.
+const LOCAL_SERVE_IMAGE: &str = "unspsc-serve:local";
 /// Here a job that is stopped writes to this machine's disk only and needs no two minutes for it.
 const LOCAL_STOP_GRACE: Duration = Duration::from_secs(20);
 /// How AWS is asked: a job of hours survives ten minutes without network.
@@ -132,6 +134,12 @@ impl Session {
     /// The bucket for data and models.
     pub(crate) fn bucket(&self) -> anyhow::Result<&str> {
         self.setting(self.bucket.as_deref(), LOCAL_BUCKET, "--bucket is needed on AWS: a bucket in the same region")
+    }
+
+    /// The image that serves models.
+    pub(crate) fn serve_image<'a>(&self, given: Option<&'a str>) -> anyhow::Result<&'a str> {
+        let missing = "--serve-image is needed on AWS: the URI of the inference image in ECR";
+        self.setting(given, LOCAL_SERVE_IMAGE, missing)
     }
 
     /// `given`, or on this machine `local`, or else an error that says `missing`.

@@ -93,6 +93,12 @@ impl Ground {
         self.unspsc(&Self::deploying(&artifact(model), more))
     }
 
+    /// Puts the archive of one model in the place of another's.
+    pub(crate) fn overwrite(&self, model: &str, by: &str) {
+        let bucket = self.folder.path().join("state/s3").join(BUCKET);
+        fs::copy(bucket.join(format!("{by}.tar.gz")), bucket.join(format!("{model}.tar.gz"))).unwrap();
+    }
+
     /// An operation of a JSON protocol, such as `SageMaker.ListModels`: the answer, or the refusal.
     pub(crate) fn ask(&self, target: &str, request: &Value) -> Result<Value, Value> {
         let (status, answer) = post(&self.url, "/", target, &request.to_string());

@@ -128,6 +128,20 @@ fn scaling_that_is_off_for_an_update_comes_back_with_each_error_and_what_is_of_o
 }
 
 #[test]
+fn another_archive_at_the_same_place_is_deployed() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    let before = ground.names();
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    assert_eq!(ground.names(), before, "the same archive changes nothing");
+    ground.overwrite("one", "two");
+    let (code, _, err) = ground.deploy("one", &[]);
+    assert!(code == 0 && err.contains("is two"), "{err}");
+    ground.assert_tidy("one", "after another archive");
+    assert_ne!(ground.names(), before);
+}
+
+#[test]
 fn an_endpoint_of_somebody_elses_is_left_alone() {
     let ground = Ground::new(&[]);
     let container = json!({ "Image": "i", "ModelDataUrl": artifact("one") });
@@ -141,6 +155,8 @@ fn an_endpoint_of_somebody_elses_is_left_alone() {
     ground.sagemaker("CreateEndpointConfig", &json!({ "EndpointConfigName": "c", "ProductionVariants": [variant] }));
     ground.sagemaker("CreateEndpoint", &json!({ "EndpointName": "e", "EndpointConfigName": "c" }));
     let (code, _, err) = ground.deploy("two", &[]);
+    assert!(code == 1 && err.contains("endpoint e was not made by this program"), "{err}");
+    let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--yes"]);
     assert!(code == 1 && err.contains("endpoint e was not made by this program"), "{err}");
     assert_eq!(ground.names(), [["e"], ["c"], ["m"]]);
 }

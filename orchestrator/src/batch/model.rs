@@ -34,11 +34,8 @@ impl Model {
         let place: S3Uri = artifact.parse()?;
         // Asked for here, before anything is noted that would have to be undone.
         session.role()?;
-        let needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
-        let image = session.setting(args.serve_image.as_deref(), "unspsc-serve:local", needed)?.to_owned();
-        // The role reads it, and the caller need not be allowed to.
-        let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
-        let etag = head.ok().and_then(|head| head.e_tag().map(str::to_owned));
+        let image = session.serve_image(args.serve_image.as_deref())?.to_owned();
+        let etag = artifact::etag(session, &place).await;
         Ok(Self::Made { image, artifact: place.to_string(), etag })
     }
 

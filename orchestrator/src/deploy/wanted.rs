@@ -7,6 +7,7 @@ use aws_sdk_sagemaker::types::{
 };
 use serde::Serialize;
 
+use crate::artifact;
 use crate::content::Content;
 use crate::options::ServeArgs;
 use crate::session::Session;
@@ -20,6 +21,8 @@ use super::scaling::Scaling;
 pub(crate) struct Wanted {
     pub(super) image: String,
     pub(super) artifact: S3Uri,
+    /// What lies at the artifact's place may change.
+    etag: Option<String>,
     pub(super) role: String,
     pub(super) hosting: Hosting,
     /// How it scales; a serverless variant does so by itself.
@@ -53,12 +56,11 @@ pub(crate) struct Pieces {
 
 impl Wanted {
     /// The model at `artifact`, to be served as `args` say.
-    pub(crate) fn new(session: &Session, artifact: &str, args: &ServeArgs) -> anyhow::Result<Self> {
+    pub(crate) async fn new(session: &Session, artifact: &str, args: &ServeArgs) -> anyhow::Result<Self> {
         let artifact: S3Uri = artifact.parse()?;
         // Asked for here, before anything is noted that would have to be undone.
         let role = session.role()?.to_owned();
-        let image_needed = "--serve-image is needed on AWS: the URI of the inference image in ECR";
-        let image = session.setting(args.serve_image.as_deref(), "unspsc-serve:local", image_needed)?.to_owned();
+        let image = session.serve_image(args.serve_image.as_deref())?.to_owned();
         let instance = args.serve_instance.clone();
         let hosting = match (args.serverless, args.asynchronous) {
             (true, true) => bail!("--serverless and --async exclude each other: SageMaker has no such endpoint"),
@@ -73,10 +75,11 @@ impl Wanted {
             (false, false) => Hosting::Instances { instance },
         };
         let scaling = if args.serverless { None } else { Some(Scaling::new(&args.scaling, args.asynchronous)?) };
-        Ok(Self { image, artifact, role, hosting, scaling })
+        let etag = artifact::etag(session, &artifact).await;
+        Ok(Self { image, artifact, etag, role, hosting, scaling })
     }
 
-    /// The name of an endpoint that has been given none.
+    /// The name of an endpoint that has been given none; another archive at the same place updates it.
     pub(super) fn endpoint_name(&self) -> anyhow::Result<String> {
         Ok(Content::of(&(&self.image, self.artifact.to_string(), &self.hosting))?.name("endpoint"))
     }
@@ -84,7 +87,8 @@ impl Wanted {
     /// The pieces of `endpoint`: another content has another name, so that old and new stand beside each other.
     pub(crate) fn pieces(&self, endpoint: &str) -> anyhow::Result<Pieces> {
         let piece = |content: Content| Piece { name: content.piece_of(endpoint), content };
-        let model = piece(Content::of(&("model", endpoint, &self.image, self.artifact.to_string(), &self.role))?);
+        let archive = (self.artifact.to_string(), &self.etag);
+        let model = piece(Content::of(&("model", endpoint, &self.image, archive, &self.role))?);
         let config = piece(Content::of(&("config", endpoint, &model.name, &self.hosting))?);
         Ok(Pieces { model, config })
     }
@@ -152,6 +156,7 @@ mod tests {
         Wanted {
             image: "i".to_owned(),
             artifact: artifact.parse().unwrap(),
+            etag: None,
             role: "r".to_owned(),
             hosting,
             scaling: None,
@@ -165,6 +170,8 @@ mod tests {
         let one = pieces(&wanted("s3://b/one", instances()));
         let same = pieces(&wanted("s3://b/one", instances()));
         assert_eq!((&one.model.name, &one.config.name), (&same.model.name, &same.config.name));
+        let rewritten = pieces(&Wanted { etag: Some("x".to_owned()), ..wanted("s3://b/one", instances()) });
+        assert!(one.model.name != rewritten.model.name && one.config.name != rewritten.config.name);
         let two = pieces(&wanted("s3://b/two", instances()));
         assert!(one.model.name != two.model.name && one.config.name != two.config.name);
         let serverless = pieces(&wanted("s3://b/one", Hosting::Serverless { memory_mb: 1024, concurrency: 1 }));
