@@ -250,7 +250,7 @@ fn nothing_is_left(place: &Place) -> Result<(), String> {
         }
     }
     whole(place, ARTIFACT)?;
-    let left = [files(&place.path("temporary")), uploads(place)].concat();
+    let left = [files(&place.path("temporary")), uploads(place), drafts(place)].concat();
     if !left.is_empty() {
         return Err(format!("files are left: {left:?}"));
     }
@@ -273,6 +273,13 @@ fn files(folder: &Path) -> Vec<String> {
 /// Parts of uploads that were neither completed nor aborted: `s3s-fs` keeps them beside the buckets, under such names.
 fn uploads(place: &Place) -> Vec<String> {
     files(&place.path("state/s3")).into_iter().filter(|name| name.contains("upload")).collect()
+}
+
+/// Files that were to become others, beside them.
+fn drafts(place: &Place) -> Vec<String> {
+    let is_draft =
+        |name: &String| Path::new(name).file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
+    [place.path(""), place.path("out")].iter().flat_map(|folder| files(folder)).filter(is_draft).collect()
 }
 
 /// The artifact of a real job with a tiny encoder, made once.
