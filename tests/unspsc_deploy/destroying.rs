@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
-use std::time::Duration;
 
 use nix::pty::openpty;
 use serde_json::{Value, json};
@@ -133,18 +132,4 @@ fn all_that_bears_the_tag_goes_and_what_is_of_others_stays() {
     assert_eq!(job["TrainingJobStatus"], "Stopped");
     assert_eq!(named(&ground, &["--all"]), ["nothing to take down"]);
     assert_eq!(ground.uploads(), ["elsewhere/file.csv"]);
-}
-
-#[test]
-fn scaling_that_outlived_its_endpoint_is_found_by_the_pieces() {
-    let ground = Ground::new(&[]);
-    assert_eq!(ground.deploy("one", &[]).0, 0);
-    ground.sagemaker("DeleteEndpoint", &json!({ "EndpointName": "e" }));
-    while !ground.names()[0].is_empty() {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let left = ground.scaling();
-    let (code, _, err) = ground.unspsc(&["destroy", "--all", "--yes"]);
-    assert_eq!(code, 0, "{left:?}: {err}");
-    ground.assert_bare("after destroy --all");
 }
