@@ -390,8 +390,11 @@ fn on_moto(recorded: &mut Recorded<'_>, moto: &Moto, steps: &[Step], answered: &
             };
             assert_same(step.name, &kept(expected), &kept(made));
         } else {
-            // It may clear up what it has made.
-            let is_clearing = |request: &&Value| request["operation"].as_str().unwrap().starts_with("Delete");
+            // It may clear up what it has made, and put back the scaling that it took off.
+            let is_clearing = |request: &&Value| {
+                let operation = request["operation"].as_str().unwrap();
+                ["Delete", "RegisterScalable", "PutScaling"].iter().any(|beginning| operation.starts_with(beginning))
+            };
             let mut rest = expected.iter();
             let stray = made
                 .iter()
