@@ -54,13 +54,18 @@ impl Image {
         }
         let libraries = Command::new("ldd").arg(&path).output().unwrap().stdout;
         for word in String::from_utf8(libraries).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
-            copy(Path::new(word), root.join(word.trim_start_matches('/')));
+            // The loader alone is looked for at its own place.
+            let path = Path::new(word);
+            let is_loader = word.starts_with("/lib64/");
+            let folder = if is_loader { "lib64" } else { "usr/local/lib" };
+            copy(path, root.join(folder).join(path.file_name().unwrap()));
         }
         let unique = place.folder.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let tag = format!("unspsc-test-{program}:{}", unique.trim_start_matches('.'));
         let mut tar =
             Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
-        let import = ["import", "--change", "ENV PATH=/usr/local/bin", "-", &tag];
+        let environment = "ENV PATH=/usr/local/bin LD_LIBRARY_PATH=/usr/local/lib";
+        let import = ["import", "--change", environment, "-", &tag];
         let import = Command::new("docker").args(import).stdin(tar.stdout.take().unwrap()).output().unwrap();
         assert!(tar.wait().unwrap().success() && import.status.success(), "{import:?}");
         fs::remove_dir_all(root).unwrap();

@@ -60,7 +60,7 @@ fn separate_verbs_work_against_a_running_sagemaker_local() {
         assert!(done && shown.0 == "first\n", "{shown:?}");
     }
     let (done, shown) = verb("deploy", &["--job", "job", "--endpoint", "first", "--serve-instance", "ml.m5.xlarge"]);
-    assert!(!done && shown.1.contains("endpoint configuration first exists"), "{shown:?}");
+    assert!(done && shown.0 == "first\n" && shown.1.contains("updating endpoint first"), "{shown:?}");
     let (done, shown) = verb("invoke", &["--endpoint", "first", "--format", "json", "rice", "toner"]);
     assert!(done && shown.0.lines().count() == 2 && shown.0.contains("\"description\":\"toner\""), "{shown:?}");
     let (done, shown) = verb("invoke", &["--endpoint", "first", "rice", "\u{7}"]);

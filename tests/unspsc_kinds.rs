@@ -188,7 +188,7 @@ fn what_shares_its_name_is_shown_together() {
 
     ask(&platform.url, "CreateEndpoint", &json!({ "EndpointName": "alone", "EndpointConfigName": "job" }));
     let (code, _, err) = platform.verb("stop", &["alone"]);
-    assert!(code == 1 && err.contains("`unspsc destroy --endpoint alone`"), "{err}");
+    assert!(code == 1 && err.contains("`unspsc destroy --endpoint alone --endpoint-url "), "{err}");
     let (code, _, err) = platform.verb("stop", &["no-such-job"]);
     assert!(code == 1 && err.contains("no job and no endpoint named no-such-job"), "{err}");
     platform.stop();

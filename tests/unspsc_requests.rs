@@ -430,6 +430,8 @@ fn moto_takes_the_same_requests_and_what_it_answers_otherwise_than_aws_is_known(
     let all: BTreeSet<String> = steps.flat_map(|step| golden(step.name)).map(|one| operation(&one)).collect();
     let lacking = Moto::lacking(&all);
     assert_eq!(lacking.lines().collect::<Vec<_>>(), MOTO_LACKS, "what moto has now can be taken off the list");
-    let untried = all.iter().filter(|one| !answered.contains(*one) && !MOTO_LACKS.contains(&one.as_str()));
+    // It comes after an UpdateEndpoint that has succeeded.
+    let untried = all.iter().filter(|one| !answered.contains(*one) && *one != "sagemaker:DeleteTags");
+    let untried = untried.filter(|one| !MOTO_LACKS.contains(&one.as_str()));
     assert_eq!(untried.collect::<Vec<_>>(), Vec::<&String>::new(), "moto has them and was not asked");
 }

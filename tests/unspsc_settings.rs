@@ -17,17 +17,20 @@ use support::{texts, unspsc};
 #[test]
 fn options_go_before_the_environment_and_the_environment_before_the_file() {
     let place = Place::new();
-    let file = "[platform]\nbucket = \"file-bucket\"\n[training]\ntrain-instance = \"ml.file\"\nvolume-gb = 77\n\
+    let file = "[platform]\nbucket = \"file-bucket\"\n[training]\ntrain-instance = \"ml.file.large\"\nvolume-gb = 77\n\
                 spot = true\ntag = { team = \"catalogue\" }\n";
     std::fs::write(place.path("unspsc.toml"), file).unwrap();
     let platform = place.platform(&[]);
     let mut command = platform.plan("train", &["--json", "--data", "data.csv", "--model", "rnn"]);
-    command.env("UNSPSC_TRAIN_INSTANCE", "ml.environment").env("UNSPSC_VOLUME_GB", "88").args(["--volume-gb", "99"]);
+    command
+        .env("UNSPSC_TRAIN_INSTANCE", "ml.environment.large")
+        .env("UNSPSC_VOLUME_GB", "88")
+        .args(["--volume-gb", "99"]);
     let output = command.output().unwrap();
     let (out, err) = texts(&output);
     let requests: Vec<Value> = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
     let job = &requests.last().unwrap()["request"];
-    assert_eq!(job["ResourceConfig"]["InstanceType"], "ml.environment");
+    assert_eq!(job["ResourceConfig"]["InstanceType"], "ml.environment.large");
     assert_eq!(job["ResourceConfig"]["VolumeSizeInGB"], 99);
     assert_eq!(job["EnableManagedSpotTraining"], true);
     assert_eq!(job["StoppingCondition"]["MaxWaitTimeInSeconds"], 90_000);

@@ -109,14 +109,18 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_becomes_what_the_command_line_has() {
-        let text = "[platform]\nrole = 'r'\n[training]\nspot = true\nvolume-gb = 5\ntag = ['a=b', 'c=d']\n\
+        let text = "[platform]\nrole = 'arn:aws:iam::1:role/r'\n[training]\nspot = true\nvolume-gb = 5\ntag = ['a=b', 'c=d']\n\
                     [training.hyperparameter]\nepochs = 3\n";
         let entries = read(text, &keys(&Cli::command())).unwrap();
         let values: Vec<(&str, Vec<String>)> = entries.into_iter().map(|e| (e.key.leak() as &str, e.values)).collect();
         let of = |key: &str| values.iter().find(|(other, _)| *other == key).unwrap().1.join(" ");
-        for (key, value) in
-            [("role", "r"), ("spot", "true"), ("volume-gb", "5"), ("tag", "a=b c=d"), ("hyperparameter", "epochs=3")]
-        {
+        for (key, value) in [
+            ("role", "arn:aws:iam::1:role/r"),
+            ("spot", "true"),
+            ("volume-gb", "5"),
+            ("tag", "a=b c=d"),
+            ("hyperparameter", "epochs=3"),
+        ] {
             assert_eq!(of(key), value, "{key}");
         }
     }

@@ -104,7 +104,9 @@ mod tests {
     use super::*;
 
     /// What is checked and has no default.
-    const NO_DEFAULT: [&str; 8] = [
+    const NO_DEFAULT: [&str; 10] = [
+        "endpoint-url",
+        "role",
         "max-wait-secs",
         "goal",
         "price-per-hour",
