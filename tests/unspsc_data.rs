@@ -410,12 +410,11 @@ fn wrong_settings_are_refused_before_anything_is_started() {
     let state = folder.path().join("state");
     // Nothing listens there: what is refused before the first request does not say so.
     let platform = ["--endpoint-url", "http://127.0.0.1:9"];
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["train", "--hyperparameter", "epoch=1"], "hyperparameter `epoch` is unknown; did you mean `epochs`?"),
         (&["train", "--hyperparameter", "epochs=0"], "hyperparameter `epochs` is `0`, allowed: 0.001 to 10000"),
         (&["train", "--hyperparameter", "seed=1"], "write --seed 1"),
         (&["run", "--model", "rnn"], "is not served"),
-        (&["destroy", "--endpoint", "x"], "confirm with --yes"),
     ];
     for (arguments, message) in cases {
         let output = unspsc(arguments.iter().chain(&platform)).current_dir(&folder).output().unwrap();
