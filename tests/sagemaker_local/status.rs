@@ -6,7 +6,7 @@ use crate::browser;
 use crate::endpoints::{delete, deploy, invoke};
 use crate::server::{Place, Server};
 use crate::stand_in;
-use crate::transform::{create_model, put, transform};
+use crate::transform::{put, transform};
 
 /// Leaves a report and a metric.
 const TRAIN: &str = r#"
@@ -30,7 +30,6 @@ async fn the_page_shows_jobs_and_endpoints_with_their_logs_and_reports() {
     deploy(&place, &server, 1).await;
     server.endpoint_when_made("e").await;
     invoke(&server, "hello").await;
-    create_model(&place, &server, json!({})).await;
     put(&place, "batch/words.txt", "one\ntwo\n");
     transform(&server, "words", json!({})).await;
 
