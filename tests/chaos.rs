@@ -328,7 +328,7 @@ fn a_few_runs_leave_nothing() {
 
 /// Started by `scripts/chaos`.
 #[test]
-#[ignore = "takes half an hour: scripts/chaos"]
+#[ignore = "takes minutes: scripts/chaos"]
 fn as_many_runs_as_asked_for_leave_nothing() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     runs(number("CHAOS_SEED").unwrap_or(1), number("CHAOS_RUNS").unwrap_or(200));
