@@ -1,4 +1,5 @@
-"""Takes libtorch for the CPU out of the wheels in a folder: unpack_libtorch.py WHEELS DESTINATION."""
+"""Takes libtorch for the CPU out of the wheels in a folder: unpack_libtorch.py WHEELS DESTINATION; with --cuda in front what
+it loads beyond that on a GPU."""
 
 import os
 import shutil
@@ -7,6 +8,18 @@ import zipfile
 
 # What libtorch_cpu.so needs to load, and nothing of CUDA beyond it.
 LIBRARIES = {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"}
+
+# Of the other libraries those that only Python, BLAS calls of Fortran programs or a cluster of GPUs ask for.
+NOT_FOR_CUDA = ("libtorch_python", "libshm", "libtorch.so", "libtorch_global_deps", "libnvblas", "nvshmem_", "libcufile_rdma",
+                "libcusolverMg", "libcufftw", "libnvrtc.alt", "libnvrtc-builtins.alt")
+
+
+def cuda_destination_of(name: str) -> str | None:
+    """The same for what is needed beside it on a GPU."""
+    base = os.path.basename(name)
+    if "/lib/" not in name or ".so" not in base or base in LIBRARIES or base.startswith(NOT_FOR_CUDA):
+        return None
+    return f"lib/{base}"
 
 
 def destination_of(name: str) -> str | None:
@@ -19,7 +32,7 @@ def destination_of(name: str) -> str | None:
     return None
 
 
-def main(wheels: str, destination: str) -> None:
+def main(wheels: str, destination: str, destination_of=destination_of) -> None:
     for wheel in sorted(os.listdir(wheels)):
         if not wheel.endswith(".whl"):
             continue
@@ -37,4 +50,7 @@ def main(wheels: str, destination: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--cuda":
+        main(*sys.argv[2:], cuda_destination_of)
+    else:
+        main(*sys.argv[1:])

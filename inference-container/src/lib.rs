@@ -22,6 +22,7 @@ mod invocations;
 mod labels;
 mod logging;
 mod media;
+mod memory;
 mod metrics;
 mod options;
 mod page;

@@ -1,6 +1,8 @@
 //! The life of the server: listen, load, serve, drain.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +20,7 @@ use crate::app::app;
 use crate::classifier::Classifier;
 use crate::connections;
 use crate::index::Index;
+use crate::memory;
 use crate::metrics::{Metrics, ModelLabels};
 use crate::stream::UNREAD;
 use crate::traces::Traces;
@@ -29,6 +32,14 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Why `serve` cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// There is no model directory, or one without a model.
+    #[error("there is no model in {}: {found}", directory.display())]
+    NoModel {
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// What is there instead, and the way out.
+        found: String,
+    },
     /// The model directory cannot be used.
     #[error("cannot load the model: {0}")]
     Artifact(#[from] ArtifactError),
@@ -38,6 +49,17 @@ pub enum ServeError {
     /// The model is loaded but does not work.
     #[error("the model failed its warm-up: {0}")]
     WarmUp(String),
+    /// The kernel would end the process before the model is loaded.
+    #[error(
+        "cannot load the model: it needs about {needed} MiB of memory and the container may use {limit} MiB; give it more \
+         (docker run --memory, another instance type, serverless memory)"
+    )]
+    Memory {
+        /// MiB by an estimate.
+        needed: u64,
+        /// MiB.
+        limit: u64,
+    },
     /// The port is taken or not ours to take.
     #[error("cannot listen on {address}: {source}; choose another port with SAGEMAKER_BIND_TO_PORT")]
     Listen {
@@ -113,6 +135,29 @@ async fn serve(options: &Options) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// Tells a folder without a model from one with a damaged model.
+fn has_model(directory: &Path) -> Result<(), ServeError> {
+    if directory.join(files::CONFIG).exists() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(directory).map(|entries| {
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().display().to_string()).collect();
+        names.sort();
+        names
+    });
+    let found = match entries {
+        Err(error) => format!("{error}; mount the folder that holds the model's config.json there"),
+        Ok(names) if names.is_empty() => {
+            "the folder is empty; mount the one that holds the model's config.json there".to_owned()
+        }
+        Ok(names) if names.iter().any(|name| name.ends_with(".tar.gz")) => {
+            format!("it holds {}; unpack the archive into it (tar -xzf), as SageMaker does", names.join(", "))
+        }
+        Ok(names) => format!("it holds {} and no {}", names.join(", "), files::CONFIG),
+    };
+    Err(ServeError::NoModel { directory: directory.to_owned(), found })
+}
+
 fn load(
     tree: &OptMl,
     precision: Precision,
@@ -121,7 +166,11 @@ fn load(
 ) -> Result<(Classifier, Loaded), ServeError> {
     let started = Instant::now();
     let directory = tree.model();
+    has_model(&directory)?;
     let artifact = Artifact::load(&directory)?;
+    if let Ok(file) = fs::metadata(directory.join(files::WEIGHTS)) {
+        memory::check(file.len(), precision)?;
+    }
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads)?;
     let index = Index::load(&directory, &artifact)?.map(Arc::new);

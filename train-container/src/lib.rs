@@ -7,6 +7,7 @@ mod batches;
 mod checkpoint;
 mod classifier;
 mod criterion;
+mod cuda;
 mod data;
 mod environment;
 mod error;

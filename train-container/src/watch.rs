@@ -18,7 +18,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use unspsc_contract::OptMl;
 
-use crate::{Options, TrainError, failure};
+use crate::{Options, TrainError, cuda, failure};
 
 /// Tells the process that trains the id of the one that watches.
 const WATCHER: &str = "UNSPSC_TRAIN_WATCHER";
@@ -79,6 +79,7 @@ fn train() -> Result<(ExitStatus, String), TrainError> {
     if WAITING.iter().all(|name| env::var_os(name).is_none()) {
         command.env(WAITING[0], SPIN_COUNT);
     }
+    command.envs(cuda::environment());
     let mut child = command.spawn().map_err(refused)?;
     let pid = Pid::from_raw(child.id().cast_signed());
     let hand_on = move || {
