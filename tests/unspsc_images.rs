@@ -46,6 +46,8 @@ fn place_with_engine() -> Option<Place> {
         fs::create_dir(place.path(folder)).unwrap();
     }
     fs::write(place.path("docker/config.json"), "{}").unwrap();
+    // The key ring of a user, which `docker login` would choose by itself.
+    place.script("docker-credential-secretservice", "touch asked-the-key-ring; exit 1");
     Some(place)
 }
 
@@ -105,6 +107,7 @@ fn command(place: &Place, ecr: &Ecr, before: &[&str], behind: &[&str]) -> Comman
     let mut command = unspsc(before);
     command.args(["images", "push"]).args(behind).args(["--endpoint-url", &ecr.url]).current_dir(&place.folder);
     command.envs([("DOCKER_CONFIG", place.path("docker")), ("TMPDIR", place.path("tmp"))]);
+    command.env("PATH", format!("{}:{}", place.folder.path().display(), std::env::var("PATH").unwrap()));
     command
 }
 
@@ -121,6 +124,7 @@ fn leaves_nothing(place: &Place) {
     assert_eq!(fs::read_dir(place.path("tmp")).unwrap().count(), 0, "nothing stays among the temporary files");
     assert_eq!(fs::read_to_string(place.path("docker/config.json")).unwrap(), "{}");
     assert_eq!(fs::read_dir(place.path("docker")).unwrap().count(), 1, "settings of the user's own");
+    assert!(!place.path("asked-the-key-ring").exists());
 }
 
 /// What the registry has for an image.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 
 use crate::registry::{PASSWORD, Registry, USER};
@@ -100,9 +101,10 @@ async fn answer(State(account): State<Arc<Mutex<Account>>>, request: Request) ->
     }
     let response = carried_out(&account, &operation, &body).await.unwrap_or_else(refusal);
     if fault == Some(Fault::Lost) {
-        let mut lost = response;
-        lost.headers_mut().insert(CONTENT_LENGTH, 100_000.into());
-        return lost;
+        // A body that breaks off takes the connection with it.
+        let (sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+        sender.abort(std::io::ErrorKind::ConnectionReset.into());
+        return Response::new(Body::new(body));
     }
     response
 }

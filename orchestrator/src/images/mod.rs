@@ -81,9 +81,9 @@ async fn in_repository(
     let held = match held {
         Some(held) => {
             session.progress.say(&format!("{name} is in {address} already"));
-            // A run that was killed has left it.
             if image.is_called(&reference) {
-                docker::untag(&reference).await?;
+                // A run that was killed has left it.
+                session.undo.note(Started::Tag(reference));
             }
             held
         }
@@ -118,8 +118,10 @@ async fn send(
     image.name(reference).await?;
     session.progress.say(&format!("pushing {name} as {reference}"));
     let pushed = login.push(image, reference).await;
-    docker::untag(reference).await?;
-    session.undo.settle(&tagged);
+    // Where that fails it is tried again in the end, and said.
+    if docker::untag(reference).await.is_ok() {
+        session.undo.settle(&tagged);
+    }
     let look = async || repository::find(session, name.repository(), &image.tag()).await;
     if let Err(error) = pushed {
         // It is there after all: the answer got lost, or somebody else was faster.
