@@ -152,6 +152,28 @@ const KINDS: &[Step] = &[
     planned("stop-transform", &["stop", "endless"], 0, (0, "is Completed already")),
 ];
 
+/// The same for images, which moto alone has a place for; they are those of [`DOCKER`].
+const IMAGES: &[Step] = &[
+    planned("images-push", &["images", "push"], 0, (0, "serve-image")),
+    planned("images-push-again", &["images", "push"], 0, (0, "already")),
+];
+
+/// A stand-in for `docker`, for the addresses that moto gives lead to AWS. What it pushes moto has afterwards.
+const DOCKER: &str = r#"
+case "$1 $2" in
+"image inspect")
+    id=$(printf %s "$6" | sha256sum | cut -d' ' -f1)
+    echo '{"Id":"sha256:'"$id"'","Os":"linux","Architecture":"amd64","RepoTags":[]}' ;;
+"login --username") read -r password || test -n "$password" ;;
+"push "*)
+    name=${2#*/} tag=${2#*:} form=application/vnd.docker.distribution.manifest.v2+json
+    manifest='{\"schemaVersion\":2,\"mediaType\":\"'$form'\",\"config\":{\"digest\":\"'$tag'\"},\"layers\":[]}'
+    curl --silent --fail --noproxy '*' --aws-sigv4 aws:amz:us-east-1:ecr --user local:local \
+        --header 'Content-Type: application/x-amz-json-1.1' \
+        --header 'X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.PutImage' \
+        --data '{"repositoryName":"'"${name%:*}"'","imageTag":"'$tag'","imageManifest":"'"$manifest"'"}' "$MOTO" ;;
+esac"#;
+
 /// What the last step stops.
 const ENDLESS: [&str; 6] =
     ["train", DATA, "--job-name=endless", "--model=rnn", "--hyperparameter=epochs=10000", "--on-interrupt=leave"];
@@ -247,11 +269,19 @@ struct Recorded<'a> {
     judge: Judge,
     /// The job of the first step.
     job: String,
+    /// What the program gets besides.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl<'a> Recorded<'a> {
     fn new(place: &'a Place, platform: &str) -> Self {
-        Self { place, recorder: Recorder::before(platform), judge: Judge::new(), job: String::new() }
+        Self {
+            place,
+            recorder: Recorder::before(platform),
+            judge: Judge::new(),
+            job: String::new(),
+            environment: Vec::new(),
+        }
     }
 
     fn command(&self, before: &[&str], words: &[&str]) -> Command {
@@ -260,6 +290,7 @@ impl<'a> Recorded<'a> {
         command.current_dir(&self.place.folder).args(words).args(["--endpoint-url", &self.recorder.url]);
         // A user of AWS has them, and moto takes any.
         command.envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -331,6 +362,25 @@ fn requests_are_those_of_the_golden_files_and_of_the_plan_and_botocore_finds_no_
     make_kinds(&place, &platform.url);
     as_recorded(&mut Recorded::new(&place, &platform.url), KINDS);
     platform.stop();
+}
+
+#[test]
+fn images_are_pushed_by_requests_of_the_golden_files() {
+    let (place, moto) = (Place::new(), Moto::start());
+    place.script("docker", DOCKER);
+    let mut recorded = Recorded::new(&place, &moto.url);
+    recorded.environment = vec![("MOTO", moto.url.clone()), ("PATH", before_path(&place))];
+    for step in IMAGES {
+        let taken = recorded.take(step, step.code);
+        let (code, words) = step.moto;
+        assert!(code == step.code && taken.said.contains(words), "{}: {}", step.name, taken.said);
+        matches_golden(step.name, &taken.requests);
+    }
+}
+
+/// The path to programs with those of the place before all others.
+fn before_path(place: &Place) -> String {
+    format!("{}:{}", place.folder.path().display(), std::env::var("PATH").unwrap())
 }
 
 #[test]

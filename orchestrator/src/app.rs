@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::interrupt::{Interrupted, Interrupts};
-use crate::options::{Command, DataCommand, OnInterrupt, PlannedVerb, PlatformArgs};
+use crate::options::{Command, DataCommand, ImagesCommand, OnInterrupt, PlannedVerb, PlatformArgs};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, batch, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status,
-    stop, train, tune,
+    augment, batch, deploy, destroy, download, evaluate, exit, explore, images, invoke, leave, logs, pipeline, prepare,
+    status, stop, train, tune,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -18,6 +18,9 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         // It has been carried out where the command line's definition is at hand.
         Command::Init(_) => Ok(()),
         Command::Data(command) => data(command).await,
+        Command::Images(ImagesCommand::Push(args)) => {
+            On::platform(&args.platform).does(async |session| images::push(session, args).await).await
+        }
         Command::Train(args) => {
             let on = On { interrupt: args.on_interrupt, ..On::platform(&args.train.platform) };
             on.does(async |session| train::run(session, &args.train).await).await
@@ -90,6 +93,9 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>) -> anyhow::Result<()> {
         PlannedVerb::Destroy(args) => on(&args.platform).does(async |session| destroy::run(session, args).await).await,
         PlannedVerb::Stop(args) => on(&args.platform).does(async |session| stop::run(session, args).await).await,
         PlannedVerb::Batch(args) => on(&args.platform).does(async |session| batch::run(session, args).await).await,
+        PlannedVerb::Images(ImagesCommand::Push(args)) => {
+            on(&args.platform).does(async |session| images::push(session, args).await).await
+        }
         PlannedVerb::Run(args) => {
             on(&args.train.platform).does(async |session| pipeline::run(session, args).await).await
         }

@@ -41,6 +41,7 @@ pub(crate) struct Clients {
     pub(crate) runtime: aws_sdk_sagemakerruntime::Client,
     pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) ecr: aws_sdk_ecr::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     /// The region that they speak to.
     pub(crate) region: String,
@@ -86,6 +87,7 @@ impl Clients {
             runtime: aws_sdk_sagemakerruntime::Client::new(&config),
             scaling: aws_sdk_applicationautoscaling::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            ecr: aws_sdk_ecr::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             region,
         })
@@ -169,6 +171,8 @@ impl ServiceError {
                 "ResourceNotFound"
                     | "ResourceNotFoundException"
                     | "ObjectNotFoundException"
+                    | "RepositoryNotFoundException"
+                    | "ImageNotFoundException"
                     | "NoSuchBucket"
                     | "NoSuchKey"
                     | "NoSuchUpload"
@@ -181,7 +185,8 @@ impl ServiceError {
     pub(crate) fn is_taken(&self) -> bool {
         let Self::Refused { code, message, .. } = self else { return false };
         // Models and endpoints that exist are refused by a ValidationException, jobs by a code of their own.
-        code == "ResourceInUse" || message.starts_with("Cannot create already existing")
+        matches!(code.as_str(), "ResourceInUse" | "RepositoryAlreadyExistsException")
+            || message.starts_with("Cannot create already existing")
     }
 
     /// Whether asking again may help: nothing was refused for good.
@@ -195,7 +200,7 @@ impl ServiceError {
 }
 
 /// Codes of services that are busy or broken for the moment.
-const TRANSIENT: [&str; 13] = [
+const TRANSIENT: [&str; 14] = [
     "InternalError",
     "InternalFailure",
     "InternalServerError",
@@ -203,6 +208,7 @@ const TRANSIENT: [&str; 13] = [
     "InternalServiceException",
     "RequestLimitExceeded",
     "RequestTimeout",
+    "ServerException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
     "SlowDown",

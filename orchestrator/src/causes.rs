@@ -6,7 +6,7 @@ use crate::aws::ServiceError;
 ///
 /// Sources: the issues and pages that stand beside each; numbers without a repository are of
 /// aws/amazon-sagemaker-examples.
-const CAUSES: [(&[&str], &str); 15] = [
+const CAUSES: [(&[&str], &str); 19] = [
     // #307: new accounts have a quota of 0 for GPU instances.
     (
         &["resourcelimitexceeded", "is 0 instances"],
@@ -60,6 +60,24 @@ const CAUSES: [(&[&str], &str); 15] = [
     (
         &["capacityerror"],
         "AWS has no such instance free at the moment: run the same command later, or choose another --train-instance or region",
+    ),
+    // The engine sends what `docker push` is told to.
+    (
+        &["docker", "connection refused"],
+        "the Docker Engine cannot reach the registry: network and proxy of the engine count, not those of this program",
+    ),
+    (
+        &["docker daemon", "running"],
+        "start the Docker Engine, or choose the one that runs with `docker context use`; your user has to be allowed to use it",
+    ),
+    (
+        &["sagemaker-local", "containerregistry"],
+        "sagemaker-local has no registry and needs none: with `--runtime docker` it runs images by their names on this machine",
+    ),
+    // aws/amazon-sagemaker-feedback#180.
+    (
+        &["unsupported manifest media type"],
+        "build the image with `docker buildx build --provenance=false --output type=docker`, and push that",
     ),
     // Nothing of AWS refuses connections.
     (
@@ -121,6 +139,16 @@ mod tests {
             ("The S3 bucket 'b' must be in the same region as the job", "another region"),
             ("CapacityError: Unable to provision requested ML compute capacity", "free at the moment"),
             ("DescribeTrainingJob got no answer: Connection refused (os error 111)", "start `sagemaker-local`"),
+            ("docker push: dial tcp 127.0.0.1:443: connect: connection refused", "cannot reach the registry"),
+            (
+                "docker: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
+                "start the Docker",
+            ),
+            (
+                "DescribeRepositories was refused: sagemaker-local has no operation \"AmazonEC2ContainerRegistry_V20150921.x\"",
+                "needs none",
+            ),
+            ("Unsupported manifest media type application/vnd.oci.image.index.v1+json for image", "--provenance=false"),
             ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
             ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
         ] {

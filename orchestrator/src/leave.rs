@@ -82,7 +82,7 @@ async fn left(session: &Session, job: Started) -> anyhow::Error {
         Started::Job(name) => kinds::state(session, Kind::Training, name).await,
         Started::Tuning(name) => kinds::state(session, Kind::Tuning, name).await,
         Started::Transform(name) => kinds::state(session, Kind::Transform, name).await,
-        Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) => {
+        Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) | Started::Tag(_) => {
             return Unfinished::Running { job }.into();
         }
     };

@@ -17,6 +17,7 @@ mod evaluate;
 mod exit;
 mod explore;
 mod follow;
+mod images;
 mod interrupt;
 mod invoke;
 mod kinds;

@@ -59,6 +59,11 @@ impl Plan {
         print(&format!("{count} request{} would be made; nothing was changed", if count == 1 { "" } else { "s" }))
     }
 
+    /// Notes what would be done by another program, as a request.
+    pub(crate) fn note_other(&self, service: &str, operation: &str, request: Value) {
+        self.note(Planned { service: service.to_owned(), operation: operation.to_owned(), request });
+    }
+
     fn note(&self, planned: Planned) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(planned);
     }
@@ -114,6 +119,7 @@ fn changing(request: &HttpRequest) -> Option<Planned> {
         "SageMaker" => "sagemaker",
         "AnyScaleFrontendService" => "application-autoscaling",
         "Logs_20140328" => "logs",
+        "AmazonEC2ContainerRegistry_V20150921" => "ecr",
         other => other,
     };
     let service = service.to_owned();

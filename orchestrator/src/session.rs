@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sagemaker_local::{LocalSageMaker, Runtime, Settings};
+use serde_json::Value;
 
 use crate::aws::Clients;
 use crate::deploy::TakenOff;
@@ -106,6 +107,13 @@ impl Session {
         self.plan.is_some()
     }
 
+    /// Notes what a plan would do otherwise than by a request to AWS.
+    pub(crate) fn plan(&self, service: &str, operation: &str, request: Value) {
+        if let Some(plan) = &self.plan {
+            plan.note_other(service, operation, request);
+        }
+    }
+
     /// `folder`, or for a plan one that is deleted with it.
     pub(crate) fn writable<'a>(&'a self, folder: &'a Path) -> &'a Path {
         self.scratch.as_ref().map_or(folder, Scratch::path)
@@ -138,7 +146,8 @@ impl Session {
 
     /// The image that serves models.
     pub(crate) fn serve_image<'a>(&self, given: Option<&'a str>) -> anyhow::Result<&'a str> {
-        let missing = "--serve-image is needed on AWS: the URI of the inference image in ECR";
+        let missing =
+            "--serve-image is needed on AWS: the URI of the inference image in ECR, which `unspsc images push` prints";
         self.setting(given, LOCAL_SERVE_IMAGE, missing)
     }
 

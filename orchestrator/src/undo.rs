@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::kinds::Kind;
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{batch, deploy, destroy, kinds, upload};
+use crate::{batch, deploy, destroy, images, kinds, upload};
 
-/// Something that costs money for as long as nobody ends it.
+/// Something that costs money, or is in the way, for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Started {
     /// A training job.
@@ -28,6 +28,8 @@ pub(crate) enum Started {
     Endpoint(String),
     /// The update of an endpoint that was there before and stays.
     Update(String),
+    /// The name that an image has in this machine's Docker Engine for as long as it is pushed.
+    Tag(String),
 }
 
 impl Started {
@@ -42,6 +44,11 @@ impl Started {
         }
     }
 
+    /// What it is for as long as nobody ends it.
+    fn state(&self) -> &'static str {
+        if matches!(self, Self::Tag(_)) { "there" } else { "running" }
+    }
+
     /// The command that ends it.
     fn remedy(&self, session: &Session) -> String {
         match self {
@@ -51,6 +58,7 @@ impl Started {
             }
             Self::Endpoint(name) => session.command(&format!("destroy --endpoint {name} --yes")),
             Self::Update(name) => session.command(&format!("status {name}")),
+            Self::Tag(name) => format!("docker image rm {name}"),
         }
     }
 
@@ -74,6 +82,7 @@ impl fmt::Display for Started {
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
             Self::Update(name) => write!(f, "the update of endpoint {name}"),
+            Self::Tag(name) => write!(f, "the tag {name} of this machine"),
         }
     }
 }
@@ -138,6 +147,7 @@ impl Session {
                 Started::Upload { place, id } => upload::abort(self, place, id).await,
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
                 Started::Update(name) => deploy::leave_update(self, name).await,
+                Started::Tag(name) => images::untag(name).await,
             };
             self.undo.settle(&started);
             match outcome {
@@ -145,8 +155,11 @@ impl Session {
                 Ok(()) if matches!(started, Started::Update(_)) => {}
                 Ok(()) => self.progress.say(&format!("{started} is taken down")),
                 Err(error) => {
-                    self.progress
-                        .say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy(self)));
+                    self.progress.say(&format!(
+                        "{started} may still be {}: {error:#}\n  {}",
+                        started.state(),
+                        started.remedy(self)
+                    ));
                     resisted.push(started);
                 }
             }
@@ -156,7 +169,7 @@ impl Session {
     /// Names what is still noted, with the remedy.
     pub(crate) fn name_undone(&self) {
         for started in self.undo.lock().iter().rev() {
-            self.progress.say(&format!("{started} may still be running: {}", started.remedy(self)));
+            self.progress.say(&format!("{started} may still be {}: {}", started.state(), started.remedy(self)));
         }
     }
 }

@@ -83,7 +83,8 @@ impl Place {
         Platform { place: self, server: Some(server), url, _said: said }
     }
 
-    fn script(&self, name: &str, body: &str) {
+    /// Writes a shell script with this body into the folder.
+    pub(crate) fn script(&self, name: &str, body: &str) {
         let draft = self.path(&format!("{name}.draft"));
         fs::write(&draft, format!("#!/bin/sh\n{body}\n")).unwrap();
         // Written by another process: a file that this one writes cannot run while a fork of another test holds it.

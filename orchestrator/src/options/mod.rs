@@ -2,6 +2,7 @@
 
 mod batch;
 mod data;
+mod images;
 mod invoke;
 mod jobs;
 mod platform;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use batch::{BatchArgs, BatchModelArgs, Batching, TransformArgs};
 pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreArgs, PrepareArgs};
+pub(crate) use images::{ImagesCommand, PushArgs};
 pub(crate) use invoke::{AnswerFormat, InvokeArgs};
 pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
 pub(crate) use platform::PlatformArgs;
@@ -69,6 +71,9 @@ Examples:
     /// Look at and prepare training data
     #[command(subcommand)]
     Data(DataCommand),
+    /// Bring the images of the containers to AWS
+    #[command(subcommand)]
+    Images(ImagesCommand),
     /// Prepare data, upload it, train a model and show how good it is
     #[command(after_help = "\
 Examples:
@@ -237,6 +242,9 @@ pub(crate) enum PlannedVerb {
     Stop(StopArgs),
     /// Upload a table and create a batch transform job
     Batch(BatchArgs),
+    /// Bring the images of the containers to AWS
+    #[command(subcommand)]
+    Images(ImagesCommand),
     /// The whole way: train, deploy, take down
     Run(RunArgs),
 }

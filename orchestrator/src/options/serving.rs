@@ -8,7 +8,7 @@ use super::values::instance;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeArgs {
-    /// URI of the inference image; needed on AWS
+    /// URI of the inference image; needed on AWS, where `unspsc images push` brings it
     #[arg(long, env = "UNSPSC_SERVE_IMAGE", value_name = "URI")]
     pub(crate) serve_image: Option<String>,
     /// Instance type to serve from

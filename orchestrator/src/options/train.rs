@@ -62,7 +62,7 @@ pub(crate) struct JobArgs {
     /// Name of the job [default: from the model and a hash of all that decides the result]
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) job_name: Option<String>,
-    /// URI of the training image; needed on AWS
+    /// URI of the training image; needed on AWS, where `unspsc images push` brings it
     #[arg(long, env = "UNSPSC_TRAIN_IMAGE", value_name = "URI")]
     pub(crate) train_image: Option<String>,
     /// Instance type to train on

@@ -40,7 +40,8 @@ impl Material {
     pub(crate) async fn gather(session: &Session, args: &TrainArgs) -> anyhow::Result<Self> {
         let hyperparameters = hyperparameters(args)?;
         request::check(&args.job)?;
-        let image_needed = "--train-image is needed on AWS: the URI of the training image in ECR";
+        let image_needed =
+            "--train-image is needed on AWS: the URI of the training image in ECR, which `unspsc images push` prints";
         let image = session.setting(args.job.train_image.as_deref(), "unspsc-train:local", image_needed)?;
         session.role()?;
         let bucket = S3Uri::new(session.bucket()?, PREFIX);
