@@ -184,7 +184,7 @@ def describe(args):
 - {datetime.now():%Y-%m-%d}, {model[1] if model else platform.machine()}, {os.cpu_count()} processors, load before the run {LOAD_BEFORE:.1f}. Docker \
 Engine {engine}, Linux {platform.release().split('-')[0]}, control groups of version {1 if Path('/sys/fs/cgroup/memory').exists() else 2}. \
 {args.rounds} rounds by turns after one that warms the page cache, of which the median.
-- unspsc-serve {version} ({revision[:7]}{revision[40:]}), int16. {python}, {peers}: one worker of 2 threads, without CUDA.
+- unspsc-serve {version} ({revision[:7]}{revision[40:]}), int16. {python}, {peers}: one worker of 2 threads.
 - Both: `{" ".join(OPTIONS)}`, a published port, the model mounted read-only.""")
 
 
