@@ -98,7 +98,8 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        docker(&["rmi", "--force", &self.name]);
+        // By its id it goes with all its names.
+        docker(&["rmi", "--force", self.tag.trim_start_matches("id-")]);
     }
 }
 
@@ -191,7 +192,7 @@ fn images_are_pushed_once_and_printed_as_settings_by_their_digests() {
 #[test]
 fn what_sagemaker_cannot_run_and_what_is_not_there_is_refused_before_anything_is_asked() {
     let Some(place) = place_with_engine() else { return };
-    let ecr = Ecr::silent();
+    let ecr = Ecr::before("registry.invalid");
     let (good, bad) = (Image::new(&place, "serve", "amd64"), Image::new(&place, "train", "arm64"));
     let id = bad.tag.trim_start_matches("id-");
     for (name, words) in [

@@ -93,8 +93,7 @@ async fn answer(State(account): State<Arc<Mutex<Account>>>, request: Request) ->
     let fault = {
         let mut account = account.lock().unwrap();
         account.asked.push(operation.clone());
-        let strikes = account.faults.front().is_some_and(|(name, _)| *name == operation);
-        if strikes { account.faults.pop_front() } else { None }.map(|(_, fault)| fault)
+        account.faults.pop_front_if(|(name, _)| *name == operation).map(|(_, fault)| fault)
     };
     if fault == Some(Fault::Throttled) {
         return refusal("ThrottlingException");

@@ -111,8 +111,9 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Logs in at `registry`.
-    pub(super) async fn new(registry: &str, token: &Token) -> anyhow::Result<Self> {
+    /// Logs in at the registry of the repository at `address`.
+    pub(super) async fn new(address: &str, token: &Token) -> anyhow::Result<Self> {
+        let registry = address.split_once('/').map_or(address, |(registry, _)| registry);
         let scratch = Scratch::new().context("cannot make a temporary folder")?;
         let login = Self { folder: scratch.path().join("docker"), _scratch: scratch };
         login.prepare(registry).context("cannot write settings of `docker` into a temporary folder")?;

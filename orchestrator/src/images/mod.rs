@@ -88,11 +88,10 @@ async fn in_repository(
             held
         }
         None => {
-            if login.is_none() {
-                let registry = address.split_once('/').map_or(address.as_str(), |(registry, _)| registry);
-                *login = Some(Login::new(registry, &repository::token(session).await?).await?);
-            }
-            let Some(login) = login else { bail!("not logged in") };
+            let login = match login {
+                Some(login) => login,
+                None => login.insert(Login::new(&address, &repository::token(session).await?).await?),
+            };
             send(session, login, name, image, &reference).await?
         }
     };
@@ -126,7 +125,10 @@ async fn send(
     if let Err(error) = pushed {
         // It is there after all: the answer got lost, or somebody else was faster.
         let again = || format!("cannot push {name}; what has arrived is not sent again, so run the same command again");
-        return look().await?.ok_or(error).with_context(again);
+        return match look().await {
+            Ok(Some(held)) => Ok(held),
+            _ => Err(error).with_context(again),
+        };
     }
     let seen = tokio::time::timeout(SEEN_WITHIN, poll::until(session.pace, look)).await;
     Ok(seen.with_context(|| format!("{reference} was pushed, and ECR does not know it: run the same command again"))??)
