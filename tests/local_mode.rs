@@ -16,7 +16,6 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -191,15 +190,13 @@ impl<'a> LocalMode<'a> {
         for folder in ["home/.sagemaker", "containers"] {
             fs::create_dir_all(place.path(folder)).unwrap();
         }
-        let owner = fs::metadata(place.folder.path()).unwrap();
         // Free a moment ago.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let containers = place.path("containers").display().to_string();
+        // Root needs `DAC_OVERRIDE` to write into folders of the caller.
         let local = format!(
             "local:\n  local_code: true\n  container_root: {containers}\n  serving_port: {port}\n  container_config:\n    \
-             user: '{}:{}'\n    read_only: true\n    tmpfs: [/tmp]\n    cap_drop: [ALL]\n",
-            owner.uid(),
-            owner.gid()
+             read_only: true\n    tmpfs: [/tmp]\n    cap_drop: [ALL]\n    cap_add: [DAC_OVERRIDE]\n"
         );
         fs::write(place.path("home/.sagemaker/config.yaml"), local).unwrap();
         Self { tools, place, nobody: Nobody::new(), had_network: has_network(), _alone: alone }
@@ -228,7 +225,7 @@ impl<'a> LocalMode<'a> {
         ours.collect()
     }
 
-    /// Nobody was asked but this machine, nothing runs any more, and what is left goes without force.
+    /// Nobody was asked but this machine, nothing runs any more, and what is left goes.
     fn end(self) {
         assert_eq!(self.nobody.visits.load(Ordering::Relaxed), 0, "something was to be asked over the network");
         for (state, id) in self.containers() {
@@ -241,18 +238,28 @@ impl<'a> LocalMode<'a> {
             assert!(!has_network());
         }
         assert_eq!(fs::read_dir(self.place.path("tmp")).unwrap().count(), 0);
-        // Also fails where a container has left files of another user.
-        fs::remove_dir_all(self.place.path("containers")).unwrap();
+        let left = self.place.path("containers");
+        if fs::remove_dir_all(&left).is_err() {
+            // The containers are root's and the test is not.
+            let mount = format!("{}:/left", left.display());
+            let rm =
+                ["run", "--rm", "--user", "0", "--volume", &mount, "--entrypoint", "find", &self.tools.serve_image];
+            docker(&[rm.as_slice(), &["/left", "-mindepth", "1", "-delete"]].concat());
+            fs::remove_dir(left).unwrap();
+        }
     }
 }
 
 impl Drop for LocalMode<'_> {
     fn drop(&mut self) {
-        // Finds something only where the test has failed.
-        if thread::panicking() {
-            for (_, id) in self.containers() {
-                docker(&["rm", "--force", &id]);
-            }
+        if !thread::panicking() {
+            return;
+        }
+        for (_, id) in self.containers() {
+            docker(&["rm", "--force", &id]);
+        }
+        if !self.had_network && has_network() {
+            docker(&["network", "rm", NETWORK]);
         }
     }
 }
