@@ -6,7 +6,7 @@ use crate::aws::ServiceError;
 ///
 /// Sources: the issues and pages that stand beside each; numbers without a repository are of
 /// aws/amazon-sagemaker-examples.
-const CAUSES: [(&[&str], &str); 19] = [
+const CAUSES: [(&[&str], &str); 18] = [
     // #307: new accounts have a quota of 0 for GPU instances.
     (
         &["resourcelimitexceeded", "is 0 instances"],
@@ -79,11 +79,6 @@ const CAUSES: [(&[&str], &str); 19] = [
         &["unsupported manifest media type"],
         "build the image with `docker buildx build --provenance=false --output type=docker`, and push that",
     ),
-    // Nothing of AWS refuses connections.
-    (
-        &["connection refused"],
-        "nothing listens at the address of --endpoint-url or AWS_ENDPOINT_URL: start `sagemaker-local` there, or correct it",
-    ),
     // API reference, DescribeTrainingJob, SecondaryStatus.
     (
         &["maxruntimeexceeded"],
@@ -96,8 +91,29 @@ const CAUSES: [(&[&str], &str); 19] = [
     ),
 ];
 
+/// An address that was given in the place of AWS does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} refuses connections")]
+struct Unreached(String);
+
+/// `error` with the address in the place of AWS, `endpoint_url`, where that is what does not answer.
+pub(crate) fn at_address(error: anyhow::Error, endpoint_url: Option<&str>) -> anyhow::Error {
+    let is_refused = error.chain().any(|cause| match cause.downcast_ref() {
+        Some(ServiceError::NoAnswer { reason, .. }) => reason.to_lowercase().contains("connection refused"),
+        _ => false,
+    });
+    match endpoint_url {
+        Some(url) if is_refused => error.context(Unreached(url.to_owned())),
+        _ => error,
+    }
+}
+
 /// What to do about `error`, where that is known.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    if error.is::<Unreached>() {
+        let advice = "start `sagemaker-local` there, or correct --endpoint-url or AWS_ENDPOINT_URL";
+        return Some(advice.to_owned());
+    }
     let denial = error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(ServiceError::Denied { denial, .. }) => Some(denial.remedy()),
         _ => None,
@@ -138,7 +154,6 @@ mod tests {
             ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
             ("The S3 bucket 'b' must be in the same region as the job", "another region"),
             ("CapacityError: Unable to provision requested ML compute capacity", "free at the moment"),
-            ("DescribeTrainingJob got no answer: Connection refused (os error 111)", "start `sagemaker-local`"),
             ("docker push: dial tcp 127.0.0.1:443: connect: connection refused", "cannot reach the registry"),
             (
                 "docker: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
@@ -156,6 +171,20 @@ mod tests {
             assert!(advice.is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
         }
         assert_eq!(of_text("training job x failed: AlgorithmError: row 3 has no label"), None);
+    }
+
+    #[test]
+    fn an_address_that_was_given_is_to_be_started_or_corrected() {
+        let refused = || {
+            let reason = "Connection refused (os error 111)".to_owned();
+            anyhow::Error::from(ServiceError::NoAnswer { operation: "ListModels", reason }).context("cannot look")
+        };
+        let located = at_address(refused(), Some("http://127.0.0.1:1"));
+        assert!(format!("{located:#}").starts_with("http://127.0.0.1:1 refuses connections: cannot look: ListModels"));
+        assert!(advice(&located).unwrap().contains("start `sagemaker-local`"));
+        // A proxy before AWS refuses too, and a job may have been refused by whomever it asked.
+        let failed = at_address(anyhow::anyhow!("job x failed: Connection refused"), Some("http://127.0.0.1:1"));
+        assert!([at_address(refused(), None), failed].iter().all(|error| advice(error).is_none()));
     }
 
     #[test]
