@@ -1,7 +1,9 @@
 //! Where the model lies that is to be deployed or to code a table.
 
 use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
+use unspsc_contract::ModelKind;
 
 use crate::session::Session;
 use crate::storage::S3Uri;
@@ -24,8 +26,21 @@ pub(crate) async fn find(
         Err(error) if error.is_missing() => {
             bail!("there is no training job {job}: `{}` lists those there are", session.command("status"))
         }
-        outcome => follow::artifact(&job, &outcome?),
+        outcome => {
+            let described = outcome?;
+            refuse_base_line(&job, &described)?;
+            follow::artifact(&job, &described)
+        }
     }
+}
+
+/// Refuses the model of a job that trains what is not served; the container would, minutes later.
+fn refuse_base_line(job: &str, described: &DescribeTrainingJobOutput) -> anyhow::Result<()> {
+    let model = described.hyper_parameters().and_then(|all| all.get("model"));
+    if model.is_some_and(|model| model.trim_matches('"') == ModelKind::Rnn.to_string()) {
+        bail!("training job {job} is of the rnn baseline, which is there to be compared with and is not served: name one of an encoder");
+    }
+    Ok(())
 }
 
 /// What tells the archive at `place` from another that lies there at another time, if it can be seen: the role reads the

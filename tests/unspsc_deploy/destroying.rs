@@ -116,9 +116,9 @@ fn all_that_bears_the_tag_goes_and_what_is_of_others_stays() {
     ground.begin_upload("elsewhere/file.csv");
     let lines = named(&ground, &["--all"]);
     assert_eq!(lines.len(), 1 + 2 + 3 * 2 + 1, "{lines:#?}");
-    assert_eq!(lines[lines.len() - 2], format!("incomplete upload to s3://{BUCKET}/unspsc/data/some/file.csv"));
-    assert!(lines[0].starts_with("scaling policy"), "{lines:#?}");
-    assert!(lines.last().unwrap().starts_with("training job training"), "jobs are waited for last: {lines:#?}");
+    assert_eq!(lines[lines.len() - 1], format!("incomplete upload to s3://{BUCKET}/unspsc/data/some/file.csv"));
+    assert!(lines[0].starts_with("training job training"), "jobs are told to stop first: {lines:#?}");
+    assert!(lines[1].starts_with("scaling policy"), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("other")), "{lines:#?}");
     let (code, _, err) = ground.unspsc(&["destroy", "--all"]);
     assert!(code == 1 && err.contains("confirm with --yes"), "{err}");

@@ -15,9 +15,18 @@ use super::{clear, smoke};
 
 /// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
 pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
-    session.undo.note_once(Started::Endpoint(name.to_owned()));
-    let step = session.progress.step(&format!("deploying {} as endpoint {name}", wanted.artifact));
-    model(session, name, wanted, &pieces.model).await?;
+    let started = Started::Endpoint(name.to_owned());
+    let is_noted = session.undo.has(&started);
+    session.undo.note_once(started.clone());
+    let step = session.changing(&format!("deploying {} as endpoint {name}", wanted.artifact));
+    let made = model(session, name, wanted, &pieces.model).await;
+    if let (Err(error), false) = (&made, is_noted)
+        && error.downcast_ref().is_some_and(|error: &ServiceError| !error.is_transient())
+    {
+        // It was the first, and what was refused is not there.
+        session.undo.settle(&started);
+    }
+    made?;
     config(session, name, wanted, pieces).await?;
     let sagemaker = &session.clients.sagemaker;
     let create = async || {
@@ -35,10 +44,15 @@ pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pie
     };
     drop(step);
     let status = status_of(&described);
-    if status != EndpointStatus::InService {
-        bail!("endpoint {name} is {status}: {}", reason_of(&described));
-    }
-    smoke::test(session, name, wanted).await
+    let outcome = if status == EndpointStatus::InService {
+        smoke::test(session, name, wanted).await
+    } else {
+        Err(anyhow::anyhow!("endpoint {name} is {status}: {}", reason_of(&described)))
+    };
+    outcome.inspect_err(|_| {
+        let logs = session.command(&format!("logs {name}"));
+        session.progress.say(&format!("what its container has logged stays: `{logs}` shows it"));
+    })
 }
 
 /// Makes the model.
