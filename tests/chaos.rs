@@ -277,9 +277,20 @@ fn uploads(place: &Place) -> Vec<String> {
 
 /// Files that were to become others, beside them.
 fn drafts(place: &Place) -> Vec<String> {
-    let is_draft =
-        |name: &String| Path::new(name).file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"));
-    [place.path(""), place.path("out")].iter().flat_map(|folder| files(folder)).filter(is_draft).collect()
+    let (mut folders, mut drafts) = (vec![place.path("")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for name in files(&folder) {
+            let path = Path::new(&name);
+            if path.is_dir() {
+                folders.push(path.to_owned());
+            } else if name.ends_with(".part")
+                || path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".tmp"))
+            {
+                drafts.push(name);
+            }
+        }
+    }
+    drafts
 }
 
 /// The artifact of a real job with a tiny encoder, made once.

@@ -14,6 +14,7 @@ mod support;
 mod tiny_encoder;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -148,9 +149,41 @@ fn what_a_killed_platform_has_left_goes_when_the_next_starts() {
     drop(platform);
     rest(child, lines);
     assert_ne!(containers(&place), "", "the container outlives a server that is killed");
+    let scratch = || fs::read_dir(place.path("state/scratch")).into_iter().flatten().count();
+    assert_eq!(scratch(), 1, "so does the file of its environment");
     let platform = place.platform_with(&["--runtime", "docker"]);
-    assert_eq!(containers(&place), "");
+    assert_eq!((containers(&place).as_str(), scratch()), ("", 0));
     let (_, out, _) = platform.verb("status", &[]);
     assert!(out.contains("Failed"), "{out}");
+    platform.stop();
+    assert!(place.path("state/docker").exists());
+    // Without Docker it is looked for once more, and then no more.
+    place.platform(&[]).stop();
+    assert!(!place.path("state/docker").exists());
+}
+
+#[test]
+fn a_container_goes_also_where_its_client_has_left_it() {
+    if !has_docker() {
+        return;
+    }
+    let place = Place::new();
+    let train = Image::new(&place, "train");
+    // A client that loses its connection: the container runs on.
+    let real = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap().stdout;
+    let real = String::from_utf8(real).unwrap();
+    let lost = format!(
+        "#!/bin/sh\n[ \"$1\" = run ] || exec {0} \"$@\"\nshift\n{0} run --detach \"$@\" && exit 125\n",
+        real.trim()
+    );
+    fs::create_dir(place.path("lost")).unwrap();
+    fs::write(place.path("lost/docker"), lost).unwrap();
+    fs::set_permissions(place.path("lost/docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", place.path("lost").display(), std::env::var("PATH").unwrap());
+    let platform = place.platform_among(&[("PATH", &path)], &["--runtime", "docker"]);
+    let endless = ["--hyperparameter", "epochs=10000", "--train-image", &train.0];
+    let (code, _, err) = platform.verb("train", &[TRAINING.as_slice(), &endless].concat());
+    assert!(code == 3 && err.contains("exit code: 125"), "{err}");
+    assert_eq!(containers(&place), "");
     platform.stop();
 }

@@ -195,28 +195,49 @@ fn a_row_that_the_container_fails_on_costs_no_other() {
     assert!(code == 1 && err.contains("1 of 201 descriptions") && records(&out).len() == 202, "{err}");
     let first = format!("description\n{}{}", "poison\n".repeat(200), "rice\n".repeat(10));
     fs::write(place.path("first.csv"), first).unwrap();
-    let (code, out, err) = invoke(&platform, &["--file", "first.csv", "--format", "csv"]);
-    assert!(code == 1 && err.contains("200 of 210 descriptions") && records(&out).len() == 211, "{err}");
+    for concurrency in ["4", "1"] {
+        let arguments = ["--file", "first.csv", "--format", "csv", "--concurrency", concurrency];
+        let (code, out, err) = invoke(&platform, &arguments);
+        assert!(code == 1 && err.contains("200 of 210 descriptions") && records(&out).len() == 211, "{err}");
+    }
     // What fails on everything is no bad row, and a file that is there stays.
     fs::write(place.path("all.csv"), format!("description\n{}", "poison\n".repeat(100))).unwrap();
     fs::write(place.path("kept.csv"), "mine").unwrap();
     let (code, _, err) = invoke(&platform, &["--file", "all.csv", "--output", "kept.csv"]);
     assert!(code == 1 && err.contains("the container failed: out of order"), "{err}");
     assert_eq!(fs::read_to_string(place.path("kept.csv")).unwrap(), "mine");
-    // What a killed run has left is replaced, and what another one writes is not.
-    let part = place.path(".kept.csv.part");
-    let held = File::create(&part).unwrap();
-    held.lock().unwrap();
-    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
-    assert!(code == 1 && err.contains("kept.csv is being written by another run") && part.exists(), "{err}");
-    drop(held);
-    fs::write(&part, "left over, and longer than what is written now: ".repeat(20)).unwrap();
-    let (code, _, err) = invoke(&platform, &["rice", "--output", "kept.csv"]);
-    assert_eq!(code, 0, "{err}");
-    let rows = records(&fs::read_to_string(place.path("kept.csv")).unwrap());
+    platform.stop();
+}
+
+/// Names of files that are to get others.
+fn drafts(place: &Place) -> Vec<String> {
+    let names = fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".part")).collect()
+}
+
+#[test]
+fn what_a_killed_run_was_writing_goes_with_the_next_and_nothing_of_the_users_does() {
+    let place = Place::new();
+    let platform = deploy_stand_in(&place);
+    // What `data download` keeps of `a.csv`.
+    fs::write(place.path(".a.csv.part"), "description\nrice\n").unwrap();
+    let mut writing = command(&platform, &["hang", "--output", "a.csv"]);
+    let mut child = writing.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while drafts(&place).len() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // Another run does not take it for one that was left.
+    let (code, _, err) = invoke(&platform, &["--file", ".a.csv.part", "--output", "a.csv"]);
+    assert!(code == 0 && drafts(&place).len() == 2, "{err}");
+    signal(&child, "KILL");
+    child.wait().unwrap();
+    assert_eq!(drafts(&place).len(), 2);
+    let (code, _, err) = platform.verb("status", &[]);
+    assert!(code == 0 && drafts(&place) == [".a.csv.part"], "{err}");
+    let rows = records(&fs::read_to_string(place.path("a.csv")).unwrap());
     assert!(rows.len() == 2 && rows[1][0] == "rice", "{rows:?}");
-    let left: Vec<_> = fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
+    assert_eq!(fs::read_to_string(place.path(".a.csv.part")).unwrap(), "description\nrice\n");
     platform.stop();
 }
 

@@ -9,6 +9,7 @@ mod support;
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,10 @@ struct StandIn {
     refusal: (&'static str, String),
     /// Requests to S3 that change something, as method, path and query.
     heard: Mutex<Vec<String>>,
+    /// How long CreateTrainingJob takes that is not refused.
+    takes: Duration,
+    /// How far it has come: 1 while it is carried out, 2 once the job is there.
+    created: AtomicU8,
 }
 
 impl StandIn {
@@ -55,6 +60,19 @@ async fn answer(State(stand_in): State<Arc<StandIn>>, request: Request) -> Respo
         (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.1")], body).into_response()
     };
     match target.as_deref() {
+        Some("SageMaker.CreateTrainingJob") if stand_in.takes > Duration::ZERO => {
+            // Also where nobody waits for the answer.
+            let creation = tokio::spawn(async move {
+                stand_in.created.store(1, Ordering::SeqCst);
+                tokio::time::sleep(stand_in.takes).await;
+                stand_in.created.store(2, Ordering::SeqCst);
+            });
+            creation.await.unwrap();
+            return json!({ "TrainingJobArn": "arn" }).to_string().into_response();
+        }
+        Some("SageMaker.DescribeTrainingJob") if stand_in.created.load(Ordering::SeqCst) == 2 => {
+            return json!({ "TrainingJobArn": "arn", "TrainingJobStatus": "InProgress" }).to_string().into_response();
+        }
         Some("SageMaker.CreateTrainingJob") => return refuse(stand_in.refusal.0, &stand_in.refusal.1),
         Some(_) => return refuse("ValidationException", "Requested resource not found."),
         None => {}
@@ -130,6 +148,32 @@ fn a_quota_of_zero_is_explained() {
         "{err}"
     );
     assert!(!err.contains("stopping early"), "what was refused needs not be taken down: {err}");
+}
+
+#[test]
+fn a_job_that_is_left_while_it_is_being_created_runs_and_a_second_signal_does_not_wait() {
+    // Far longer than anybody waits who has given a second signal.
+    for (takes, signals) in [(Duration::from_secs(2), 1), (LIMIT * 2, 2)] {
+        let stand_in = Arc::new(StandIn { takes, ..StandIn::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = train(&folder, &serve(&stand_in), &["--model", "rnn", "--on-interrupt", "leave"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let begin = Instant::now();
+        while stand_in.created.load(Ordering::SeqCst) == 0 {
+            assert!(begin.elapsed() < LIMIT && child.try_wait().unwrap().is_none(), "it was not asked for");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for _ in 0..signals {
+            let kill = format!("kill -INT {}", child.id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let output = child.wait_with_output().unwrap();
+        let (_, err) = texts(&output);
+        assert!(output.status.code() == Some(5) && err.contains("still runs"), "{err}");
+        assert!(!err.contains("taken down") && begin.elapsed() < LIMIT, "{err}");
+        assert_eq!(stand_in.created.load(Ordering::SeqCst), if signals == 1 { 2 } else { 1 });
+    }
 }
 
 #[test]

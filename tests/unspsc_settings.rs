@@ -42,6 +42,24 @@ fn options_go_before_the_environment_and_the_environment_before_the_file() {
 }
 
 #[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let place = Place::new();
+    let platform = place.platform(&[]);
+    let empty = ["UNSPSC_ROLE", "UNSPSC_BUCKET", "AWS_ENDPOINT_URL", "AWS_REGION", "UNSPSC_VOLUME_GB", "UNSPSC_CONFIG"];
+    for (verb, arguments) in [("status", &[][..]), ("train", &["--data", "data.csv", "--model", "rnn"])] {
+        let mut command =
+            if verb == "train" { platform.plan(verb, arguments) } else { platform.command(verb, arguments) };
+        let output = command.envs(empty.map(|name| (name, ""))).output().unwrap();
+        assert!(output.status.success(), "{verb}: {}", texts(&output).1);
+    }
+    let mut nowhere = unspsc(["status"]);
+    let output = nowhere.current_dir(&place.folder).envs(empty.map(|name| (name, ""))).output().unwrap();
+    let (_, err) = texts(&output);
+    assert!(output.status.code() == Some(1) && err.contains("no AWS region is set"), "{err}");
+    platform.stop();
+}
+
+#[test]
 fn the_help_shows_what_the_file_sets() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("other.toml"), "[training]\ntrain-instance = 'ml.g5.xlarge'\n").unwrap();

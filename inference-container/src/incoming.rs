@@ -1,6 +1,8 @@
 //! The body of a request as it arrives, within a limit.
 
 use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
@@ -12,6 +14,10 @@ use crate::held::{Bodies, Held};
 
 /// Bytes that are allocated at a time for what is read ahead.
 const BLOCK: usize = 64 << 10;
+
+/// How long what nobody wants is read on, and how many bytes of it at most: see [`Incoming::drop`].
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 256 << 20;
 
 /// A body that is read in chunks. Compression was undone before, so that the limit is on what a body expands to.
 pub(crate) struct Incoming {
@@ -30,6 +36,7 @@ impl Incoming {
     /// Refuses a body at once that is declared longer than `limit` bytes, or in an encoding that is unknown. What is held
     /// of it counts among `bodies`.
     pub(crate) fn new(headers: &HeaderMap, body: Body, limit: usize, bodies: &Bodies) -> Result<Self, ApiError> {
+        let incoming = Self { body, limit, read: 0, ahead: VecDeque::new(), ended: false, held: bodies.begin() };
         if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
             let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
             return Err(ApiError::UnsupportedEncoding(encoding));
@@ -38,7 +45,7 @@ impl Incoming {
         if declared.is_some_and(|length| length > limit as u64) {
             return Err(ApiError::TooLarge(limit));
         }
-        Ok(Self { body, limit, read: 0, ahead: VecDeque::new(), ended: false, held: bodies.begin() })
+        Ok(incoming)
     }
 
     /// The next bytes; none at the end.
@@ -85,8 +92,12 @@ impl Incoming {
                 self.ended = true;
                 break;
             };
+            let frame = frame.map_err(|_| {
+                self.ended = true;
+                ApiError::UnreadableBody
+            })?;
             // What is no data is a trailer, which nobody has asked for.
-            let Ok(chunk) = frame.map_err(|_| ApiError::UnreadableBody)?.into_data() else { continue };
+            let Ok(chunk) = frame.into_data() else { continue };
             self.read += chunk.len();
             if self.read > self.limit {
                 return Err(ApiError::TooLarge(self.limit));
@@ -94,6 +105,29 @@ impl Incoming {
             return Ok(Some(chunk));
         }
         Ok(None)
+    }
+}
+
+/// A request that is refused before its body was read is answered at once, but its client may write on before it reads
+/// the answer; if the connection were closed meanwhile, it would see a broken pipe in its place. So the rest is read and
+/// thrown away for a while, as nginx does (`lingering_close`).
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // None while the process ends.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let mut body = mem::take(&mut self.body);
+        runtime.spawn(tokio::time::timeout(LINGER, async move {
+            let mut read = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                read += frame.data_ref().map_or(0, Bytes::len);
+                if read > LINGER_BYTES {
+                    break;
+                }
+            }
+        }));
     }
 }
 

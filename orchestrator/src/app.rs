@@ -8,8 +8,8 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, batch, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare, status,
-    stop, train, tune,
+    augment, batch, causes, deploy, destroy, download, evaluate, exit, explore, invoke, leave, logs, pipeline, prepare,
+    status, stop, train, tune,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -116,6 +116,7 @@ impl<'a> On<'a> {
         // Credentials may take their time, and so may the local platform.
         let session = interrupts.guard(Session::open(self.platform, Progress::new(), self.plan.cloned())).await?;
         let outcome = leave::guard(&mut interrupts, &session, self.interrupt, work(&session)).await;
+        let outcome = outcome.map_err(|error| causes::at_address(error, self.platform.endpoint_url.as_deref()));
         if session.is_plan() {
             session.close().await;
             return outcome;

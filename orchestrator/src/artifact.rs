@@ -5,6 +5,7 @@ use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutp
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
 use unspsc_contract::ModelKind;
 
+use crate::aws::{ServiceError, failed};
 use crate::session::Session;
 use crate::storage::S3Uri;
 use crate::{follow, kinds};
@@ -45,9 +46,17 @@ fn refuse_base_line(job: &str, described: &DescribeTrainingJobOutput) -> anyhow:
 
 /// What tells the archive at `place` from another that lies there at another time, if it can be seen: the role reads the
 /// archive, and the caller need not be allowed to.
-pub(crate) async fn etag(session: &Session, place: &S3Uri) -> Option<String> {
+///
+/// # Errors
+/// Where there is none, or it could not be asked for: names follow from it, and what was not seen by chance would be
+/// another archive.
+pub(crate) async fn etag(session: &Session, place: &S3Uri) -> anyhow::Result<Option<String>> {
     let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
-    head.ok().and_then(|head| head.e_tag().map(str::to_owned))
+    match head.map_err(failed("HeadObject")) {
+        Err(ServiceError::Denied { .. }) => Ok(None),
+        Err(error) if error.is_missing() => bail!("there is no archive {place}: name another with --artifact, or train anew"),
+        outcome => Ok(outcome.with_context(|| format!("cannot look at {place}"))?.e_tag().map(str::to_owned)),
+    }
 }
 
 /// The best trial of a tuning job, so far or at its end.

@@ -15,6 +15,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_types::origin::Origin;
 
 use crate::denial::Denial;
 use crate::plan::Plan;
@@ -60,7 +61,7 @@ impl Clients {
     ) -> anyhow::Result<Self> {
         let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let config = load(&http, endpoint_url, region, local).await;
-        let region = config.region().context(
+        let region = config.region().filter(|region| !region.as_ref().is_empty()).context(
             "no AWS region is set: pass --region, or --endpoint-url for a sagemaker-local that runs, or --local",
         )?;
         let region = region.to_string();
@@ -110,7 +111,15 @@ async fn load(http: &SharedHttpClient, endpoint_url: Option<&str>, region: Optio
     } else if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));
     }
-    loader.load().await
+    let config = loader.load().await;
+    if config.endpoint_url() != Some("") {
+        return config;
+    }
+    // The SDK takes an empty variable for an address, of each service too unless this counts as said here.
+    let mut config = config.into_builder();
+    config.set_endpoint_url(None);
+    config.insert_origin("endpoint_url", Origin::shared_config());
+    config.build()
 }
 
 fn timeouts(attempt: Duration) -> aws_config::timeout::TimeoutConfigBuilder {

@@ -76,11 +76,6 @@ const CAUSES: &[(&[&str], &str)] = &[
         &["capacityerror"],
         "AWS has no such instance free at the moment: run the same command later, or choose another --train-instance or region",
     ),
-    // Nothing of AWS refuses connections.
-    (
-        &["connection refused"],
-        "nothing listens at the address of --endpoint-url or AWS_ENDPOINT_URL: start `sagemaker-local` there, or correct it",
-    ),
     // The kernel ends what takes more memory than there is so; 137 is 128 and the signal's number.
     (&["killed by sigkill"], TOO_LITTLE_MEMORY),
     (&["exit code: 137"], TOO_LITTLE_MEMORY),
@@ -100,8 +95,29 @@ const CAUSES: &[(&[&str], &str)] = &[
 const TOO_LITTLE_MEMORY: &str = "a container that is killed has mostly met the memory of its instance: choose a larger one \
                                  (--train-instance, --serve-instance, --batch-instance), or train with a smaller batch_size";
 
+/// An address that was given in the place of AWS does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} refuses connections")]
+struct Unreached(String);
+
+/// `error` with the address in the place of AWS, `endpoint_url`, where that is what does not answer.
+pub(crate) fn at_address(error: anyhow::Error, endpoint_url: Option<&str>) -> anyhow::Error {
+    let is_refused = error.chain().any(|cause| match cause.downcast_ref() {
+        Some(ServiceError::NoAnswer { reason, .. }) => reason.to_lowercase().contains("connection refused"),
+        _ => false,
+    });
+    match endpoint_url {
+        Some(url) if is_refused => error.context(Unreached(url.to_owned())),
+        _ => error,
+    }
+}
+
 /// What to do about `error`, where that is known.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    if error.is::<Unreached>() {
+        let advice = "start `sagemaker-local` there, or correct --endpoint-url or AWS_ENDPOINT_URL";
+        return Some(advice.to_owned());
+    }
     let denial = error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(ServiceError::Denied { denial, .. }) => Some(denial.remedy()),
         _ => None,
@@ -161,7 +177,6 @@ mod tests {
                 "--serve-instance",
             ),
             ("training job x failed: AlgorithmError: the program left no failure, killed by SIGKILL", "memory"),
-            ("DescribeTrainingJob got no answer: Connection refused (os error 111)", "start `sagemaker-local`"),
             ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
             ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
         ] {
@@ -169,6 +184,20 @@ mod tests {
             assert!(advice.as_ref().is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
         }
         assert_eq!(of_text("training job x failed: AlgorithmError: row 3 has no label"), None);
+    }
+
+    #[test]
+    fn an_address_that_was_given_is_to_be_started_or_corrected() {
+        let refused = || {
+            let reason = "Connection refused (os error 111)".to_owned();
+            anyhow::Error::from(ServiceError::NoAnswer { operation: "ListModels", reason }).context("cannot look")
+        };
+        let located = at_address(refused(), Some("http://127.0.0.1:1"));
+        assert!(format!("{located:#}").starts_with("http://127.0.0.1:1 refuses connections: cannot look: ListModels"));
+        assert!(advice(&located).unwrap().contains("start `sagemaker-local`"));
+        // A proxy before AWS refuses too, and a job may have been refused by whomever it asked.
+        let failed = at_address(anyhow::anyhow!("job x failed: Connection refused"), Some("http://127.0.0.1:1"));
+        assert!([at_address(refused(), None), failed].iter().all(|error| advice(error).is_none()));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a signal means while a job runs: stop it, leave it, or go on.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -8,8 +10,12 @@ use crate::exit::Unfinished;
 use crate::interrupt::{Interrupted, Interrupts};
 use crate::kinds::{self, Kind};
 use crate::options::OnInterrupt;
+use crate::poll::{self, Pace};
 use crate::session::Session;
 use crate::undo::Started;
+
+/// How often at least it is asked whether a job is there that is being created.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What the user wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +52,7 @@ pub(crate) async fn guard<T>(
         let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         match reaction(mode, interrupted, is_terminal) {
             Reaction::Stop => return Err(interrupted.into()),
-            Reaction::Leave => return Err(left(session, job).await),
+            Reaction::Leave => return left(interrupts, session, job, work.as_mut()).await,
             Reaction::Ask => {}
         }
         session.progress.hold();
@@ -62,7 +68,7 @@ pub(crate) async fn guard<T>(
         session.progress.go_on();
         match answer {
             Answer::Stop => return Err(Unfinished::Stopped { job, reason: String::new() }.into()),
-            Answer::Leave => return Err(left(session, job).await),
+            Answer::Leave => return left(interrupts, session, job, work.as_mut()).await,
             Answer::GoOn => {}
         }
     }
@@ -76,21 +82,32 @@ fn reaction(mode: OnInterrupt, interrupted: Interrupted, is_terminal: bool) -> R
     }
 }
 
-/// That the job is left, unless its creation had not come to the service yet: then there is nothing to leave.
-async fn left(session: &Session, job: Started) -> anyhow::Error {
-    let state = match &job {
-        Started::Job(name) => kinds::state(session, Kind::Training, name).await,
-        Started::Tuning(name) => kinds::state(session, Kind::Tuning, name).await,
-        Started::Transform(name) => kinds::state(session, Kind::Transform, name).await,
-        Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) => {
-            return Unfinished::Running { job }.into();
-        }
-    };
-    if state.is_err_and(|error| error.is_missing()) {
-        return Unfinished::Stopped { job, reason: " before it was created".to_owned() }.into();
+/// Leaves the job once it is there: it is noted before it is asked for, and `work` goes on for as long as that takes. What
+/// `work` comes to meanwhile counts, such as that the job was refused; another signal does not wait.
+async fn left<T>(
+    interrupts: &mut Interrupts,
+    session: &Session,
+    job: Started,
+    work: Pin<&mut impl Future<Output = anyhow::Result<T>>>,
+) -> anyhow::Result<T> {
+    let pace = Pace { interval: session.pace.interval.min(SOON), ..session.pace };
+    let there = poll::until(pace, async || {
+        let state = match &job {
+            Started::Job(name) => kinds::state(session, Kind::Training, name).await,
+            Started::Tuning(name) => kinds::state(session, Kind::Tuning, name).await,
+            Started::Transform(name) => kinds::state(session, Kind::Transform, name).await,
+            Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) => return Ok(Some(())),
+        };
+        // Where it cannot be seen it may be there.
+        Ok((!state.is_err_and(|error| error.is_missing())).then_some(()))
+    });
+    tokio::select! {
+        outcome = work => return outcome,
+        _ = interrupts.next() => {}
+        _ = there => {}
     }
     session.undo.settle(&job);
-    Unfinished::Running { job }.into()
+    Err(Unfinished::Running { job }.into())
 }
 
 /// Asks until there is an answer.

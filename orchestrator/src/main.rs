@@ -60,8 +60,9 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let settings = settings::apply(Cli::command(), &arguments);
-    let definition = settings.as_ref().map_or_else(|_| Cli::command(), Clone::clone);
+    let command = settings::unless_empty(Cli::command());
+    let settings = settings::apply(command.clone(), &arguments);
+    let definition = settings.as_ref().map_or(command, Clone::clone);
     let cli = Cli::from_arg_matches(&definition.get_matches_from(arguments)).unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::new(&cli.log);
     let colours = std::io::stderr().is_terminal();

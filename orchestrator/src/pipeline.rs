@@ -31,7 +31,7 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
     let texts: Vec<String> =
         if args.texts.is_empty() { EXAMPLES.map(str::to_owned).into() } else { args.texts.clone() };
     let trained = train::train(session, &args.train).await?;
-    let wanted = Wanted::new(session, &trained.artifact, &args.serve).await?;
+    let wanted = Wanted::new(session, &trained.artifact, &args.serve)?;
     // A name of its own: an endpoint that `deploy` has made for the same job is there to stay.
     let endpoint = Content::of(&("run", &trained.job))?.name("run");
     // What a run that was killed has left is taken down too, however this one ends.
@@ -41,13 +41,15 @@ pub(crate) async fn run(session: &Session, args: &RunArgs) -> anyhow::Result<()>
         let answer = invoke::ask(session, &endpoint, &invoke::at_depth(&texts, Depth::Auto)).await?;
         print(&format!("{}\n", invoke::describe(&texts, &answer)?))?;
     }
-    if session.is_plan() {
-        destroy::planned(session, &endpoint, &wanted).await?;
+    let is_gone = if session.is_plan() {
+        destroy::planned(session, &endpoint, &wanted).await.map(|()| true)?
     } else {
-        destroy::destroy(session, &endpoint).await?;
-    }
+        destroy::destroy(session, &endpoint).await?
+    };
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
     let Some(report) = &trained.report else { return Ok(()) };
-    session.progress.say(&format!("endpoint {endpoint} was taken down"));
+    if is_gone {
+        session.progress.say(&format!("endpoint {endpoint} was taken down"));
+    }
     print(&report::describe(report, &args.train.data)?)
 }

@@ -30,9 +30,11 @@ async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::Result<()> {
         let said = format!("{noun} {name} is {} already", state.status);
         if session.is_plan() {
             session.progress.say(&said);
-            return Ok(());
+        } else {
+            print(&said)?;
         }
-        return print(&said);
+        // Whoever ran it may have been killed before it could delete the model that was made for it.
+        return if kind == Kind::Transform { batch::delete_model(session, name).await } else { Ok(()) };
     }
     if !session.is_plan() {
         let grace = if session.is_local() { "time" } else { "120 seconds" };

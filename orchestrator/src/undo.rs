@@ -131,19 +131,19 @@ impl Session {
         loop {
             // It stays noted until it is over, for a second signal may come first.
             let Some(started) = self.undo.lock().last().cloned() else { return resisted };
+            // Whether it is over then; where an endpoint stays, it has been said how it stands.
             let outcome = match &started {
-                Started::Job(name) => kinds::stop(self, Kind::Training, name).await,
-                Started::Tuning(name) => kinds::stop(self, Kind::Tuning, name).await,
-                Started::Transform(name) => batch::take_down(self, name).await,
-                Started::Upload { place, id } => upload::abort(self, place, id).await,
+                Started::Job(name) => kinds::stop(self, Kind::Training, name).await.map(|()| true),
+                Started::Tuning(name) => kinds::stop(self, Kind::Tuning, name).await.map(|()| true),
+                Started::Transform(name) => batch::take_down(self, name).await.map(|()| true),
+                Started::Upload { place, id } => upload::abort(self, place, id).await.map(|()| true),
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
-                Started::Update(name) => deploy::leave_update(self, name).await,
+                Started::Update(name) => deploy::leave_update(self, name).await.map(|()| false),
             };
             self.undo.settle(&started);
             match outcome {
-                // It has been said how the endpoint stands.
-                Ok(()) if matches!(started, Started::Update(_)) => {}
-                Ok(()) => self.progress.say(&format!("{started} is taken down")),
+                Ok(true) => self.progress.say(&format!("{started} is taken down")),
+                Ok(false) => {}
                 Err(error) => {
                     self.progress
                         .say(&format!("{started} may still be running: {error:#}\n  {}", started.remedy(self)));

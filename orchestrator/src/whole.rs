@@ -1,53 +1,40 @@
-//! Files that have their name once they are whole, and are called `.NAME.part` until then.
+//! Files that have their name once they are whole, and lie beside it under another until then.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::scratch::Scratch;
+
 /// A file on its way; it is gone unless it is kept.
 #[derive(Debug)]
 pub(crate) struct WholeFile {
-    /// Locked, so that no other run takes it for one that was left over.
     file: File,
-    part: PathBuf,
+    draft: PathBuf,
     path: PathBuf,
+    /// By which the next start finds the draft of a run that was killed.
+    _scratch: Scratch,
 }
 
 impl WholeFile {
-    /// Begins the file `path`; what is there under that name stays meanwhile. What a killed run has left of it is replaced.
+    /// Begins the file `path`; what is there under that name stays meanwhile.
     pub(crate) fn begin(path: &Path) -> anyhow::Result<Self> {
         // A folder, and what is replaced by nobody's intention: a pipe, a device.
-        let name = path.file_name().filter(|_| !path.exists() || path.is_file());
-        let name = name.with_context(|| format!("{} is there and is no file: name another", path.display()))?;
-        let part = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
-        let cannot = || format!("cannot write {}", part.display());
-        loop {
-            // Never what a link there leads to.
-            if part.is_symlink() {
-                fs::remove_file(&part).with_context(cannot)?;
-            }
-            let file = File::options().create(true).write(true).truncate(false).open(&part).with_context(cannot)?;
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => {
-                    bail!("{} is being written by another run: wait for it, or name another file", path.display())
-                }
-                // A file system without locks is one nevertheless.
-                Ok(()) | Err(TryLockError::Error(_)) => {}
-            }
-            // The run that held it until now may have given it its name, or taken it away.
-            if is_at(&file, &part) {
-                file.set_len(0).with_context(cannot)?;
-                return Ok(Self { file, part, path: path.to_owned() });
-            }
+        if path.file_name().is_none() || (path.exists() && !path.is_file()) {
+            bail!("{} is there and is no file: name another", path.display());
         }
+        let scratch = Scratch::new().context("cannot make a temporary folder")?;
+        let cannot = || format!("cannot write {}", path.display());
+        let draft = scratch.draft_in(path.parent().unwrap_or(Path::new(""))).with_context(cannot)?;
+        let file = File::create_new(&draft).with_context(cannot)?;
+        Ok(Self { file, draft, path: path.to_owned(), _scratch: scratch })
     }
 
     /// Gives it its name, which is returned.
     pub(crate) fn keep(self) -> anyhow::Result<PathBuf> {
-        let kept = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.path));
+        let kept = self.file.sync_all().and_then(|()| fs::rename(&self.draft, &self.path));
         kept.with_context(|| format!("cannot write {}", self.path.display()))?;
         Ok(self.path.clone())
     }
@@ -74,18 +61,10 @@ pub(crate) fn refuse_input(input: &Path, output: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether `file` is what the name `path` stands for.
-fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(file), Ok(there)) = (file.metadata(), path.symlink_metadata()) else { return false };
-    (file.dev(), file.ino()) == (there.dev(), there.ino())
-}
-
 impl Drop for WholeFile {
     fn drop(&mut self) {
-        // One that was kept has another name, and the next run's begins with the same.
-        if is_at(&self.file, &self.part) {
-            let _ = fs::remove_file(&self.part);
-        }
+        // One that was kept has another name by now.
+        let _ = fs::remove_file(&self.draft);
     }
 }
 
@@ -107,22 +86,16 @@ mod tests {
     fn a_file_has_its_name_once_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let names = || fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
-        let (path, part) = (folder.path().join("a.csv"), folder.path().join(".a.csv.part"));
-        fs::write(&part, "what a killed run has left").unwrap();
-        let mut file = WholeFile::begin(&path).unwrap();
+        let path = folder.path().join("a.csv");
+        let (mut file, mut other) = (WholeFile::begin(&path).unwrap(), WholeFile::begin(&path).unwrap());
         file.write_all(b"new").unwrap();
-        let error = WholeFile::begin(&path).unwrap_err().to_string();
-        assert!(error.contains("another run") && names() == [".a.csv.part"], "{error}");
+        other.write_all(b"longer").unwrap();
         assert_eq!(file.keep().unwrap(), path);
-        assert_eq!((names(), fs::read_to_string(&path).unwrap()), (vec!["a.csv".into()], "new".to_owned()));
-
-        drop(WholeFile::begin(&path).unwrap());
-        assert_eq!((names(), fs::read_to_string(&path).unwrap()), (vec!["a.csv".into()], "new".to_owned()));
-        // Nothing is written through a link.
-        std::os::unix::fs::symlink(&path, &part).unwrap();
-        drop(WholeFile::begin(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        drop(other);
+        assert_eq!((names(), fs::read_to_string(&path).unwrap()), (vec!["a.csv".into()], "new".to_owned()));
         assert!(WholeFile::begin(folder.path()).unwrap_err().to_string().contains("is no file"));
+        assert!(WholeFile::begin(&folder.path().join("none/a.csv")).unwrap_err().to_string().contains("none/a.csv"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The folder of what transform jobs need while they run.
+/// The folder of what transform jobs and containers need while they run.
 const SCRATCH: &str = "scratch";
 
 /// The state folder, held until dropped or released.
@@ -80,9 +80,14 @@ impl StateFolder {
         self.root.join("s3")
     }
 
+    /// The folder of what nobody needs once the server has ended, which may be missing.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join(SCRATCH)
+    }
+
     /// A file of its own for what is on its way into a bucket; the folder is made if missing.
     pub(crate) fn passing(&self) -> io::Result<PathBuf> {
-        let folder = self.root.join(SCRATCH);
+        let folder = self.scratch();
         fs::create_dir_all(&folder)?;
         Ok(folder.join(uuid::Uuid::new_v4().to_string()))
     }
@@ -97,9 +102,9 @@ impl StateFolder {
         TransformFolder { root: self.root.clone(), name: name.to_owned() }
     }
 
-    /// Deletes what transform jobs and asynchronous invocations of a server that was killed have left of their work.
+    /// Deletes what transform jobs, asynchronous invocations and containers of a server that was killed have left of their work.
     pub(crate) fn clear_scratch(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.root.join(SCRATCH)) {
+        match fs::remove_dir_all(self.scratch()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -101,13 +101,13 @@ impl LocalSageMaker {
         let address = listener.local_addr().map_err(bind_error)?;
         let platform = Arc::new(Platform {
             storage: Storage::open(folder.buckets())?,
-            spawner: Spawner::start(folder.mark(), settings.runtime.clone()).map_err(|reason| StartError::SetUp {
-                what: "the thread that starts children",
-                reason: reason.into(),
+            spawner: Spawner::start(folder.mark(), folder.scratch(), settings.runtime.clone()).map_err(|reason| {
+                StartError::SetUp { what: "the thread that starts children", reason: reason.into() }
             })?,
             http: http_client()
                 .map_err(|reason| StartError::SetUp { what: "the HTTP client", reason: reason.into() })?,
             tasks: crate::tasks::Tasks::default(),
+            calls: Arc::default(),
             routes: crate::hosting::Routes::default(),
             ports: crate::hosting::Ports::default(),
             queues: crate::hosting::asynchronous::Queues::default(),
@@ -152,8 +152,14 @@ impl LocalSageMaker {
         let _ = shutdown.send(());
         let orderly = async {
             platform.tasks.stop_all().await;
+            let drained = async {
+                // Whatever became of it, it is over.
+                let _ = (&mut server).await;
+                // What a client has asked of S3 that has gone away meanwhile.
+                drop(platform.calls.write().await);
+            };
             // A request that hangs is broken off below.
-            let _ = tokio::time::timeout(DRAIN_LIMIT, &mut server).await;
+            let _ = tokio::time::timeout(DRAIN_LIMIT, drained).await;
         };
         let in_order = tokio::select! {
             // Begun in any case, so that no task starts any more, and those that run are broken off with it.

@@ -1,6 +1,9 @@
 //! What every operation works on.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::RwLock;
 
 use crate::clock::Clock;
 use crate::faults::Faults;
@@ -34,6 +37,8 @@ pub(crate) struct Platform {
     pub(crate) http: reqwest::Client,
     /// Running jobs and endpoints.
     pub(crate) tasks: Tasks,
+    /// Read by each call of S3 that is under way; who writes waits for all of them.
+    pub(crate) calls: Arc<RwLock<()>>,
     /// Endpoints in service.
     pub(crate) routes: Routes,
     /// Asynchronous invocations that wait.

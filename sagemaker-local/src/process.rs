@@ -68,12 +68,14 @@ struct Order {
 pub(crate) struct Spawner {
     orders: mpsc::Sender<Order>,
     mark: OsString,
+    /// Where a file goes that is there for a child's sake alone.
+    scratch: PathBuf,
     runtime: Runtime,
 }
 
 impl Spawner {
     /// Starts the thread; its children carry `mark`. Needs a tokio runtime around it.
-    pub(crate) fn start(mark: &OsStr, runtime: Runtime) -> io::Result<Self> {
+    pub(crate) fn start(mark: &OsStr, scratch: PathBuf, runtime: Runtime) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let handle = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
@@ -83,7 +85,7 @@ impl Spawner {
                 let _ = reply.send(command.spawn());
             }
         })?;
-        Ok(Self { orders, mark: mark.to_owned(), runtime })
+        Ok(Self { orders, mark: mark.to_owned(), scratch, runtime })
     }
 
     /// Starts a child.
@@ -95,12 +97,12 @@ impl Spawner {
         self.orders.send(Order { command, reply }).map_err(|_| gone())?;
         let child = answer.await.map_err(|_| gone())?.map_err(error)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(gone)?;
-        Ok(Process { child, group: Pid::from_raw(id), over: false, container })
+        Ok(Process { child, group: Pid::from_raw(id), over: false, container, removed: false })
     }
 
     fn command(&self, launch: &Launch<'_>) -> io::Result<(Command, Option<Container>)> {
         let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
-        let (mut command, container) = self.runtime.command(launch, &self.mark)?;
+        let (mut command, container) = self.runtime.command(launch, &self.mark, &self.scratch)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         die_with_this_thread(&mut command);
@@ -137,6 +139,8 @@ pub(crate) struct Process {
     over: bool,
     /// What it has started in its turn, out of the reach of signals.
     container: Option<Container>,
+    /// That is gone.
+    removed: bool,
 }
 
 impl Process {
@@ -150,18 +154,20 @@ impl Process {
         self.send(Signal::SIGKILL);
         self.over = true;
         let status = self.child.wait().await;
-        // A client that was killed, by us or by somebody else, has left its container behind.
-        if let Some(container) = self.container.take_if(|_| status.as_ref().is_ok_and(|status| status.code().is_none()))
-        {
+        // A client that was killed, or has lost its connection, has left its container behind.
+        if let (Some(container), false) = (&self.container, self.removed) {
             container.remove().await;
+            self.removed = true;
         }
         status
     }
 
     /// Whether a child that ended like this is `docker` that says it could not start its container: by the documented exit
-    /// codes of `docker run`, which a program may have too, and by its last line.
-    pub(crate) fn is_no_container(&self, status: ExitStatus, last: &str) -> bool {
-        self.container.is_some() && matches!(status.code(), Some(125..=127)) && last.starts_with("docker: ")
+    /// codes of `docker run`, which a program may have too, and by a line of its log.
+    pub(crate) fn no_container<'a>(&self, status: ExitStatus, log: &'a [String]) -> Option<&'a String> {
+        // Advice to look for help stands behind it, in words of each version's own.
+        let said = log.iter().rfind(|line| line.starts_with("docker: "));
+        said.filter(|_| self.container.is_some() && matches!(status.code(), Some(125..=127)))
     }
 
     /// Sends SIGTERM, once `grace` is over SIGKILL, and waits for the end.
@@ -197,7 +203,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.send(Signal::SIGKILL);
-        if let (Some(container), false) = (&self.container, self.over) {
+        if let (Some(container), false) = (&self.container, self.removed) {
             container.remove_soon();
         }
     }
@@ -235,7 +241,7 @@ mod tests {
 
     async fn start(program: &Path, log: &Path) -> (Spawner, Process) {
         let runtime = Runtime::Process { train: program.to_path_buf(), serve: program.to_path_buf() };
-        let spawner = Spawner::start(OsStr::new("/owner"), runtime).unwrap();
+        let spawner = Spawner::start(OsStr::new("/owner"), PathBuf::new(), runtime).unwrap();
         let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
         let process = spawner.spawn(launch(environment, log)).await;
         (spawner, process.unwrap())
@@ -312,7 +318,7 @@ mod tests {
         let (folder, _, log) = script("");
         let program = folder.path().join("missing");
         let runtime = Runtime::Process { train: program.clone(), serve: program };
-        let spawner = Spawner::start(OsStr::new("/owner"), runtime).unwrap();
+        let spawner = Spawner::start(OsStr::new("/owner"), PathBuf::new(), runtime).unwrap();
         let error = spawner.spawn(launch(Vec::new(), &log)).await.unwrap_err().to_string();
         assert!(error.starts_with("cannot start") && error.contains("missing"), "{error}");
     }

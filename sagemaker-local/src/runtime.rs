@@ -48,14 +48,19 @@ pub(crate) struct Container {
 
 impl Runtime {
     /// The program to start, and the container that it starts in its turn.
-    pub(crate) fn command(&self, launch: &Launch<'_>, mark: &OsStr) -> io::Result<(Command, Option<Container>)> {
+    pub(crate) fn command(
+        &self,
+        launch: &Launch<'_>,
+        mark: &OsStr,
+        scratch: &Path,
+    ) -> io::Result<(Command, Option<Container>)> {
         Ok(match self {
             Self::Process { train, serve } => {
                 (program(if launch.word == "train" { train } else { serve }, launch, mark), None)
             }
             Self::Docker => {
                 let name = format!("sagemaker-local-{}", uuid::Uuid::new_v4().simple());
-                let container = Container { name, environment: environment(launch)? };
+                let container = Container { name, environment: environment(launch, scratch)? };
                 let mut command = Command::new("docker");
                 command.args(arguments(launch, &container, mark)).env(OWNER, mark);
                 (command, Some(container))
@@ -103,16 +108,25 @@ impl Runtime {
                 docker(&[&["rm", "--force"], ids.as_slice()].concat()).await
             }
         };
-        if let Err(error) = removed.await {
-            tracing::warn!(error, "cannot remove containers that were left behind");
+        match removed.await {
+            Err(error) => tracing::warn!(error, "cannot remove containers that were left behind"),
+            // Nothing is left that the next start would have to look for.
+            Ok(_) if *self != Self::Docker => {
+                if let Err(error) = std::fs::remove_file(&used) {
+                    tracing::warn!(%error, "cannot note in the state folder that Docker is not used any more");
+                }
+            }
+            Ok(_) => {}
         }
     }
 }
 
 impl Container {
-    /// Removes it, whether it runs or not.
+    /// Removes it, whether it runs, has gone by itself, as it does at its end, or is going.
     pub(crate) async fn remove(&self) {
-        if let Err(error) = docker(&["rm", "--force", &self.name]).await {
+        if let Err(error) = docker(&["rm", "--force", &self.name]).await
+            && !["No such container", "already in progress"].iter().any(|words| error.contains(words))
+        {
             tracing::warn!(container = self.name, error, "cannot remove a container");
         }
     }
@@ -179,10 +193,10 @@ fn arguments(launch: &Launch<'_>, container: &Container, mark: &OsStr) -> Vec<Os
     arguments
 }
 
-/// Variables as a file that only this user reads.
-fn environment(launch: &Launch<'_>) -> io::Result<NamedTempFile> {
-    let folder = launch.log.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder)?;
+/// Variables as a file of `scratch` that only this user reads, and which goes also where this server is killed.
+fn environment(launch: &Launch<'_>, scratch: &Path) -> io::Result<NamedTempFile> {
+    std::fs::create_dir_all(scratch)?;
+    let mut file = NamedTempFile::new_in(scratch)?;
     for (name, value) in &launch.environment {
         if name.contains(['\n', '=']) || value.contains('\n') {
             let error =
@@ -207,7 +221,10 @@ mod tests {
     use super::*;
 
     fn line(launch: &Launch<'_>) -> String {
-        let container = Container { name: "c".to_owned(), environment: environment(launch).unwrap() };
+        let scratch = tempfile::tempdir().unwrap();
+        let environment = environment(launch, scratch.path()).unwrap();
+        assert_eq!(environment.path().parent(), Some(scratch.path()));
+        let container = Container { name: "c".to_owned(), environment };
         assert_eq!(std::fs::read_to_string(container.environment.path()).unwrap(), "A=b c\n");
         let arguments = arguments(launch, &container, OsStr::new("/state"));
         arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")

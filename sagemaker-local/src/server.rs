@@ -193,10 +193,14 @@ async fn s3(platform: &Platform, request: Request) -> Response {
     if let Err(error) = check_host(request.headers()) {
         return error.into_response();
     }
-    let service = platform.storage.service().clone();
+    let (service, under_way) = (platform.storage.service().clone(), Arc::clone(&platform.calls).read_owned().await);
     // On a task of its own: what a client has asked for is done also where the client goes away meanwhile. What is half put together
     // would stay for ever.
-    let call = async move { service.call(request.map(s3s::Body::http_body_unsync)).await };
+    let call = async move {
+        let answer = service.call(request.map(s3s::Body::http_body_unsync)).await;
+        drop(under_way);
+        answer
+    };
     match tokio::spawn(call).await {
         Ok(Ok(response)) => response.map(Body::new),
         Ok(Err(error)) => ApiError::internal(format!("S3: {error:?}")).into_response(),

@@ -72,9 +72,14 @@ impl Place {
 
     /// Starts a platform with these options.
     pub(crate) fn platform_with(&self, options: &[&str]) -> Platform<'_> {
+        self.platform_among(&[], options)
+    }
+
+    /// The same with these variables.
+    pub(crate) fn platform_among(&self, variables: &[(&str, &str)], options: &[&str]) -> Platform<'_> {
         let mut server = Command::new(beside_unspsc("sagemaker-local"));
         server.current_dir(&self.folder).args(["--state", "state", "--port", "0", "--log", "error"]);
-        server.args(["--stop-grace-secs", "20"]).args(options);
+        server.args(["--stop-grace-secs", "20"]).args(options).envs(variables.iter().copied());
         let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
         let address =

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use serde_json::{Value, json};
 
-use crate::ground::{BUCKET, Ground, artifact};
+use crate::ground::{BUCKET, Ground, LIMIT, artifact};
 
 /// What `destroy` names without doing it.
 fn named(ground: &Ground, what: &[&str]) -> Vec<String> {
@@ -83,6 +84,27 @@ fn whoever_sits_at_a_terminal_is_asked() {
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert_eq!(ground.names()[0].len(), usize::try_from(code).unwrap());
     }
+}
+
+#[test]
+fn what_somebody_elses_endpoint_serves_from_stays() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    let before = ground.names();
+    // Recreated in the console, say.
+    ground.sagemaker("DeleteEndpoint", &json!({ "EndpointName": "e" }));
+    let recreated = json!({ "EndpointName": "e", "EndpointConfigName": before[1][0] });
+    let begin = Instant::now();
+    while ground.ask("SageMaker.CreateEndpoint", &recreated).is_err() {
+        assert!(begin.elapsed() < LIMIT, "it does not go");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--yes"]);
+    assert!(code == 1 && err.contains(&format!("model {} stays: endpoint e", before[2][0])), "{err}");
+    assert_eq!(ground.names(), before);
+    let (code, _, err) = ground.unspsc(&["destroy", "--all", "--yes"]);
+    assert!(code == 0 && err.contains(&format!("endpoint configuration {} stays", before[1][0])), "{err}");
+    assert_eq!(ground.names(), before);
 }
 
 /// A training job that runs until it is stopped, and a model that bears no tag.

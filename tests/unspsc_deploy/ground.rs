@@ -20,8 +20,8 @@ use crate::support::{texts, unspsc};
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// The bucket of `unspsc` on this machine.
 pub(crate) const BUCKET: &str = "unspsc-local";
-/// Models by what they do: two that serve, one that answers nothing, one that does not come up.
-const MODELS: [&str; 4] = ["one", "two", "bad", "dead"];
+/// Models by what they do: two that serve, one that fails on everything, one that never answers, one that does not come up.
+const MODELS: [&str; 5] = ["one", "two", "bad", "mute", "dead"];
 /// The stand-in for `train` scores each of its trials, unless its folder says that it is to fail.
 const TRAIN: &str = "#!/bin/sh\ncd \"$SAGEMAKER_BASE_DIR\" || exit 1\n\
                      grep -q endless input/config/hyperparameters.json && exec sleep 1000\n\

@@ -36,6 +36,9 @@ fn a_new_endpoint_answers_scales_and_is_left_alone_the_second_time() {
 #[test]
 fn a_new_endpoint_that_does_not_answer_or_come_up_is_taken_down() {
     let ground = Ground::new(&[]);
+    let (code, _, err) = ground.deploy("none", &[]);
+    assert!(code == 1 && err.contains("there is no archive s3://unspsc-local/none.tar.gz"), "{err}");
+    assert!(!err.contains("taking down"), "nothing was made: {err}");
     let (code, out, err) = ground.deploy("bad", &[]);
     assert!(code == 1 && out.is_empty(), "{err}");
     assert!(err.contains("endpoint e failed the smoke test") && err.contains("out of order"), "{err}");

@@ -13,7 +13,7 @@ pub(crate) fn serve() -> String {
     format!("#!/bin/sh\nexec '{}' stand_in::runs_as_serve --exact --ignored --nocapture\n", program.display())
 }
 
-/// Does as the file `behaviour` of its model says: `bad` answers nothing, `dead` does not come up, anything else is the
+/// Does as the file `behaviour` of its model says: `bad` fails, `mute` never answers, `dead` does not come up, anything else is the
 /// label of every answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "no test: the program that other tests start as `serve`"]
@@ -30,6 +30,9 @@ async fn runs_as_serve() {
             "label": behaviour, "title": null, "level": null, "probability": 0.9, "truncated": false,
             "needs_review": false, "top_k": [],
         });
+        if behaviour == "mute" {
+            std::future::pending::<()>().await;
+        }
         match behaviour.as_str() {
             "bad" => (StatusCode::INTERNAL_SERVER_ERROR, "out of order".to_owned()),
             _ => (StatusCode::OK, json!({ "predictions": [prediction] }).to_string()),

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ground::{Ground, LIMIT, artifact, rest, until};
 
@@ -145,6 +145,55 @@ fn scaling_that_is_off_for_an_update_comes_back_with_a_signal() {
     assert_eq!(code, Some(143), "{said}");
     assert_eq!(ground.scaling(), before, "{said}");
     assert_eq!(ground.served(), crate::ground::artifact("one"));
+}
+
+/// What is registered of the endpoint, as the service describes it.
+fn targets(ground: &Ground) -> Value {
+    let all = json!({ "ServiceNamespace": "sagemaker" });
+    ground.ask("AnyScaleFrontendService.DescribeScalableTargets", &all).unwrap()["ScalableTargets"].clone()
+}
+
+#[test]
+fn what_somebody_has_suspended_stays_so_on_other_instances() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    let suspended = json!({
+        "DynamicScalingInSuspended": true, "DynamicScalingOutSuspended": false, "ScheduledScalingSuspended": false,
+    });
+    let target = json!({
+        "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/e/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "SuspendedState": suspended,
+    });
+    ground.ask("AnyScaleFrontendService.RegisterScalableTarget", &target).unwrap();
+    let (code, _, err) = ground.deploy("two", &["--serve-instance", "ml.c5.large", "--max-instances", "2"]);
+    assert!(code == 0 && err.contains("does not scale while"), "{err}");
+    let targets = targets(&ground);
+    assert_eq!((&targets[0]["SuspendedState"], &targets[0]["MaxCapacity"]), (&suspended, &json!(2)));
+}
+
+#[test]
+fn what_has_become_serverless_is_not_registered_again_at_a_signal() {
+    let ground = Ground::new(&[]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    let artifact = artifact("mute");
+    let deploying = Ground::deploying(&artifact, &["--serverless"]);
+    let (child, lines) = until(&mut ground.unspsc_at(&ground.url, &deploying), "asking endpoint e");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let (code, said) = rest(child, lines, || {});
+    assert_eq!(code, Some(143), "{said}");
+    assert_eq!(ground.served(), artifact);
+    assert_eq!(ground.scaling(), Vec::<String>::new(), "{said}");
+}
+
+#[test]
+fn an_archive_that_cannot_be_looked_at_is_not_taken_for_another() {
+    let ground = Ground::new(&["error:operation=HeadObject,skip=1,times=3"]);
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    let before = ground.names();
+    let (code, _, err) = ground.deploy("one", &[]);
+    assert!(code == 1 && err.contains(&format!("cannot look at {}: HeadObject", artifact("one"))), "{err}");
+    assert_eq!(ground.deploy("one", &[]).0, 0);
+    assert_eq!(ground.names(), before);
 }
 
 #[test]

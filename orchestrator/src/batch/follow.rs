@@ -4,7 +4,7 @@ use aws_sdk_sagemaker::operation::describe_transform_job::DescribeTransformJobOu
 use aws_sdk_sagemaker::types::TransformJobStatus;
 
 use crate::aws::failed;
-use crate::content::{self, MANAGED_BY};
+use crate::content;
 use crate::exit::Unfinished;
 use crate::kinds::{self, Kind};
 use crate::logs::{Line, Source, Tail};
@@ -87,7 +87,7 @@ pub(crate) async fn take_down(session: &Session, job: &str) -> anyhow::Result<()
 }
 
 /// Deletes the model that bears the name of `job`, if this program has made it.
-pub(super) async fn delete_model(session: &Session, job: &str) -> anyhow::Result<()> {
+pub(crate) async fn delete_model(session: &Session, job: &str) -> anyhow::Result<()> {
     let sagemaker = &session.clients.sagemaker;
     match sagemaker.describe_model().model_name(job).send().await.map_err(failed("DescribeModel")) {
         // What the plan would have made is there as far as it goes on.
@@ -99,7 +99,7 @@ pub(super) async fn delete_model(session: &Session, job: &str) -> anyhow::Result
                 Some(arn) => content::tags_of(sagemaker, arn).await?,
                 None => Vec::new(),
             };
-            if content::value(&tags, MANAGED_BY.0) != Some(MANAGED_BY.1) {
+            if !content::is_ours(&tags) {
                 return Ok(());
             }
         }

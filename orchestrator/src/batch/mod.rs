@@ -32,7 +32,7 @@ use self::lines::Lines;
 use self::model::Model;
 use self::request::Request;
 
-pub(crate) use self::follow::take_down;
+pub(crate) use self::follow::{delete_model, take_down};
 
 /// Where the lines lie in the bucket; SageMaker puts the answers below the job's name.
 const PREFIX: &str = "unspsc";

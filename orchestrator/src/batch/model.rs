@@ -35,7 +35,7 @@ impl Model {
         // Asked for here, before anything is noted that would have to be undone.
         session.role()?;
         let image = session.serve_image(args.serve_image.as_deref())?.to_owned();
-        let etag = artifact::etag(session, &place).await;
+        let etag = artifact::etag(session, &place).await?;
         Ok(Self::Made { image, artifact: place.to_string(), etag })
     }
 

@@ -1,6 +1,7 @@
 //! Configurations and models of an endpoint that nothing uses any more.
 
 use anyhow::Context as _;
+use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
 use aws_sdk_sagemaker::types::{EndpointStatus, ProductionVariant};
 
 use crate::aws::{ServiceError, failed};
@@ -12,11 +13,23 @@ use super::{former, there};
 
 /// Deletes the configurations of the endpoint but those named, and the models that these do not use.
 pub(super) async fn all_but(session: &Session, endpoint: &str, configs: &[String]) -> anyhow::Result<()> {
+    let models = models_used(session, configs).await?;
+    unused(session, endpoint, configs, &models).await
+}
+
+/// The configurations that an endpoint has, or is getting.
+pub(crate) fn configs_used(described: &DescribeEndpointOutput) -> Vec<String> {
+    let pending = described.pending_deployment_summary().and_then(|pending| pending.endpoint_config_name());
+    [described.endpoint_config_name(), pending].into_iter().flatten().map(str::to_owned).collect()
+}
+
+/// The models that configurations use.
+pub(crate) async fn models_used(session: &Session, configs: &[String]) -> Result<Vec<String>, ServiceError> {
     let mut models = Vec::new();
     for config in configs {
-        models.extend(variants(session, config).await?.iter().filter_map(|variant| variant.model_name.clone()));
+        models.extend(variants(session, config).await?.into_iter().filter_map(|variant| variant.model_name));
     }
-    unused(session, endpoint, configs, &models).await
+    Ok(models)
 }
 
 /// Deletes the configurations and models of the endpoint but those named.
@@ -39,15 +52,8 @@ pub(super) async fn unused(
 pub(crate) async fn leave_update(session: &Session, endpoint: &str) -> anyhow::Result<()> {
     let described = match there::describe(session, endpoint).await {
         Err(error) if error.is_missing() => return all_but(session, endpoint, &[]).await,
-        outcome => outcome?,
+        outcome => outcome.inspect_err(|_| former::tell_left(session))?,
     };
-    let mut used: Vec<String> = described.endpoint_config_name().map(str::to_owned).into_iter().collect();
-    let pending = described.pending_deployment_summary().and_then(|pending| pending.endpoint_config_name());
-    used.extend(pending.map(str::to_owned));
-    if let Some(arn) = described.endpoint_arn() {
-        let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
-        used.extend(content::value(&tags, FORMER).map(str::to_owned));
-    }
     let status = there::status_of(&described);
     let is_settled = there::is_settled(&status);
     session.progress.say(&if is_settled {
@@ -57,13 +63,25 @@ pub(crate) async fn leave_update(session: &Session, endpoint: &str) -> anyhow::R
     });
     // SageMaker scales no endpoint that is being updated.
     let scaled = if status == EndpointStatus::InService {
-        former::put_back(session).await.context("its scaling is still off")
+        let serves = described.endpoint_config_name().unwrap_or_default();
+        former::put_back(session, serves).await.context("its scaling is still off")
     } else {
         former::tell_left(session);
         Ok(())
     };
-    all_but(session, endpoint, &used).await?;
-    scaled
+    let cleared = async {
+        let mut used = configs_used(&described);
+        if let Some(arn) = described.endpoint_arn() {
+            let tags = content::tags_of(&session.clients.sagemaker, arn).await?;
+            used.extend(content::value(&tags, FORMER).map(str::to_owned));
+        }
+        all_but(session, endpoint, &used).await
+    };
+    let cleared = cleared.await;
+    if let (Err(_), Err(error)) = (&scaled, &cleared) {
+        session.progress.say(&format!("{error:#}"));
+    }
+    scaled.and(cleared)
 }
 
 /// The variants of a configuration; none if it is gone.

@@ -112,15 +112,15 @@ async fn unless_there(
 
 /// Whether the endpoint is there; one that somebody else has made meanwhile is not to be undone.
 async fn is_there_and_ours(session: &Session, name: &str) -> anyhow::Result<bool> {
-    let described = there::describe(session, name).await;
-    let arn = described.as_ref().ok().and_then(|described| described.endpoint_arn().map(str::to_owned));
-    if !is_there(described)? {
-        return Ok(false);
-    }
-    let Some(arn) = arn else { bail!("endpoint {name} has no ARN") };
-    if !content::is_ours(&content::tags_of(&session.clients.sagemaker, &arn).await?) {
+    let described = match there::describe(session, name).await {
+        Err(error) if error.is_missing() => return Ok(false),
+        outcome => outcome?,
+    };
+    let Some(arn) = described.endpoint_arn() else { bail!("endpoint {name} has no ARN") };
+    if !content::is_ours(&content::tags_of(&session.clients.sagemaker, arn).await?) {
         session.undo.settle(&Started::Endpoint(name.to_owned()));
-        clear::all_but(session, name, &[]).await?;
+        // It may serve from what is ours.
+        clear::all_but(session, name, &clear::configs_used(&described)).await?;
         bail!("endpoint {name} was not made by this program, and is left alone: choose another --endpoint");
     }
     Ok(true)

@@ -4,11 +4,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
-use aws_sdk_applicationautoscaling::types::{ScalableTarget, ScalingPolicy};
+use aws_sdk_applicationautoscaling::types::{ScalableTarget, ScalingPolicy, SuspendedState};
 
 use crate::destroy;
 use crate::session::Session;
 
+use super::clear;
 use super::scaling::{self, policies, resource_id, targets};
 
 /// What scaled an endpoint.
@@ -27,6 +28,11 @@ impl TakenOff {
     /// Whether some is taken off.
     pub(super) fn is_some(&self) -> bool {
         self.lock().is_some()
+    }
+
+    /// What of it had been suspended.
+    pub(super) fn suspended(&self) -> Option<SuspendedState> {
+        self.lock().as_ref()?.target.as_ref()?.suspended_state().cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Former>> {
@@ -80,9 +86,12 @@ impl Former {
     }
 }
 
-/// Puts back what was taken off, as it was.
-pub(super) async fn put_back(session: &Session) -> anyhow::Result<()> {
+/// Puts back what was taken off, as it was; the configuration `serves` now, and one without instances is not scaled.
+pub(super) async fn put_back(session: &Session, serves: &str) -> anyhow::Result<()> {
     let Some(former) = session.taken_off.lock().clone() else { return Ok(()) };
+    if clear::variants(session, serves).await?.iter().any(|variant| variant.serverless_config().is_some()) {
+        return replaced(session, false).await;
+    }
     if let Some(target) = &former.target {
         let suspended = target.suspended_state().cloned();
         scaling::register(session, target.resource_id(), target.min_capacity(), target.max_capacity(), suspended)

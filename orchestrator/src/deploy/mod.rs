@@ -19,7 +19,7 @@ use crate::progress::print;
 use crate::session::Session;
 use crate::undo::Started;
 
-pub(crate) use self::clear::leave_update;
+pub(crate) use self::clear::{configs_used, leave_update, models_used};
 pub(crate) use self::former::TakenOff;
 pub(crate) use self::rollout::Rollout;
 pub(crate) use self::scaling::{policies, resource_id, resource_prefix};
@@ -43,7 +43,7 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     }
     let ModelArgs { job, tuning_job, artifact } = &args.model;
     let artifact = artifact::find(session, job.as_deref(), tuning_job.as_deref(), artifact.as_deref()).await?;
-    let wanted = Wanted::new(session, &artifact, &args.serve).await?;
+    let wanted = Wanted::new(session, &artifact, &args.serve)?.as_it_lies(session).await?;
     let given = args.endpoint.as_ref().or(args.model.job.as_ref()).or(args.model.tuning_job.as_ref());
     let endpoint = given.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.clone()))?;
     deploy(session, &endpoint, &wanted, &rollout).await?;

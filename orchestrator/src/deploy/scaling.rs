@@ -126,7 +126,7 @@ impl Scaling {
         };
         let is_right = |target: &ScalableTarget| (target.min_capacity(), target.max_capacity()) == (self.min, self.max);
         if !targets.iter().any(is_right) {
-            register(session, &resource, self.min, self.max, None).await?;
+            register(session, &resource, self.min, self.max, session.taken_off.suspended()).await?;
         }
         let wanted = self.tracking(endpoint)?;
         let name = self.metric.policy(endpoint);

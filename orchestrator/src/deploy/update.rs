@@ -108,6 +108,7 @@ impl Back<'_> {
             (self.session, self.name, status_of(described), reason_of(described).to_owned());
         if status != EndpointStatus::InService {
             // What its instances are made of is not certain: nothing of it may be deleted.
+            former::tell_left(session);
             session.undo.settle(&Started::Update(name.to_owned()));
             return anyhow::anyhow!(
                 "the update of endpoint {name} failed, and so did the way back: it is {status}: {reason}; `{}` clears it away",
@@ -148,7 +149,11 @@ impl Back<'_> {
             Ok(())
         };
         if let Err(reason) = outcome.await {
-            if let Err(reason) = former::put_back(session).await {
+            let scaled = async {
+                let serves = there::describe(session, name).await?;
+                former::put_back(session, serves.endpoint_config_name().unwrap_or_default()).await
+            };
+            if let Err(reason) = scaled.await {
                 session.progress.say(&format!("the scaling of endpoint {name} is still off: {reason:#}"));
             }
             session.undo.settle(&Started::Update(name.to_owned()));
@@ -166,7 +171,7 @@ impl Back<'_> {
     /// `error` is what is said of it all.
     async fn clear_up(&self, serves: &str, error: anyhow::Error) -> anyhow::Error {
         let (session, name) = (self.session, self.name);
-        if let Err(reason) = former::put_back(session).await {
+        if let Err(reason) = former::put_back(session, serves).await {
             session.progress.say(&format!("the scaling of endpoint {name} is still off: {reason:#}"));
         }
         let outcome = async {

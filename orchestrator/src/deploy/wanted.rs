@@ -55,8 +55,8 @@ pub(crate) struct Pieces {
 }
 
 impl Wanted {
-    /// The model at `artifact`, to be served as `args` say.
-    pub(crate) async fn new(session: &Session, artifact: &str, args: &ServeArgs) -> anyhow::Result<Self> {
+    /// The model at `artifact`, which a job has put there for good, to be served as `args` say.
+    pub(crate) fn new(session: &Session, artifact: &str, args: &ServeArgs) -> anyhow::Result<Self> {
         let artifact: S3Uri = artifact.parse()?;
         // Asked for here, before anything is noted that would have to be undone.
         let role = session.role()?.to_owned();
@@ -75,8 +75,13 @@ impl Wanted {
             (false, false) => Hosting::Instances { instance },
         };
         let scaling = if args.serverless { None } else { Some(Scaling::new(&args.scaling, args.asynchronous)?) };
-        let etag = artifact::etag(session, &artifact).await;
-        Ok(Self { image, artifact, etag, role, hosting, scaling })
+        Ok(Self { image, artifact, etag: None, role, hosting, scaling })
+    }
+
+    /// The same with what lies at the artifact's place now, where another archive may lie later.
+    pub(super) async fn as_it_lies(self, session: &Session) -> anyhow::Result<Self> {
+        let etag = artifact::etag(session, &self.artifact).await?;
+        Ok(Self { etag, ..self })
     }
 
     /// The name of an endpoint that has been given none; another archive at the same place updates it.

@@ -1,7 +1,10 @@
 //! What there is to take down: by name, and by the tags that everything bears from the moment of its creation, so that
 //! whatever a run has left that was killed is found.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalableTarget, ServiceNamespace};
+use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
 
 use crate::aws::{ServiceError, failed};
 use crate::content::{self, ENDPOINT};
@@ -29,11 +32,34 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The endpoint that bears the name and is somebody else's.
+    pub(super) fn stays(&self) -> Option<&Part> {
+        self.others.iter().find(|part| matches!(part, Part::Endpoint(_)))
+    }
+
     fn add(&mut self, looked: Result<Vec<Part>, ServiceError>) {
         match looked {
             Ok(parts) => self.parts.extend(parts),
             Err(error) => self.errors.push(error),
         }
+    }
+
+    /// Leaves what somebody else's `endpoint` serves from: it may have been made of what is ours.
+    async fn spare(
+        &mut self,
+        session: &Session,
+        endpoint: &str,
+        described: &DescribeEndpointOutput,
+    ) -> Result<(), ServiceError> {
+        let configs = deploy::configs_used(described);
+        let models = deploy::models_used(session, &configs).await?;
+        let used: Vec<Part> =
+            configs.into_iter().map(Part::Config).chain(models.into_iter().map(Part::Model)).collect();
+        for part in self.parts.extract_if(.., |part| used.contains(part)) {
+            let why = format!("endpoint {endpoint}, which was not made by this program, serves from it");
+            session.progress.say(&format!("{part} stays: {why}"));
+        }
+        Ok(())
     }
 }
 
@@ -44,21 +70,24 @@ type Named = (String, String);
 pub(super) async fn of_endpoint(session: &Session, name: &str) -> anyhow::Result<Found> {
     let sagemaker = &session.clients.sagemaker;
     let mut found = Found::default();
-    let endpoint = match deploy::describe(session, name).await {
+    let described = match deploy::describe(session, name).await {
         Err(error) if error.is_missing() => None,
-        outcome => outcome?.endpoint_arn,
+        outcome => Some(outcome?),
     };
+    let endpoint = described.as_ref().and_then(DescribeEndpointOutput::endpoint_arn).map(str::to_owned);
     let stem = content::stem(name);
     let (configs, models) = (configs(session, Some(&stem)).await?, models(session, Some(&stem)).await?);
     let arns = endpoint.iter().chain(configs.iter().chain(&models).map(|(_, arn)| arn)).cloned();
     let tags = content::tags_of_all(sagemaker, arns).await?;
     let is_ours = |arn: &str| tags.get(arn).is_some_and(|tags| content::is_ours(tags));
     let is_of_it = |arn: &str| tags.get(arn).is_some_and(|tags| content::value(tags, ENDPOINT) == Some(name));
-    match endpoint {
-        Some(arn) if !is_ours(&arn) => found.others.extend(tags.get(&arn).map(|_| Part::Endpoint(name.to_owned()))),
+    // One that has no tags any more has gone since it was described.
+    let endpoint = endpoint.filter(|arn| tags.contains_key(arn));
+    match &endpoint {
+        Some(arn) if !is_ours(arn) => found.others.push(Part::Endpoint(name.to_owned())),
         endpoint => {
             found.add(scaling(session, &[name.to_owned()]).await);
-            found.parts.extend(endpoint.map(|_| Part::Endpoint(name.to_owned())));
+            found.parts.extend(endpoint.iter().map(|_| Part::Endpoint(name.to_owned())));
         }
     }
     let configs = configs.into_iter().map(|(name, arn)| (Part::Config(name.clone()), name, arn));
@@ -70,6 +99,9 @@ pub(super) async fn of_endpoint(session: &Session, name: &str) -> anyhow::Result
         } else if other == name {
             found.others.push(part);
         }
+    }
+    if let (Some(_), Some(described)) = (found.stays(), &described) {
+        found.spare(session, name, described).await?;
     }
     Ok(found)
 }
@@ -98,6 +130,13 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
     found.parts.extend(names(&endpoints).into_iter().map(Part::Endpoint));
     found.parts.extend(names(&configs).into_iter().map(Part::Config));
     found.parts.extend(names(&models).into_iter().map(Part::Model));
+    let named: BTreeSet<&str> = tags.values().filter_map(|tags| content::value(tags, ENDPOINT)).collect();
+    for name in named.into_iter().filter(|name| is_of_others(name)) {
+        match deploy::describe(session, name).await {
+            Err(error) if error.is_missing() => {}
+            described => found.spare(session, name, &described?).await?,
+        }
+    }
     match session.bucket() {
         Ok(bucket) => found.add(uploads(session, bucket).await),
         Err(_) => session.progress.say("without --bucket incomplete uploads are not looked for"),

@@ -5,15 +5,14 @@ use std::fmt;
 use aws_sdk_sagemaker::types::{HyperParameterTuningJobStatus, TrainingJobStatus, TransformJobStatus};
 
 use crate::aws::{ServiceError, failed};
-use crate::kinds::{self, Kind};
+use crate::kinds::{self, Kind, STOPPING};
 use crate::poll;
 use crate::session::Session;
 
 /// The largest page.
 const PAGE: i32 = 100;
-/// The statuses of a job that is not over, which are the same for all kinds.
+/// The status of a job that runs, the same for all kinds.
 const RUNNING: &str = "InProgress";
-const STOPPING: &str = "Stopping";
 
 /// A job that runs, or comes to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

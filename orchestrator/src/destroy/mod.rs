@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     if args.dry_run {
         return listed(&found);
     }
-    let stays = found.others.iter().find(|part| matches!(part, Part::Endpoint(_))).map(ToString::to_string);
+    let stays = found.stays().map(ToString::to_string);
     let count = found.parts.len();
     if count == 0 && found.errors.is_empty() && stays.is_none() {
         session.progress.say(&format!("nothing is there of {what}"));
@@ -88,7 +88,7 @@ fn listed(found: &Found) -> anyhow::Result<()> {
         print("nothing to take down")?;
     }
     // It ends as it would without --dry-run.
-    match found.others.iter().find(|part| matches!(part, Part::Endpoint(_))) {
+    match found.stays() {
         Some(stays) => bail!("{stays} would still be there, since it is somebody else's"),
         None => Ok(()),
     }
@@ -114,12 +114,15 @@ async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Resu
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Deletes what belongs to the endpoint; what is gone already is passed over.
-pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<()> {
+/// Deletes what belongs to the endpoint; what is gone already is passed over. False if the endpoint is somebody else's,
+/// and stays.
+pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<bool> {
     let step = session.progress.step(&format!("taking down endpoint {name}"));
     let found = find::of_endpoint(session, name).await?;
     tell_others(session, &found);
-    take_down(session, found, &step).await
+    let goes = found.stays().is_none();
+    take_down(session, found, &step).await?;
+    Ok(goes)
 }
 
 /// What [`destroy`] would ask for, of a deployment that was planned only.

@@ -25,7 +25,8 @@ use super::output::Output;
 const ROWS: usize = 200;
 /// Bytes of text in a request, unless its first row has more: well below what the service and the container take.
 const BYTES: usize = 1 << 20;
-/// How many requests may be under way or wait for one before them, for each that may be under way.
+/// How many requests may be under way or wait for one before them, for each that may be under way; and how many are made at
+/// least before a container counts as one that answers nothing.
 const WINDOW: u64 = 4;
 
 /// Where questions go, for a task that asks them.
@@ -74,9 +75,9 @@ pub(super) async fn run(
     let (mut asked, mut under_way, mut waiting) = (0u64, JoinSet::new(), BTreeMap::new());
     let (mut written, mut failures, mut is_held) = (0u64, 0, false);
     loop {
-        let may_ask =
-            !is_held && under_way.len() < args.concurrency && asked < written + WINDOW * args.concurrency as u64;
-        if may_ask {
+        // While nothing is answered, a few more show whether these are bad rows or the container is.
+        let window = if is_held { WINDOW.max(args.concurrency as u64) } else { WINDOW * args.concurrency as u64 };
+        if under_way.len() < args.concurrency && asked < written + window {
             let chunk = next_chunk(&mut rows)?;
             if !chunk.is_empty() {
                 let (asking, number) = (Arc::clone(&asking), asked);
@@ -85,16 +86,15 @@ pub(super) async fn run(
                 continue;
             }
         }
-        let Some(answered) = under_way.join_next().await else { return Ok(failures) };
+        let Some(answered) = under_way.join_next().await else {
+            let held: Option<Answered> = waiting.remove(&written);
+            return held.and_then(|held| held.refused).map_or(Ok(failures), Err);
+        };
         let (number, answered) = answered.context("a request came to a sudden end")?;
         waiting.insert(number, answered?);
-        while let Some(mut next) = waiting.remove(&written) {
+        while let Some(next) = waiting.remove(&written) {
             is_held = next.refused.is_some() && !asking.has_answered.load(Ordering::Relaxed);
-            if is_held && under_way.is_empty() {
-                return next.refused.take().map_or(Ok(failures), Err);
-            }
             if is_held {
-                // Those under way will show whether these are bad rows or the container is.
                 waiting.insert(written, next);
                 break;
             }

@@ -53,7 +53,7 @@ impl Kind {
 }
 
 /// The status of a job that was told to stop, the same for all kinds.
-const STOPPING: &str = "Stopping";
+pub(crate) const STOPPING: &str = "Stopping";
 
 /// How something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

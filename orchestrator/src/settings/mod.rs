@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{Arg, Command};
 
 pub(crate) use init::run as init;
@@ -47,6 +48,17 @@ pub(crate) enum SettingsError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+}
+
+/// `command` for which a variable that is empty is one that is not set: so it is left in scripts.
+pub(crate) fn unless_empty(command: Command) -> Command {
+    let is_empty = |argument: &Arg| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let command =
+        command.mut_args(|argument| if is_empty(&argument) { argument.env(Resettable::Reset) } else { argument });
+    command.mut_subcommands(unless_empty)
 }
 
 /// `command` with the defaults that the file of settings has for it.

@@ -219,9 +219,7 @@ impl Job<'_> {
         tokio::select! {
             status = process.wait() => {
                 let status = status.map_err(internal)?;
-                let lines = logs::tail(&self.folder.log(), 0);
-                let said = lines.into_iter().rfind(|line| !line.starts_with("Run 'docker")).unwrap_or_default();
-                if process.is_no_container(status, &said) {
+                if let Some(said) = process.no_container(status, &logs::tail(&self.folder.log(), 0)) {
                     return Err(Reason(failure_reason(&format!("ClientError: Cannot start the container: {said}"))));
                 }
                 if status.success() { Ok(Attempt::Over(End::Completed)) } else { Err(failure(&tree.failure(), status)) }
