@@ -258,7 +258,10 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     let model = there(&place, "models").remove(0);
     let batch = ["--model", &model, "--data"];
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://unspsc-local/tables/"]].concat());
-    assert!(code == 0 && out.contains("coded/a.coded.csv") && out.contains("coded/2025/b.jsonl.coded.csv"), "{out}{err}");
+    assert!(
+        code == 0 && out.contains("coded/a.coded.csv") && out.contains("coded/2025/b.jsonl.coded.csv"),
+        "{out}{err}"
+    );
     let rows = records(&place, "coded/a.coded.csv");
     assert_eq!((rows.len(), rows[2][0].as_str(), rows[2][4].as_str()), (3, "2", "title of nut"));
     let rows = records(&place, "coded/2025/b.jsonl.coded.csv");

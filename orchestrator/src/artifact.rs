@@ -39,7 +39,9 @@ pub(crate) async fn find(
 fn refuse_base_line(job: &str, described: &DescribeTrainingJobOutput) -> anyhow::Result<()> {
     let model = described.hyper_parameters().and_then(|all| all.get("model"));
     if model.is_some_and(|model| model.trim_matches('"') == ModelKind::Rnn.to_string()) {
-        bail!("training job {job} is of the rnn baseline, which is there to be compared with and is not served: name one of an encoder");
+        bail!(
+            "training job {job} is of the rnn baseline, which is there to be compared with and is not served: name one of an encoder"
+        );
     }
     Ok(())
 }
@@ -54,7 +56,9 @@ pub(crate) async fn etag(session: &Session, place: &S3Uri) -> anyhow::Result<Opt
     let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
     match head.map_err(failed("HeadObject")) {
         Err(ServiceError::Denied { .. }) => Ok(None),
-        Err(error) if error.is_missing() => bail!("there is no archive {place}: name another with --artifact, or train anew"),
+        Err(error) if error.is_missing() => {
+            bail!("there is no archive {place}: name another with --artifact, or train anew")
+        }
         outcome => Ok(outcome.with_context(|| format!("cannot look at {place}"))?.e_tag().map(str::to_owned)),
     }
 }

@@ -203,6 +203,11 @@ impl ServiceError {
     }
 }
 
+/// Whether a service has refused for good what `error` is about, so that it is not there.
+pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &ServiceError| !error.is_transient())
+}
+
 /// Codes of services that are busy or broken for the moment.
 const TRANSIENT: [&str; 13] = [
     "InternalError",

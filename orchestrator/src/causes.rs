@@ -165,7 +165,10 @@ mod tests {
             ("HeadObject was refused: the service answered HTTP 301 (PermanentRedirect)", "another region"),
             ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
             ("The S3 bucket 'b' must be in the same region as the job", "another region"),
-            ("training job x failed: CapacityError: Unable to provision requested ML compute capacity", "--train-instance"),
+            (
+                "training job x failed: CapacityError: Unable to provision requested ML compute capacity",
+                "--train-instance",
+            ),
             (
                 "transform job x failed: CapacityError: Unable to provision requested ML compute capacity due to \
                  InsufficientInstanceCapacity error",

@@ -101,7 +101,10 @@ fn what_somebody_elses_endpoint_serves_from_stays() {
     }
     let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--yes"]);
     assert!(code == 1 && err.contains(&format!("model {} stays: endpoint e", before[2][0])), "{err}");
+    assert!(!err.contains("taking down endpoint e"), "{err}");
     assert_eq!(ground.names(), before);
+    let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--dry-run"]);
+    assert!(code == 1 && err.contains("endpoint e would still be there"), "{err}");
     let (code, _, err) = ground.unspsc(&["destroy", "--all", "--yes"]);
     assert!(code == 0 && err.contains(&format!("endpoint configuration {} stays", before[1][0])), "{err}");
     assert_eq!(ground.names(), before);

@@ -59,7 +59,8 @@ fn a_new_endpoint_that_does_not_answer_or_come_up_is_taken_down() {
 fn a_serverless_endpoint_has_no_instances_and_no_policy() {
     let ground = Ground::new(&[]);
     let load = ["--peak-calls-per-minute", "600"];
-    let (code, _, err) = ground.deploy("one", &[&["--serverless", "--serverless-memory-mb", "2048"][..], &load].concat());
+    let (code, _, err) =
+        ground.deploy("one", &[&["--serverless", "--serverless-memory-mb", "2048"][..], &load].concat());
     assert!(err.contains("10 at a time if one takes a second, and 5 are taken"), "{err}");
     assert!(code == 0 && err.contains("smoke test") && err.contains("serverless: it scales by itself"), "{err}");
     let variant = &ground.config()["ProductionVariants"][0];

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn coded_tables_lie_where_their_inputs_did() {
-        for (name, expected) in [("a.csv", "a.coded.csv"), ("a.csv.gz", "a.csv.gz.coded.csv"), ("b/a", "b/a.coded.csv")] {
+        for (name, expected) in [("a.csv", "a.coded.csv"), ("a.csv.gz", "a.csv.gz.coded.csv"), ("b/a", "b/a.coded.csv")]
+        {
             assert_eq!(coded(name), expected);
         }
         assert_eq!(path_below("in/tables/2025", "in/tables/2025-01/a.csv").unwrap(), "2025-01/a.csv");

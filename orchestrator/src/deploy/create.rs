@@ -3,7 +3,7 @@
 use anyhow::bail;
 use aws_sdk_sagemaker::types::{ContainerDefinition, EndpointStatus, Tag};
 
-use crate::aws::{ServiceError, failed};
+use crate::aws::{ServiceError, failed, is_refused};
 use crate::content::{self, ENDPOINT};
 use crate::session::Session;
 use crate::storage;
@@ -19,14 +19,12 @@ pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pie
     let is_noted = session.undo.has(&started);
     session.undo.note_once(started.clone());
     let step = session.changing(&format!("deploying {} as endpoint {name}", wanted.artifact));
-    let made = model(session, name, wanted, &pieces.model).await;
-    if let (Err(error), false) = (&made, is_noted)
-        && error.downcast_ref().is_some_and(|error: &ServiceError| !error.is_transient())
-    {
-        // It was the first, and what was refused is not there.
-        session.undo.settle(&started);
-    }
-    made?;
+    model(session, name, wanted, &pieces.model).await.inspect_err(|error| {
+        // The first request: where it was refused there is nothing to take down.
+        if !is_noted && is_refused(error) {
+            session.undo.settle(&started);
+        }
+    })?;
     config(session, name, wanted, pieces).await?;
     let sagemaker = &session.clients.sagemaker;
     let create = async || {
@@ -51,7 +49,7 @@ pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pie
     };
     outcome.inspect_err(|_| {
         let logs = session.command(&format!("logs {name}"));
-        session.progress.say(&format!("what its container has logged stays: `{logs}` shows it"));
+        session.progress.say(&format!("whatever its containers have logged stays: `{logs}` shows it"));
     })
 }
 

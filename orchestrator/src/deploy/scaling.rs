@@ -276,8 +276,10 @@ mod tests {
         assert_eq!(need(600.0), "600 calls a minute need 2 instances if one takes a second; up to 4 are allowed");
         assert!(need(1500.0).contains("5 instances if one takes a second, and 4 bear 1200: pass --max-instances 5"));
         assert!(scaling(Metric::Backlog, 5.0, 10.0).need().unwrap().contains("how long one takes"));
-        assert!(need_of_serverless(600.0, 5).ends_with("10 at a time if one takes a second, and 5 are taken: pass \
-                                                        --serverless-concurrency 10"));
+        assert!(need_of_serverless(600.0, 5).ends_with(
+            "10 at a time if one takes a second, and 5 are taken: pass \
+                                                        --serverless-concurrency 10"
+        ));
         assert!(need_of_serverless(60.0, 5).ends_with("1 at a time if one takes a second; up to 5 are taken"));
     }
 

@@ -36,6 +36,7 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
         return listed(&found);
     }
     let stays = found.stays().map(ToString::to_string);
+    let what = stays.as_ref().map_or(what, |stays| format!("what belongs to {stays}"));
     let count = found.parts.len();
     if count == 0 && found.errors.is_empty() && stays.is_none() {
         session.progress.say(&format!("nothing is there of {what}"));

@@ -63,7 +63,13 @@ pub(crate) struct SearchArgs {
           value_parser = clap::value_parser!(i32).range(1..=100))]
     pub(crate) parallel_jobs: i32,
     /// Whether trials are stopped that do worse than the median of the trials before them: `auto` or `off`
-    #[arg(long, env = "UNSPSC_EARLY_STOPPING", value_name = "WHEN", default_value = "off", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_EARLY_STOPPING",
+        value_name = "WHEN",
+        default_value = "off",
+        hide_possible_values = true
+    )]
     pub(crate) early_stopping: EarlyStopping,
     /// Seed of the values that are drawn
     #[arg(long, env = "UNSPSC_RANDOM_SEED", value_name = "N", default_value_t = 17,

@@ -54,7 +54,10 @@ fn lines_are_texts_where_nothing_says_otherwise() {
         (vec!["description".to_owned()], vec!["hex bolt, \"zinc".into(), "<empty_description>".into(), "nut".into()])
     );
     assert_eq!(texts(&read("x", b"Description,id\nbolt,1\n", &[]).unwrap().1), ["bolt"], "a header makes a table");
-    assert_eq!(texts(&read("a.csv", b"id,description\n1,\"\"\n2,\"  \"\n3,nut\n", &[]).unwrap().1)[1..], ["<empty_description>", "nut"]);
+    assert_eq!(
+        texts(&read("a.csv", b"id,description\n1,\"\"\n2,\"  \"\n3,nut\n", &[]).unwrap().1)[1..],
+        ["<empty_description>", "nut"]
+    );
     assert_eq!(texts(&read("x", b"caf\xe9\nna\xefve\n", &[]).unwrap().1), ["café", "naïve"]);
     assert_eq!(texts(&read("x", b"caf\xc3\xa9\nb\xc3\xa4\nbad \xff\n", &[]).unwrap().1)[2], "bad \u{fffd}");
 }
