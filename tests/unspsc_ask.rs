@@ -15,8 +15,9 @@ mod tiny_encoder;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use place::{Place, Platform, TRAINING, signal, wait};
+use place::{LIMIT, Place, Platform, TRAINING, signal, wait};
 use serde_json::Value;
 use support::texts;
 
@@ -223,8 +224,9 @@ fn what_a_killed_run_was_writing_goes_with_the_next_and_nothing_of_the_users_doe
     fs::write(place.path(".a.csv.part"), "description\nrice\n").unwrap();
     let mut writing = command(&platform, &["hang", "--output", "a.csv"]);
     let mut child = writing.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
     while drafts(&place).len() < 2 {
-        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        assert!(child.try_wait().unwrap().is_none() && begin.elapsed() < LIMIT, "nothing is being written");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     // Another run does not take it for one that was left.

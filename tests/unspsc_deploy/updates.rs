@@ -129,22 +129,27 @@ fn scaling_that_is_off_for_an_update_comes_back_with_each_error_and_what_is_of_o
 
 #[test]
 fn scaling_that_is_off_for_an_update_comes_back_with_a_signal() {
-    let ground = Ground::new(&["error:operation=UpdateEndpoint,times=200"]);
-    assert_eq!(ground.deploy("one", &[]).0, 0);
-    let before = ground.scaling();
-    let artifact = artifact("two");
-    let deploying = Ground::deploying(&artifact, &["--serve-instance", "ml.c5.large"]);
-    let (child, lines) = until(&mut ground.unspsc_at(&ground.url, &deploying), "does not scale while");
-    let begin = Instant::now();
-    while !ground.scaling().is_empty() {
-        assert!(begin.elapsed() < LIMIT, "it was not taken off");
-        std::thread::sleep(Duration::from_millis(20));
+    // Also where the tags of the endpoint cannot be read then, which are asked for three times before.
+    let faults = ["error:operation=UpdateEndpoint,times=200", "error:operation=ListTags,skip=3,times=200"];
+    for faults in [&faults[..1], &faults] {
+        let ground = Ground::new(faults);
+        assert_eq!(ground.deploy("one", &[]).0, 0);
+        let before = ground.scaling();
+        let artifact = artifact("two");
+        let deploying = Ground::deploying(&artifact, &["--serve-instance", "ml.c5.large"]);
+        let (child, lines) = until(&mut ground.unspsc_at(&ground.url, &deploying), "does not scale while");
+        let begin = Instant::now();
+        while !ground.scaling().is_empty() {
+            assert!(begin.elapsed() < LIMIT, "it was not taken off");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        let (code, said) = rest(child, lines, || {});
+        assert_eq!(code, Some(143), "{said}");
+        assert_eq!(said.contains("ListTags"), faults.len() == 2, "{said}");
+        assert_eq!(ground.scaling(), before, "{said}");
+        assert_eq!(ground.served(), crate::ground::artifact("one"));
     }
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    let (code, said) = rest(child, lines, || {});
-    assert_eq!(code, Some(143), "{said}");
-    assert_eq!(ground.scaling(), before, "{said}");
-    assert_eq!(ground.served(), crate::ground::artifact("one"));
 }
 
 /// What is registered of the endpoint, as the service describes it.
