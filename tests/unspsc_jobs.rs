@@ -171,10 +171,8 @@ fn a_plan_names_every_request_and_changes_nothing() {
         |requests: Vec<(String, Value)>| -> Vec<String> { requests.into_iter().map(|one| one.0).collect() };
     let artifact = format!("s3://unspsc-local/unspsc/{job}/output/model.tar.gz");
     assert_eq!(operations(plan(&platform, "deploy", &["--artifact", &artifact, "--endpoint", "e"])), deployed);
-    for command in
-        [platform.plan("deploy", &["--job", job]), platform.command("batch", &["--job", job, "--data", "data.csv"])]
-    {
-        let mut command = command;
+    let batch = ["--job", job, "--data", "data.csv"];
+    for mut command in [platform.plan("deploy", &batch[..2]), platform.command("batch", &batch)] {
         let output = command.output().unwrap();
         let (_, err) = texts(&output);
         assert!(output.status.code() == Some(1) && err.contains("is of the rnn baseline"), "{err}");
