@@ -207,8 +207,12 @@ fn remove_jobs_answers(place: &Place) {
 fn the_answers_are_where_the_job_was_told_and_the_next_attempt_begins_where_they_are_gone() {
     let place = Place::new();
     let (platform, artifact) = stand_in(&place, &[]);
-    fs::write(place.path("table.csv"), "description\nrice\n").unwrap();
+    fs::write(place.path("table.csv"), "description\n\"\"\n\" \"\n").unwrap();
     let batch = ["--artifact", &artifact, "--data", "table.csv"];
+    let (code, _, err) = platform.verb("batch", &batch);
+    assert!(code == 1 && err.contains("no row has a text") && there(&place, "transform_jobs").is_empty(), "{err}");
+    assert!(!place.path("table.coded.csv").exists());
+    fs::write(place.path("table.csv"), "description\nrice\n").unwrap();
     let (code, _, err) = platform.verb("batch", &batch);
     assert_eq!(code, 0, "{err}");
     let (code, _, err) = platform.verb("batch", &[&batch[..], &["--bucket", "other"]].concat());
@@ -254,10 +258,13 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     let model = there(&place, "models").remove(0);
     let batch = ["--model", &model, "--data"];
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://unspsc-local/tables/"]].concat());
-    assert!(code == 0 && out.contains("coded/a.coded.csv") && out.contains("coded/2025/b.coded.csv"), "{out}{err}");
+    assert!(
+        code == 0 && out.contains("coded/a.coded.csv") && out.contains("coded/2025/b.jsonl.coded.csv"),
+        "{out}{err}"
+    );
     let rows = records(&place, "coded/a.coded.csv");
     assert_eq!((rows.len(), rows[2][0].as_str(), rows[2][4].as_str()), (3, "2", "title of nut"));
-    let rows = records(&place, "coded/2025/b.coded.csv");
+    let rows = records(&place, "coded/2025/b.jsonl.coded.csv");
     assert_eq!((rows[1][0].as_str(), rows[1][4].as_str()), ("7", "title of fish"));
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://unspsc-local/tables/a.csv"]].concat());
     assert!(code == 0 && out == "a.coded.csv\n", "{out}{err}");
@@ -266,10 +273,11 @@ fn objects_of_s3_are_coded_with_a_model_that_is_there() {
     fs::write(place.path("state/s3/tables/c.csv"), "description\nrice\n").unwrap();
     let (code, out, err) = platform.verb("batch", &[&batch[..], &["s3://tables"]].concat());
     assert!(code == 0 && out == "c.coded.csv\n", "a bucket alone stands for all of it: {out}{err}");
-    object("tables/a.jsonl", "\"nut\"\n");
+    object("tables/a", "nut\n");
     for (data, said) in [
-        ("s3://unspsc-local/tables/", "tables/a.csv and tables/a.jsonl would both be coded into coded/a.coded.csv"),
+        ("s3://unspsc-local/tables/", "tables/a and tables/a.csv would both be coded into coded/a.coded.csv"),
         ("s3://", "should look like s3://bucket/prefix"),
+        ("s3://no-such-bucket/a.csv", "there is no bucket no-such-bucket: correct --data"),
         ("s3://unspsc-local/none/", "holds no objects"),
         ("gone.csv", "gone.csv does not exist"),
         ("coded", "coded is a folder"),

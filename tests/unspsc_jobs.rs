@@ -37,6 +37,8 @@ fn plan(platform: &Platform<'_>, verb: &str, arguments: &[&str]) -> Vec<(String,
     let output = platform.plan(verb, arguments).arg("--json").output().unwrap();
     let (out, err) = texts(&output);
     assert!(output.status.success(), "{err}");
+    let done = ["uploading", "taking down", "stopping"];
+    assert!(!done.iter().any(|word| err.contains(word)), "a plan does not: {err}");
     let requests: Vec<Value> = serde_json::from_str(&out).unwrap();
     requests.iter().map(|one| (one["operation"].as_str().unwrap().to_owned(), one["request"].clone())).collect()
 }
@@ -167,7 +169,14 @@ fn a_plan_names_every_request_and_changes_nothing() {
         ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "RegisterScalableTarget", "PutScalingPolicy"];
     let operations =
         |requests: Vec<(String, Value)>| -> Vec<String> { requests.into_iter().map(|one| one.0).collect() };
-    assert_eq!(operations(plan(&platform, "deploy", &["--job", job, "--endpoint", "e"])), deployed);
+    let artifact = format!("s3://unspsc-local/unspsc/{job}/output/model.tar.gz");
+    assert_eq!(operations(plan(&platform, "deploy", &["--artifact", &artifact, "--endpoint", "e"])), deployed);
+    let batch = ["--job", job, "--data", "data.csv"];
+    for mut command in [platform.plan("deploy", &batch[..2]), platform.command("batch", &batch)] {
+        let output = command.output().unwrap();
+        let (_, err) = texts(&output);
+        assert!(output.status.code() == Some(1) && err.contains("is of the rnn baseline"), "{err}");
+    }
     assert!(platform.verb("status", &[]).1.contains("no endpoints"));
     assert!(plan(&platform, "destroy", &["--endpoint", "e"]).is_empty(), "there is no endpoint to delete");
     let run = ["--data", "data.csv", "--output", "out", "--encoder", "encoder", "--hyperparameter", "epochs=1"];

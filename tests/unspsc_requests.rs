@@ -461,7 +461,9 @@ fn on_moto(recorded: &mut Recorded<'_>, moto: &Moto, steps: &[Step], answered: &
         }
         answered.extend(taken.answers.iter().filter(|answer| answer["status"].as_u64() < Some(500)).map(operation));
         if step.name == "train" {
-            moto.put(recorded.place, &format!("unspsc/{}/output/output.tar.gz", recorded.job));
+            for archive in ["model", "output"] {
+                moto.put(recorded.place, &format!("unspsc/{}/output/{archive}.tar.gz", recorded.job));
+            }
             moto.log(&recorded.job, "a line that the test has written");
         }
     }

@@ -1,7 +1,9 @@
 //! Where the model lies that is to be deployed or to code a table.
 
 use anyhow::{Context as _, bail};
+use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::HyperParameterTuningJobStatus;
+use unspsc_contract::ModelKind;
 
 use crate::aws::{ServiceError, failed};
 use crate::session::Session;
@@ -25,20 +27,38 @@ pub(crate) async fn find(
         Err(error) if error.is_missing() => {
             bail!("there is no training job {job}: `{}` lists those there are", session.command("status"))
         }
-        outcome => follow::artifact(&job, &outcome?),
+        outcome => {
+            let described = outcome?;
+            refuse_base_line(&job, &described)?;
+            follow::artifact(&job, &described)
+        }
     }
+}
+
+/// Refuses the model of a job that trains what is not served; the container would, minutes later.
+fn refuse_base_line(job: &str, described: &DescribeTrainingJobOutput) -> anyhow::Result<()> {
+    let model = described.hyper_parameters().and_then(|all| all.get("model"));
+    if model.is_some_and(|model| model.trim_matches('"') == ModelKind::Rnn.to_string()) {
+        bail!(
+            "training job {job} is of the rnn baseline, which is there to be compared with and is not served: name one of an encoder"
+        );
+    }
+    Ok(())
 }
 
 /// What tells the archive at `place` from another that lies there at another time, if it can be seen: the role reads the
 /// archive, and the caller need not be allowed to.
 ///
 /// # Errors
-/// Where it could not be asked for: names follow from it, and what was not seen by chance would be another archive.
+/// Where there is none, or it could not be asked for: names follow from it, and what was not seen by chance would be
+/// another archive.
 pub(crate) async fn etag(session: &Session, place: &S3Uri) -> anyhow::Result<Option<String>> {
     let head = session.clients.s3.head_object().bucket(&place.bucket).key(&place.key).send().await;
     match head.map_err(failed("HeadObject")) {
         Err(ServiceError::Denied { .. }) => Ok(None),
-        Err(error) if error.is_missing() => Ok(None),
+        Err(error) if error.is_missing() => {
+            bail!("there is no archive {place}: name another with --artifact, or train anew")
+        }
         outcome => Ok(outcome.with_context(|| format!("cannot look at {place}"))?.e_tag().map(str::to_owned)),
     }
 }

@@ -208,6 +208,11 @@ impl ServiceError {
     }
 }
 
+/// Whether a service has refused for good what `error` is about, so that it is not there.
+pub(crate) fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &ServiceError| !error.is_transient())
+}
+
 /// Codes of services that are busy or broken for the moment.
 const TRANSIENT: [&str; 14] = [
     "InternalError",
@@ -236,13 +241,14 @@ where
         // The answer to a HEAD request has no body, which is where S3 says why.
         (None, SdkError::ServiceError(answer)) => {
             let status = answer.raw().status().as_u16();
-            let code = match status {
-                301 => "PermanentRedirect".to_owned(),
-                403 => "AccessDenied".to_owned(),
-                404 => "NotFound".to_owned(),
-                status => format!("HTTP {status}"),
+            let answered = format!("the service answered HTTP {status}");
+            let (code, message) = match status {
+                301 => ("PermanentRedirect".to_owned(), answered),
+                403 => ("AccessDenied".to_owned(), answered),
+                404 => ("NotFound".to_owned(), answered),
+                status => (format!("HTTP {status}"), "the service gave no reason".to_owned()),
             };
-            ServiceError::refused(operation, &code, &format!("the service answered HTTP {status}"))
+            ServiceError::refused(operation, &code, &message)
         }
         _ => ServiceError::NoAnswer { operation, reason: innermost(&error) },
     }

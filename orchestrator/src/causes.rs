@@ -2,20 +2,26 @@
 
 use crate::aws::ServiceError;
 
+/// Stands in advice for the name of the quota that was met.
+const QUOTA: &str = "{quota}";
+/// What [`QUOTA`] is where the error does not name it.
+const ANY_QUOTA: &str = "\"TYPE for training job usage\" (spot capacity and endpoints have quotas of their own)";
+
 /// Words of an error, all of which must occur in it in lower case, and what to do then. The first that fits counts.
 ///
 /// Sources: the issues and pages that stand beside each; numbers without a repository are of
 /// aws/amazon-sagemaker-examples.
-const CAUSES: [(&[&str], &str); 18] = [
+const CAUSES: &[(&[&str], &str)] = &[
     // #307: new accounts have a quota of 0 for GPU instances.
     (
         &["resourcelimitexceeded", "is 0 instances"],
-        "the account's quota for this instance type is 0: ask for more under Service Quotas, Amazon SageMaker, \
-         \"TYPE for training job usage\" (spot capacity and endpoints have quotas of their own), or choose another type",
+        "the account's quota for this instance type is 0: ask for more under Service Quotas, Amazon SageMaker, {quota}, \
+         or choose another type",
     ),
     (
         &["resourcelimitexceeded"],
-        "a quota of the account is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker",
+        "a quota of the account is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker, \
+         {quota}",
     ),
     // #739.
     (
@@ -56,6 +62,15 @@ const CAUSES: [(&[&str], &str); 18] = [
         &["bucket", "same region"],
         "the bucket lies in another region: name one in the region of the job with --bucket, or the bucket's region with --region",
     ),
+    // Developer guide, "Troubleshooting" of endpoints and of batch transform: the words of their FailureReason.
+    (
+        &["transform job", "capacityerror"],
+        "AWS has no such instance free at the moment: run the same command later, or choose another --batch-instance or region",
+    ),
+    (
+        &["endpoint", "insufficientinstancecapacity"],
+        "AWS has no such instance free at the moment: run the same command later, or choose another --serve-instance or region",
+    ),
     // API reference, CreateTrainingJob and DescribeTrainingJob: CapacityError in FailureReason.
     (
         &["capacityerror"],
@@ -79,6 +94,9 @@ const CAUSES: [(&[&str], &str); 18] = [
         &["unsupported manifest media type"],
         "build the image with `docker buildx build --provenance=false --output type=docker`, and push that",
     ),
+    // The kernel ends what takes more memory than there is so; 137 is 128 and the signal's number.
+    (&["killed by sigkill"], TOO_LITTLE_MEMORY),
+    (&["exit code: 137"], TOO_LITTLE_MEMORY),
     // API reference, DescribeTrainingJob, SecondaryStatus.
     (
         &["maxruntimeexceeded"],
@@ -90,6 +108,10 @@ const CAUSES: [(&[&str], &str); 18] = [
         "there was no spot capacity for long enough: run the same command with more --max-wait-secs, or with --spot=false",
     ),
 ];
+
+/// What to do about a container that was killed.
+const TOO_LITTLE_MEMORY: &str = "a container that is killed has mostly met the memory of its instance: choose a larger one \
+                                 (--train-instance, --serve-instance, --batch-instance), or train with a smaller batch_size";
 
 /// An address that was given in the place of AWS does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -118,13 +140,19 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
         Some(ServiceError::Denied { denial, .. }) => Some(denial.remedy()),
         _ => None,
     });
-    denial.or_else(|| of_text(&format!("{error:#}")).map(str::to_owned))
+    denial.or_else(|| of_text(&format!("{error:#}")))
 }
 
-fn of_text(text: &str) -> Option<&'static str> {
+fn of_text(text: &str) -> Option<String> {
+    let quota = quota(text).map_or_else(|| ANY_QUOTA.to_owned(), |quota| format!("\"{quota}\""));
     let text = text.to_lowercase();
     let fits = |words: &&[&str]| words.iter().all(|word| text.contains(word));
-    CAUSES.iter().find(|(words, _)| fits(words)).map(|(_, advice)| *advice)
+    CAUSES.iter().find(|(words, _)| fits(words)).map(|(_, advice)| advice.replace(QUOTA, &quota))
+}
+
+/// The name of the quota in SageMaker's words, as Service Quotas has it.
+fn quota(text: &str) -> Option<&str> {
+    Some(text.split_once("service limit '")?.1.split_once('\'')?.0)
 }
 
 #[cfg(test)]
@@ -137,13 +165,15 @@ mod tests {
             (
                 "CreateTrainingJob was refused: The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 \
                  Instances, with current utilization of 0 Instances and a request delta of 1 Instances (ResourceLimitExceeded)",
-                "quota for this instance type is 0",
+                "Amazon SageMaker, \"ml.g4dn.xlarge for training job usage\", or choose",
             ),
             (
                 "The account-level service limit 'ml.m5.large for endpoint usage' is 4 Instances, with current utilization of 4 \
                  Instances (ResourceLimitExceeded)",
-                "is used up",
+                "is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker, \"ml.m5.large \
+                 for endpoint usage\"",
             ),
+            ("the limit is 0 Instances (ResourceLimitExceeded)", "\"TYPE for training job usage\""),
             ("AlgorithmError: , exec: \"train\": executable file not found in $PATH", "no program `train`"),
             ("CannotStartContainerError: exec: \"serve\": executable file not found in $PATH", "no program `serve`"),
             ("AlgorithmError: exec /usr/local/bin/train: exec format error", "--platform linux/amd64"),
@@ -153,7 +183,6 @@ mod tests {
             ("HeadObject was refused: the service answered HTTP 301 (PermanentRedirect)", "another region"),
             ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
             ("The S3 bucket 'b' must be in the same region as the job", "another region"),
-            ("CapacityError: Unable to provision requested ML compute capacity", "free at the moment"),
             ("docker push: dial tcp 127.0.0.1:443: connect: connection refused", "cannot reach the registry"),
             (
                 "docker: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
@@ -164,11 +193,26 @@ mod tests {
                 "needs none",
             ),
             ("Unsupported manifest media type application/vnd.oci.image.index.v1+json for image", "--provenance=false"),
+            (
+                "training job x failed: CapacityError: Unable to provision requested ML compute capacity",
+                "--train-instance",
+            ),
+            (
+                "transform job x failed: CapacityError: Unable to provision requested ML compute capacity due to \
+                 InsufficientInstanceCapacity error",
+                "--batch-instance",
+            ),
+            (
+                "endpoint x is Failed: Unable to provision requested ML compute capacity due to \
+                 InsufficientInstanceCapacity error",
+                "--serve-instance",
+            ),
+            ("training job x failed: AlgorithmError: the program left no failure, killed by SIGKILL", "memory"),
             ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
             ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
         ] {
             let advice = of_text(said);
-            assert!(advice.is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
+            assert!(advice.as_ref().is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
         }
         assert_eq!(of_text("training job x failed: AlgorithmError: row 3 has no label"), None);
     }
@@ -190,7 +234,8 @@ mod tests {
     #[test]
     fn every_cause_can_be_reached() {
         for (words, advice) in CAUSES {
-            assert_eq!(of_text(&words.join(" ")), Some(advice), "{words:?} is hidden by one before it");
+            let expected = advice.replace(QUOTA, ANY_QUOTA);
+            assert_eq!(of_text(&words.join(" ")), Some(expected), "{words:?} is hidden by one before it");
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Tables with a code for each row: the columns of the input, and behind them those of the answer.
 
-use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 
 use unspsc_contract::invocation::{ErrorBody, ErrorDetail, Outcome, Prediction};
 use unspsc_dataset::{TextProblem, TextRow};
 use unspsc_taxonomy::{Code, Titles};
+
+use crate::progress;
 
 /// The columns of an answer.
 const COLUMNS: [&str; 15] = [
@@ -57,12 +58,12 @@ impl<W: Write> CodedTable<W> {
 
     /// What was written to.
     pub(crate) fn into_inner(self) -> anyhow::Result<W> {
-        self.out.into_inner().map_err(|error| unwritten(error.error()))
+        self.out.into_inner().map_err(|error| progress::unwritten("the answers", error.error()))
     }
 }
 
-fn unwritten(error: impl Display) -> anyhow::Error {
-    anyhow::anyhow!("cannot write the answers: {error}")
+fn unwritten(error: impl Into<io::Error>) -> anyhow::Error {
+    progress::unwritten("the answers", &error.into())
 }
 
 /// The cells of an answer.

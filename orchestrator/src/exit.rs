@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::interrupt::Interrupted;
+use crate::progress::Closed;
 use crate::undo::Started;
 
 /// What became of a job that did not complete.
@@ -46,6 +47,10 @@ pub(crate) fn as_it_stands(error: anyhow::Error, resisted: &[Started]) -> anyhow
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         return interrupted.exit_code();
+    }
+    if error.is::<Closed>() {
+        // As a program that SIGPIPE ends.
+        return ExitCode::from(141);
     }
     match error.downcast_ref() {
         Some(Unfinished::Failed { .. }) => ExitCode::from(3),

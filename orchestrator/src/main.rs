@@ -52,6 +52,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use tracing_subscriber::EnvFilter;
 
 use options::{Cli, Command};
+use progress::Closed;
 
 /// A file that is being written when the program is interrupted gets this long to be finished.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -90,6 +91,10 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 /// Says what went wrong, and what to do about it where that is known.
 fn complain(error: &anyhow::Error) {
+    // Of `unspsc status | head` there is nothing to say.
+    if error.is::<Closed>() {
+        return;
+    }
     // Nothing is left to tell of a closed standard error.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
     if let Some(advice) = causes::advice(error) {

@@ -90,6 +90,11 @@ impl Progress {
 pub(crate) struct Step(ProgressBar);
 
 impl Step {
+    /// One of which nobody is told.
+    pub(crate) fn unseen() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// Says how it stands.
     pub(crate) fn update(&self, message: String) {
         self.0.set_message(message);
@@ -107,10 +112,23 @@ impl Drop for Step {
     }
 }
 
+/// Whoever read standard output has had enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("standard output was closed")]
+pub(crate) struct Closed;
+
 /// Writes a result line to standard output.
 ///
 /// # Errors
-/// When standard output is closed.
+/// [`Closed`] where nobody reads it any more.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{text}").map_err(|error| anyhow::anyhow!("cannot write to standard output: {error}"))
+    writeln!(io::stdout(), "{text}").map_err(|error| unwritten("to standard output", &error))
+}
+
+/// The sentence for an output that takes no more.
+pub(crate) fn unwritten(what: &str, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Closed.into(),
+        _ => anyhow::anyhow!("cannot write {what}: {error}"),
+    }
 }

@@ -13,7 +13,7 @@ use crate::deploy::TakenOff;
 use crate::options::PlatformArgs;
 use crate::plan::Plan;
 use crate::poll::Pace;
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::scratch::{self, Scratch};
 use crate::undo::UndoList;
 
@@ -112,6 +112,16 @@ impl Session {
         if let Some(plan) = &self.plan {
             plan.note_other(service, operation, request);
         }
+    }
+
+    /// The step of changing something; a plan, which only looks, says nothing of it.
+    pub(crate) fn changing(&self, what: &str) -> Step {
+        if self.is_plan() { Step::unseen() } else { self.progress.step(what) }
+    }
+
+    /// The same for so many bytes.
+    pub(crate) fn sending(&self, what: &str, total: u64) -> Step {
+        if self.is_plan() { Step::unseen() } else { self.progress.bytes(what, total) }
     }
 
     /// `folder`, or for a plan one that is deleted with it.

@@ -70,8 +70,7 @@ async fn left(session: &Session, kind: Kind, name: &str) -> anyhow::Result<Optio
     Ok(match kind {
         Kind::Training => {
             let job = follow::describe(session, name).await?;
-            let artifact = job.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts());
-            artifact.map(|artifact| format!("model of its best epoch: {artifact}"))
+            follow::model_left(&job).map(|artifact| format!("model of its best epoch: {artifact}"))
         }
         Kind::Tuning => {
             let job = kinds::describe_tuning(session, name).await?;

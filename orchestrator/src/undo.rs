@@ -129,9 +129,9 @@ impl UndoList {
 }
 
 impl Session {
-    /// Whether something is noted.
+    /// Whether something is noted that is to be taken down; an update goes on.
     pub(crate) fn has_undo(&self) -> bool {
-        !self.undo.lock().is_empty()
+        self.undo.lock().iter().any(|started| !matches!(started, Started::Update(_)))
     }
 
     /// Ends everything that is noted, last things first; what resists is named with the remedy, and returned.

@@ -47,6 +47,12 @@ pub(crate) fn write(path: &Path, content: &str) -> anyhow::Result<()> {
     file.keep().map(drop)
 }
 
+/// Makes the folder that the file `path` is to lie in.
+pub(crate) fn make_folder(path: &Path) -> anyhow::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}
+
 /// Refuses an output that would replace the `input` of which it is made.
 pub(crate) fn refuse_input(input: &Path, output: &Path) -> anyhow::Result<()> {
     if output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output)) {

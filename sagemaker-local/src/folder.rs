@@ -22,12 +22,12 @@ pub(crate) struct StateFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A folder or the lock file cannot be made.
-    #[error("cannot use the state folder {}: {source}", path.display())]
+    #[error("cannot use the state folder {}: {reason}", path.display())]
     Io {
         /// What was being made.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another server holds the folder.
     #[error("another sagemaker-local uses the state folder {}; stop it or choose another folder", path.display())]
@@ -40,7 +40,7 @@ pub enum FolderError {
 impl StateFolder {
     /// Makes what is missing of the folder at `path`, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
-        let io_error = |source| FolderError::Io { path: path.to_path_buf(), source };
+        let io_error = |reason| FolderError::Io { path: path.to_path_buf(), reason };
         for part in ["s3", "jobs", "endpoints"] {
             fs::create_dir_all(path.join(part)).map_err(io_error)?;
         }
@@ -50,7 +50,7 @@ impl StateFolder {
         match lock.try_lock() {
             Ok(()) => Ok(Self { mark: mark(&root, &lock).map_err(io_error)?, root, lock }),
             Err(TryLockError::WouldBlock) => Err(FolderError::Locked { path: root }),
-            Err(TryLockError::Error(source)) => Err(io_error(source)),
+            Err(TryLockError::Error(reason)) => Err(io_error(reason)),
         }
     }
 

@@ -49,31 +49,31 @@ pub enum StartError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another port, or 0 for any free one")]
+    #[error("cannot listen on {address}: {reason}; choose another port, or 0 for any free one")]
     Bind {
         /// The address asked for.
         address: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A setting is of no use.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {reason}", path.display())]
     Path {
         /// The path of the setting.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// No Docker Engine answers.
     #[error("no Docker Engine can be asked: {0}; start one, or run the programs themselves with --runtime process")]
     Docker(String),
     /// The HTTP client or the thread that starts children cannot be made.
-    #[error("cannot set up {what}: {source}")]
+    #[error("cannot set up {what}: {reason}")]
     SetUp {
         /// What was being made.
         what: &'static str,
         /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        reason: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -89,23 +89,23 @@ impl LocalSageMaker {
         kill_left_over(&folder, &settings.runtime).await;
         folder
             .clear_scratch()
-            .map_err(|source| StartError::SetUp { what: "the scratch folder", source: source.into() })?;
+            .map_err(|reason| StartError::SetUp { what: "the scratch folder", reason: reason.into() })?;
         let store = Store::open(folder.records())?;
         store.update(|state| {
             state.recover();
             Ok::<_, StoreError>(())
         })?;
         let listener = TcpListener::bind(settings.bind).await;
-        let bind_error = |source| StartError::Bind { address: settings.bind, source };
+        let bind_error = |reason| StartError::Bind { address: settings.bind, reason };
         let listener = listener.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         let platform = Arc::new(Platform {
             storage: Storage::open(folder.buckets())?,
-            spawner: Spawner::start(folder.mark(), folder.scratch(), settings.runtime.clone()).map_err(|source| {
-                StartError::SetUp { what: "the thread that starts children", source: source.into() }
+            spawner: Spawner::start(folder.mark(), folder.scratch(), settings.runtime.clone()).map_err(|reason| {
+                StartError::SetUp { what: "the thread that starts children", reason: reason.into() }
             })?,
             http: http_client()
-                .map_err(|source| StartError::SetUp { what: "the HTTP client", source: source.into() })?,
+                .map_err(|reason| StartError::SetUp { what: "the HTTP client", reason: reason.into() })?,
             tasks: crate::tasks::Tasks::default(),
             calls: Arc::default(),
             routes: crate::hosting::Routes::default(),
@@ -192,7 +192,7 @@ fn absolute(mut settings: Settings) -> Result<Settings, StartError> {
         paths.extend([train, serve]);
     }
     for path in paths {
-        *path = std::path::absolute(&*path).map_err(|source| StartError::Path { path: path.clone(), source })?;
+        *path = std::path::absolute(&*path).map_err(|reason| StartError::Path { path: path.clone(), reason })?;
     }
     Ok(settings)
 }

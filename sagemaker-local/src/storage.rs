@@ -88,12 +88,12 @@ pub enum StorageError {
         message: String,
     },
     /// A file cannot be read or copied.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The service does not take an object, or does not delete it.
     #[error("cannot change {uri}: {message}")]
@@ -146,7 +146,7 @@ impl Storage {
         let mut found = Vec::new();
         let mut folders = vec![bucket.clone()];
         while let Some(folder) = folders.pop() {
-            let io_error = |source| StorageError::Io { path: folder.clone(), source };
+            let io_error = |reason| StorageError::Io { path: folder.clone(), reason };
             for entry in fs::read_dir(&folder).map_err(io_error)? {
                 let path = entry.map_err(io_error)?.path();
                 let Some(key) = path.strip_prefix(&bucket).ok().and_then(Path::to_str) else { continue };
@@ -165,7 +165,7 @@ impl Storage {
     pub(crate) fn download(&self, prefix: &S3Uri, into: &Path) -> Result<(), StorageError> {
         for (key, file) in self.objects(prefix)? {
             let target = into.join(path_below(&prefix.key, &key));
-            let io_error = |source| StorageError::Io { path: file.clone(), source };
+            let io_error = |reason| StorageError::Io { path: file.clone(), reason };
             if let Some(folder) = target.parent() {
                 fs::create_dir_all(folder).map_err(io_error)?;
             }
@@ -177,7 +177,7 @@ impl Storage {
 
     /// Puts the file at `path` into its bucket as `uri`.
     pub(crate) async fn put(&self, path: &Path, uri: &S3Uri) -> Result<(), StorageError> {
-        let io_error = |source| StorageError::Io { path: path.to_path_buf(), source };
+        let io_error = |reason| StorageError::Io { path: path.to_path_buf(), reason };
         let file = tokio::fs::File::open(path).await.map_err(io_error)?;
         let length = file.metadata().await.map_err(io_error)?.len();
         let body = s3s::Body::http_body_unsync(FileBody { file, left: length });

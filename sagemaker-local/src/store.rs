@@ -119,20 +119,20 @@ impl State {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file cannot be read or replaced.
-    #[error("cannot keep records in {}: {source}", path.display())]
+    #[error("cannot keep records in {}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is not what this version writes.
-    #[error("cannot read the records in {}: {source}; move the file away to start with none", path.display())]
+    #[error("cannot read the records in {}: {reason}; move the file away to start with none", path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
 }
 
@@ -148,10 +148,10 @@ impl Store {
     pub(crate) fn open(path: PathBuf) -> Result<Self, StoreError> {
         let state = match fs::read(&path) {
             Ok(text) => {
-                serde_json::from_slice(&text).map_err(|source| StoreError::Format { path: path.clone(), source })?
+                serde_json::from_slice(&text).map_err(|reason| StoreError::Format { path: path.clone(), reason })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
-            Err(source) => return Err(StoreError::Io { path, source }),
+            Err(reason) => return Err(StoreError::Io { path, reason }),
         };
         Ok(Self { path, state: Mutex::new(state) })
     }
@@ -177,11 +177,11 @@ impl Store {
     /// Writes beside the file and renames, so that a kill leaves the old records or the new ones, never half of them.
     fn write(&self, state: &State) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(state)
-            .map_err(|source| StoreError::Format { path: self.path.clone(), source })?;
+            .map_err(|reason| StoreError::Format { path: self.path.clone(), reason })?;
         let fresh = self.path.with_extension("json.new");
         fs::write(&fresh, text)
             .and_then(|()| fs::rename(&fresh, &self.path))
-            .map_err(|source| StoreError::Io { path: self.path.clone(), source })
+            .map_err(|reason| StoreError::Io { path: self.path.clone(), reason })
     }
 }
 

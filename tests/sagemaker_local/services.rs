@@ -55,10 +55,12 @@ async fn a_jobs_log_is_read_through_the_api_while_it_runs() {
 
 #[tokio::test]
 async fn an_instance_has_a_stream_of_its_own_that_outlives_the_endpoint() {
-    let place = Place::new("", &format!("echo \"I greet\"\n{}", stand_in::serve()));
+    let script = format!("trap 'echo \"I go\"; exit 0' TERM\necho \"I greet\"\n({}) &\nwait", stand_in::serve());
+    let place = Place::new("", &script);
     let server = place.start();
     deploy(&place, &server, 1).await;
     server.endpoint_when_made("e").await;
+    server.advance(3600).await;
     delete(&server).await;
     let group = "/aws/sagemaker/Endpoints/e";
     let (_, groups) = logs(&server, "DescribeLogGroups", json!({ "logGroupNamePrefix": "/aws/sagemaker/End" })).await;
@@ -68,7 +70,11 @@ async fn an_instance_has_a_stream_of_its_own_that_outlives_the_endpoint() {
     let stream = streams["logStreams"][0]["logStreamName"].as_str().unwrap();
     assert!(stream.starts_with("v/i-"), "{stream}");
     let (_, answer) = logs(&server, "GetLogEvents", json!({ "logGroupName": group, "logStreamName": stream })).await;
-    assert!(messages(&answer).contains(&"I greet"), "{answer}");
+    let at = |message: &str| {
+        let mut events = answer["events"].as_array().unwrap().iter();
+        events.find(|event| event["message"] == message).unwrap_or_else(|| panic!("{answer}"))["timestamp"].as_i64()
+    };
+    assert!(at("I go").unwrap() - at("I greet").unwrap() >= 3_600_000, "each line has its own time: {answer}");
     server.terminate().await;
 }
 

@@ -101,7 +101,10 @@ fn what_somebody_elses_endpoint_serves_from_stays() {
     }
     let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--yes"]);
     assert!(code == 1 && err.contains(&format!("model {} stays: endpoint e", before[2][0])), "{err}");
+    assert!(!err.contains("taking down endpoint e"), "{err}");
     assert_eq!(ground.names(), before);
+    let (code, _, err) = ground.unspsc(&["destroy", "--endpoint", "e", "--dry-run"]);
+    assert!(code == 1 && err.contains("endpoint e would still be there"), "{err}");
     let (code, _, err) = ground.unspsc(&["destroy", "--all", "--yes"]);
     assert!(code == 0 && err.contains(&format!("endpoint configuration {} stays", before[1][0])), "{err}");
     assert_eq!(ground.names(), before);
@@ -138,9 +141,9 @@ fn all_that_bears_the_tag_goes_and_what_is_of_others_stays() {
     ground.begin_upload("elsewhere/file.csv");
     let lines = named(&ground, &["--all"]);
     assert_eq!(lines.len(), 1 + 2 + 3 * 2 + 1, "{lines:#?}");
-    assert_eq!(lines[lines.len() - 2], format!("incomplete upload to s3://{BUCKET}/unspsc/data/some/file.csv"));
-    assert!(lines[0].starts_with("scaling policy"), "{lines:#?}");
-    assert!(lines.last().unwrap().starts_with("training job training"), "jobs are waited for last: {lines:#?}");
+    assert_eq!(lines[lines.len() - 1], format!("incomplete upload to s3://{BUCKET}/unspsc/data/some/file.csv"));
+    assert!(lines[0].starts_with("training job training"), "jobs are told to stop first: {lines:#?}");
+    assert!(lines[1].starts_with("scaling policy"), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("other")), "{lines:#?}");
     let (code, _, err) = ground.unspsc(&["destroy", "--all"]);
     assert!(code == 1 && err.contains("confirm with --yes"), "{err}");

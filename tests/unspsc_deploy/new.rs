@@ -36,20 +36,32 @@ fn a_new_endpoint_answers_scales_and_is_left_alone_the_second_time() {
 #[test]
 fn a_new_endpoint_that_does_not_answer_or_come_up_is_taken_down() {
     let ground = Ground::new(&[]);
+    let (code, _, err) = ground.deploy("none", &[]);
+    assert!(code == 1 && err.contains("there is no archive s3://unspsc-local/none.tar.gz"), "{err}");
+    assert!(!err.contains("taking down"), "nothing was made: {err}");
     let (code, out, err) = ground.deploy("bad", &[]);
     assert!(code == 1 && out.is_empty(), "{err}");
     assert!(err.contains("endpoint e failed the smoke test") && err.contains("out of order"), "{err}");
     assert!(err.contains("endpoint e is taken down"), "{err}");
     ground.assert_bare("after a smoke test that failed");
     let (code, _, err) = ground.deploy("dead", &[]);
-    assert!(code == 1 && err.contains("endpoint e is Failed: "), "{err}");
+    assert!(code == 1 && err.contains("endpoint e is Failed: ") && err.contains("logs e"), "{err}");
     ground.assert_bare("after a container that did not come up");
+    let (code, _, err) = ground.unspsc(&["logs", "e"]);
+    assert!(code == 0 && err.contains("e is not there any more; this is what it has logged"), "{err}");
+    let (code, _, err) = ground.unspsc(&["logs", "e", "--follow"]);
+    assert_eq!(code, 0, "nothing is to come: {err}");
+    let (code, _, err) = ground.unspsc(&["logs", "f"]);
+    assert!(code == 1 && err.contains("no job and no endpoint named f"), "{err}");
 }
 
 #[test]
 fn a_serverless_endpoint_has_no_instances_and_no_policy() {
     let ground = Ground::new(&[]);
-    let (code, _, err) = ground.deploy("one", &["--serverless", "--serverless-memory-mb", "2048"]);
+    let load = ["--peak-calls-per-minute", "600"];
+    let (code, _, err) =
+        ground.deploy("one", &[&["--serverless", "--serverless-memory-mb", "2048"][..], &load].concat());
+    assert!(err.contains("10 at a time if one takes a second, and 5 are taken"), "{err}");
     assert!(code == 0 && err.contains("smoke test") && err.contains("serverless: it scales by itself"), "{err}");
     let variant = &ground.config()["ProductionVariants"][0];
     assert_eq!(variant["ServerlessConfig"], json!({ "MemorySizeInMB": 2048, "MaxConcurrency": 5 }));

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use unspsc_dataset::Texts;
 
+use crate::aws::ServiceError;
 use crate::options::BatchArgs;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
 use crate::whole;
 
-/// Endings that make way for that of the coded table.
-const ENDINGS: [&str; 9] = [".csv.gz", ".tsv.gz", ".jsonl.gz", ".txt.gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".txt"];
+/// The ending that makes way for that of the coded table; others stay, so that `a.csv` and `a.csv.gz` have one each.
+const TABLE: &str = ".csv";
 /// The ending of a coded table.
 const CODED: &str = ".coded.csv";
 /// Where the tables of several objects go unless a folder is named.
@@ -74,7 +75,12 @@ fn place(data: &str) -> anyhow::Result<S3Uri> {
 }
 
 async fn from_s3(session: &Session, args: &BatchArgs, place: &S3Uri) -> anyhow::Result<Vec<Input>> {
-    let mut keys = storage::list(session, place).await?;
+    let mut keys = match storage::list(session, place).await {
+        Err(error) if error.downcast_ref().is_some_and(ServiceError::is_missing) => {
+            bail!("there is no bucket {}: correct --data", place.bucket)
+        }
+        keys => keys?,
+    };
     // An object that is named outright is meant, and none whose name only begins like it.
     if keys.contains(&place.key) {
         keys.retain(|key| *key == place.key);
@@ -133,9 +139,7 @@ fn name_of(path: &Path) -> String {
 
 /// The name of the coded table for a file of this name.
 fn coded(name: &str) -> String {
-    let lower = name.to_lowercase();
-    let ending = ENDINGS.iter().find(|ending| lower.ends_with(**ending)).map_or(0, |ending| ending.len());
-    format!("{}{CODED}", name.get(..name.len() - ending).unwrap_or(name))
+    format!("{}{CODED}", name.strip_suffix(TABLE).unwrap_or(name))
 }
 
 #[cfg(test)]
@@ -149,8 +153,9 @@ mod tests {
         assert_eq!(targets(&["in/a.csv"]).unwrap(), [Path::new("a.coded.csv")]);
         let two = targets(&["in/a.csv", "in/b/a.csv"]).unwrap();
         assert_eq!(two, [Path::new("coded/a.coded.csv"), Path::new("coded/b/a.coded.csv")]);
-        let error = targets(&["in/a.csv", "in/b.csv", "in/a.jsonl"]).unwrap_err().to_string();
-        for part in ["in/a.csv and in/a.jsonl", "coded/a.coded.csv", "rename one"] {
+        assert!(targets(&["in/a.csv", "in/a.csv.gz", "in/a.jsonl"]).is_ok());
+        let error = targets(&["in/a.csv", "in/b.csv", "in/a"]).unwrap_err().to_string();
+        for part in ["in/a.csv and in/a", "coded/a.coded.csv", "rename one"] {
             assert!(error.contains(part), "{error}");
         }
     }
@@ -165,7 +170,8 @@ mod tests {
 
     #[test]
     fn coded_tables_lie_where_their_inputs_did() {
-        for (name, expected) in [("a.csv", "a.coded.csv"), ("a.CSV.gz", "a.coded.csv"), ("b/a", "b/a.coded.csv")] {
+        for (name, expected) in [("a.csv", "a.coded.csv"), ("a.csv.gz", "a.csv.gz.coded.csv"), ("b/a", "b/a.coded.csv")]
+        {
             assert_eq!(coded(name), expected);
         }
         assert_eq!(path_below("in/tables/2025", "in/tables/2025-01/a.csv").unwrap(), "2025-01/a.csv");

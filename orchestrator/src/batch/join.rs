@@ -13,7 +13,7 @@ use crate::coded::{CodedTable, outcome_of};
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::{self, S3Uri};
-use crate::whole::WholeFile;
+use crate::whole::{self, WholeFile};
 
 use super::input::Input;
 use super::lines::{self, Part};
@@ -68,9 +68,7 @@ fn key_of<'a>(part: &Part, keys: &'a [String]) -> Option<&'a String> {
 
 /// Writes the table of one input.
 fn write(input: &Input, mut answers: Answers<'_>) -> anyhow::Result<(usize, usize)> {
-    if let Some(folder) = input.target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+    whole::make_folder(&input.target)?;
     let file = BufWriter::new(WholeFile::begin(&input.target)?);
     let mut table = CodedTable::begin(file, input.texts.header())?;
     let (mut rows, mut failures) = (0, 0);

@@ -107,6 +107,6 @@ fn output_of(job: &str, description: &DescribeTransformJobOutput) -> anyhow::Res
 
 async fn upload(session: &Session, bundle: &Bundle, place: &S3Uri) -> anyhow::Result<()> {
     storage::ensure_bucket(session).await?;
-    let step = session.progress.bytes(&format!("uploading to {place}"), bundle.bytes());
+    let step = session.sending(&format!("uploading to {place}"), bundle.bytes());
     bundle.upload(session, place, &step).await.map(drop)
 }

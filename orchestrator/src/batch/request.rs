@@ -9,7 +9,7 @@ use aws_sdk_sagemaker::types::{
 use unspsc_contract::invocation::Depth;
 
 use crate::attempt;
-use crate::aws::failed;
+use crate::aws::{failed, is_refused};
 use crate::content::{self, Content};
 use crate::kinds::Kind;
 use crate::options::{BatchArgs, Batching, TransformArgs};
@@ -47,9 +47,15 @@ pub(super) fn check(args: &TransformArgs) -> anyhow::Result<()> {
 
 /// Creates the job and the model that it needs; what was created although the answer got lost is found.
 pub(super) async fn create(session: &Session, job: &str, request: Request<'_>) -> anyhow::Result<()> {
-    session.undo.note_once(Started::Transform(job.to_owned()));
+    let started = Started::Transform(job.to_owned());
+    session.undo.note_once(started.clone());
     let Request { model, content, .. } = request;
-    model.create(session, job, content).await?;
+    model.create(session, job, content).await.inspect_err(|error| {
+        // The first request: where it was refused there is nothing to take down.
+        if is_refused(error) {
+            session.undo.settle(&started);
+        }
+    })?;
     let sent = async {
         let created = built(session, job, &request).send().await;
         created.map(drop).map_err(failed("CreateTransformJob"))

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use aws_sdk_sagemaker::types::{ContainerDefinition, EndpointStatus, Tag};
 
-use crate::aws::{ServiceError, failed};
+use crate::aws::{ServiceError, failed, is_refused};
 use crate::content::{self, ENDPOINT};
 use crate::session::Session;
 use crate::storage;
@@ -15,9 +15,16 @@ use super::{clear, smoke};
 
 /// Makes a new endpoint and waits until it answers; from here on it is noted to be undone.
 pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pieces: &Pieces) -> anyhow::Result<()> {
-    session.undo.note_once(Started::Endpoint(name.to_owned()));
-    let step = session.progress.step(&format!("deploying {} as endpoint {name}", wanted.artifact));
-    model(session, name, wanted, &pieces.model).await?;
+    let started = Started::Endpoint(name.to_owned());
+    let is_noted = session.undo.has(&started);
+    session.undo.note_once(started.clone());
+    let step = session.changing(&format!("deploying {} as endpoint {name}", wanted.artifact));
+    model(session, name, wanted, &pieces.model).await.inspect_err(|error| {
+        // The first request: where it was refused there is nothing to take down.
+        if !is_noted && is_refused(error) {
+            session.undo.settle(&started);
+        }
+    })?;
     config(session, name, wanted, pieces).await?;
     let sagemaker = &session.clients.sagemaker;
     let create = async || {
@@ -35,10 +42,15 @@ pub(super) async fn endpoint(session: &Session, name: &str, wanted: &Wanted, pie
     };
     drop(step);
     let status = status_of(&described);
-    if status != EndpointStatus::InService {
-        bail!("endpoint {name} is {status}: {}", reason_of(&described));
-    }
-    smoke::test(session, name, wanted).await
+    let outcome = if status == EndpointStatus::InService {
+        smoke::test(session, name, wanted).await
+    } else {
+        Err(anyhow::anyhow!("endpoint {name} is {status}: {}", reason_of(&described)))
+    };
+    outcome.inspect_err(|_| {
+        let logs = session.command(&format!("logs {name}"));
+        session.progress.say(&format!("whatever its containers have logged stays: `{logs}` shows it"));
+    })
 }
 
 /// Makes the model.

@@ -48,7 +48,13 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     let endpoint = given.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.clone()))?;
     deploy(session, &endpoint, &wanted, &rollout).await?;
     session.undo.settle(&Started::Endpoint(endpoint.clone()));
-    if session.is_plan() { Ok(()) } else { print(&endpoint) }
+    if session.is_plan() {
+        return Ok(());
+    }
+    if let (true, Some(peak)) = (args.serve.serverless, args.serve.scaling.peak_calls_per_minute) {
+        session.progress.say(&scaling::need_of_serverless(peak, args.serve.serverless_concurrency));
+    }
+    print(&endpoint)
 }
 
 /// Puts the model behind the endpoint `name`, a new one or one that serves, going on from what an earlier run has left;

@@ -93,17 +93,22 @@ impl Scaling {
         }
     }
 
-    /// What the load that was given needs; how many calls a minute an instance bears is known of the first metric alone.
+    /// What the load that was given needs. How many calls a minute an instance bears is known of the first metric; of
+    /// calls under way it follows from how long one takes, and what waits in a queue says nothing of it.
     pub(super) fn need(&self) -> Option<String> {
         let peak = self.peak?;
-        if self.metric != Metric::Invocations {
-            return Some(format!("how many instances {peak} calls a minute need depends on how long one takes"));
-        }
-        let needed = (peak / self.target).ceil().max(1.0);
+        let (borne_by_one, condition) = match self.metric {
+            Metric::Invocations => (self.target, ""),
+            Metric::Concurrency => (60.0 * self.target, " if one takes a second"),
+            Metric::Backlog => {
+                return Some(format!("how many instances {peak} calls a minute need depends on how long one takes"));
+            }
+        };
+        let needed = (peak / borne_by_one).ceil().max(1.0);
         let plural = if needed > 1.0 { "instances" } else { "instance" };
-        let begin = format!("{peak} calls a minute need {needed} {plural}");
+        let begin = format!("{peak} calls a minute need {needed} {plural}{condition}");
         Some(if needed > f64::from(self.max) {
-            let borne = self.target * f64::from(self.max);
+            let borne = borne_by_one * f64::from(self.max);
             format!("{begin}, and {} bear {borne}: pass --max-instances {needed}", self.max)
         } else {
             format!("{begin}; up to {} are allowed", self.max)
@@ -162,6 +167,17 @@ impl Scaling {
             ),
         };
         Ok(tracking.build()?)
+    }
+}
+
+/// What a load needs of a serverless endpoint that takes so many invocations at a time.
+pub(super) fn need_of_serverless(peak: f64, concurrency: i32) -> String {
+    let needed = (peak / 60.0).ceil().max(1.0);
+    let begin = format!("{peak} calls a minute are {needed} at a time if one takes a second");
+    if needed > f64::from(concurrency) {
+        format!("{begin}, and {concurrency} are taken: pass --serverless-concurrency {needed}")
+    } else {
+        format!("{begin}; up to {concurrency} are taken")
     }
 }
 
@@ -256,7 +272,15 @@ mod tests {
         assert_eq!(need(100.0), "100 calls a minute need 4 instances; up to 4 are allowed");
         assert_eq!(need(101.0), "101 calls a minute need 5 instances, and 4 bear 100: pass --max-instances 5");
         assert_eq!(need(0.5), "0.5 calls a minute need 1 instance; up to 4 are allowed");
-        assert!(scaling(Metric::Concurrency, 5.0, 10.0).need().unwrap().contains("how long one takes"));
+        let need = |peak| scaling(Metric::Concurrency, 5.0, peak).need().unwrap();
+        assert_eq!(need(600.0), "600 calls a minute need 2 instances if one takes a second; up to 4 are allowed");
+        assert!(need(1500.0).contains("5 instances if one takes a second, and 4 bear 1200: pass --max-instances 5"));
+        assert!(scaling(Metric::Backlog, 5.0, 10.0).need().unwrap().contains("how long one takes"));
+        assert!(need_of_serverless(600.0, 5).ends_with(
+            "10 at a time if one takes a second, and 5 are taken: pass \
+                                                        --serverless-concurrency 10"
+        ));
+        assert!(need_of_serverless(60.0, 5).ends_with("1 at a time if one takes a second; up to 5 are taken"));
     }
 
     #[test]

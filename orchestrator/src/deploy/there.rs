@@ -37,7 +37,10 @@ pub(super) async fn look(session: &Session, name: &str) -> anyhow::Result<Option
         None
     } else {
         let step = session.progress.step(&format!("endpoint {name} is {status}: waiting for the end of that"));
-        settled(session, name, &step).await?
+        let mut waiting = Waiting { session, name, status, is_over: false };
+        let settled = settled(session, name, &step).await;
+        waiting.is_over = true;
+        settled?
     };
     let Some(described) = described else { return Ok(None) };
     let arn = described.endpoint_arn().context("the endpoint has no ARN")?.to_owned();
@@ -55,6 +58,24 @@ pub(super) async fn look(session: &Session, name: &str) -> anyhow::Result<Option
     let noted = content::value(&tags, FORMER);
     let former = noted.filter(|former| *former != config).map(str::to_owned);
     Ok(Some(There { arn, config, status, former, is_noted: noted.is_some() }))
+}
+
+/// Waiting for the end of what this command has not begun: when a signal breaks it off, that goes on.
+struct Waiting<'a> {
+    session: &'a Session,
+    name: &'a str,
+    status: EndpointStatus,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let Self { session, name, status, .. } = self;
+            let goes_on = format!("endpoint {name} is {status}, and that goes on without this command");
+            session.progress.say(&format!("{goes_on}; the same command comes back to it"));
+        }
+    }
 }
 
 /// The endpoint once nothing is under way that will change it by itself; nothing if it is gone.

@@ -52,7 +52,7 @@ pub(super) async fn update(
     let scaling =
         if instance.as_deref() == wanted.instance() { None } else { Some(Former::look(session, name).await?) };
     session.undo.note_once(Started::Update(name.to_owned()));
-    let step = session.progress.step(&format!("updating endpoint {name} to {}", wanted.artifact));
+    let step = session.changing(&format!("updating endpoint {name} to {}", wanted.artifact));
     create::model(session, name, wanted, &pieces.model).await?;
     create::config(session, name, wanted, pieces).await?;
     // What serves now may come from an update that nobody has found good: then the way back is the one from before that.

@@ -36,6 +36,7 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
         return listed(&found);
     }
     let stays = found.stays().map(ToString::to_string);
+    let what = stays.as_ref().map_or(what, |stays| format!("what belongs to {stays}"));
     let count = found.parts.len();
     if count == 0 && found.errors.is_empty() && stays.is_none() {
         session.progress.say(&format!("nothing is there of {what}"));
@@ -44,9 +45,11 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     if count > 0 && !args.yes && !session.is_plan() && !confirmed(session, &found, &what).await? {
         bail!("nothing was deleted");
     }
-    let step = session.progress.step(&format!("taking down {what}"));
-    take_down(session, found, &step).await?;
-    drop(step);
+    if count > 0 || !found.errors.is_empty() {
+        let step = session.changing(&format!("taking down {what}"));
+        take_down(session, found, &step).await?;
+        drop(step);
+    }
     if let Some(stays) = stays {
         bail!("{stays} is still there, since it is somebody else's");
     }
@@ -67,16 +70,29 @@ fn tell_others(session: &Session, found: &Found) {
     }
 }
 
+/// What goes, in the order in which something is done about it: jobs are told to stop before anything else.
+fn in_order(found: &Found) -> impl Iterator<Item = &Part> {
+    let (jobs, others): (Vec<_>, Vec<_>) = found.parts.iter().partition(|part| part.job().is_some());
+    jobs.into_iter().chain(others)
+}
+
 /// Prints what would go.
 fn listed(found: &Found) -> anyhow::Result<()> {
-    for part in &found.parts {
+    for part in in_order(found) {
         print(&part.to_string())?;
     }
     if !found.errors.is_empty() {
         let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         bail!("not all could be looked for: {}", errors.join("; "));
     }
-    if found.parts.is_empty() { print("nothing to take down") } else { Ok(()) }
+    if found.parts.is_empty() {
+        print("nothing to take down")?;
+    }
+    // It ends as it would without --dry-run.
+    match found.stays() {
+        Some(stays) => bail!("{stays} would still be there, since it is somebody else's"),
+        None => Ok(()),
+    }
 }
 
 /// Asks whoever sits at the terminal.
@@ -84,7 +100,7 @@ async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Resu
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         bail!("this deletes {what}: confirm with --yes, or see with --dry-run what would go");
     }
-    found.parts.iter().for_each(|part| session.progress.say(&format!("  {part}")));
+    in_order(found).for_each(|part| session.progress.say(&format!("  {part}")));
     write!(io::stderr(), "delete {}? [y/N] ", if found.parts.len() == 1 { "this" } else { "all of this" })?;
     io::stderr().flush()?;
     let (sender, answer) = tokio::sync::oneshot::channel();
@@ -120,7 +136,7 @@ pub(crate) async fn planned(session: &Session, name: &str, wanted: &Wanted) -> a
         parts.push(Part::Target { resource });
     }
     parts.extend([Part::Endpoint(name.to_owned()), Part::Config(config.name), Part::Model(model.name)]);
-    let step = session.progress.step(&format!("taking down endpoint {name}"));
+    let step = session.changing(&format!("taking down endpoint {name}"));
     take_down(session, Found { parts, ..Found::default() }, &step).await
 }
 

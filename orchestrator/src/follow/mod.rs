@@ -124,6 +124,21 @@ pub(crate) fn artifact(job: &str, description: &DescribeTrainingJobOutput) -> an
     artifacts.map(str::to_owned).with_context(|| format!("training job {job} has left no model"))
 }
 
+/// The model that the job has left: its place is known from the beginning on, and one that failed, or was stopped before it
+/// trained, puts nothing there.
+pub(crate) fn model_left(description: &DescribeTrainingJobOutput) -> Option<&str> {
+    let has_trained = || {
+        let mut steps = description.secondary_status_transitions().iter();
+        steps.any(|step| step.status() == Some(&SecondaryStatus::Training))
+    };
+    let is_there = match description.training_job_status()? {
+        TrainingJobStatus::Completed => true,
+        TrainingJobStatus::Stopped => has_trained(),
+        _ => false,
+    };
+    description.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts()).filter(|_| is_there)
+}
+
 /// Whether nothing will become of the job any more.
 pub(crate) fn is_over(description: &DescribeTrainingJobOutput) -> bool {
     description.training_job_status().map(TrainingJobStatus::as_str).is_some_and(kinds::is_over)

@@ -10,7 +10,8 @@ use unspsc_dataset::TextRow;
 
 use crate::coded::{CodedTable, text_of};
 use crate::options::AnswerFormat;
-use crate::whole::WholeFile;
+use crate::progress;
+use crate::whole::{self, WholeFile};
 
 use super::show;
 
@@ -24,7 +25,10 @@ impl Sink {
     /// The file `path`, or standard output.
     pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match path {
-            Some(path) => Self::File(BufWriter::new(WholeFile::begin(path)?)),
+            Some(path) => {
+                whole::make_folder(path)?;
+                Self::File(BufWriter::new(WholeFile::begin(path)?))
+            }
             None => Self::Stdout(BufWriter::new(io::stdout())),
         })
     }
@@ -56,7 +60,7 @@ impl Write for Sink {
 
 /// The sentence for a file or pipe that takes no more.
 pub(super) fn unwritten(error: impl Into<io::Error>) -> anyhow::Error {
-    anyhow::anyhow!("cannot write the answers: {}", error.into())
+    progress::unwritten("the answers", &error.into())
 }
 
 /// Answers in one of the forms, written as they come.

@@ -5,7 +5,7 @@ use std::iter;
 use unspsc_contract::invocation::{BatchResponse, ErrorBody, Outcome, Prediction};
 use unspsc_taxonomy::{Level, Titles};
 
-use crate::tables::{align_numbers, table};
+use crate::tables::{align_numbers, table_of_texts};
 
 /// The path of each text, from the segment down, and at which step of it the answer stands.
 pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Result<String> {
@@ -15,7 +15,7 @@ pub(crate) fn describe(texts: &[String], answer: &BatchResponse) -> anyhow::Resu
 /// The same for outcomes wherever they come from.
 pub(super) fn described<'a>(texts: &[String], outcomes: impl Iterator<Item = &'a Outcome>) -> anyhow::Result<String> {
     let titles = Titles::embedded()?;
-    let mut rows = table(["description", "code", "level", "title", "probability", "answer"]);
+    let mut rows = table_of_texts(["description", "code", "level", "title", "probability", "answer"]);
     for (text, outcome) in texts.iter().zip(outcomes) {
         match outcome {
             Outcome::Prediction(prediction) => {

@@ -10,7 +10,7 @@ use unspsc_contract::invocation::{
 use crate::coded::CodedTable;
 use crate::options::{AnswerFormat, InvokeArgs};
 use crate::session::Session;
-use crate::tables::{align_numbers, table};
+use crate::tables::{align_numbers, table_of_texts};
 
 use super::ask::{patiently, send};
 use super::output::{Sink, unwritten};
@@ -79,7 +79,7 @@ fn named(item: &StatementItem) -> String {
 
 /// The mark's profile.
 fn segments(profile: &MarkProfile, items: &[StatementItem]) -> String {
-    let mut rows = table(["segment of the mark", "title", "share", "items"]);
+    let mut rows = table_of_texts(["segment of the mark", "title", "share", "items"]);
     for segment in &profile.segments {
         let texts = segment.items.iter().filter_map(|place| items.get(*place)).map(|item| item.text.as_str());
         let title = segment.title.as_deref().unwrap_or("–");

@@ -4,7 +4,6 @@
 mod transform;
 mod tuning;
 
-use anyhow::bail;
 use aws_sdk_sagemaker::types::{EndpointStatus, TrainingJobStatus};
 
 use crate::aws::{ServiceError, failed};
@@ -70,6 +69,19 @@ pub(crate) struct State {
 
 /// Everything that `name` stands for: one thing at least.
 pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Vec<Kind>> {
+    match look(session, name).await? {
+        found if found.is_empty() => Err(nothing(session, name)),
+        found => Ok(found),
+    }
+}
+
+/// That `name` stands for nothing.
+pub(crate) fn nothing(session: &Session, name: &str) -> anyhow::Error {
+    anyhow::anyhow!("there is no job and no endpoint named {name}: `{}` lists them", session.command("status"))
+}
+
+/// Everything that `name` stands for.
+pub(crate) async fn look(session: &Session, name: &str) -> anyhow::Result<Vec<Kind>> {
     let (mut found, mut denied) = (Vec::new(), None);
     for kind in Kind::ALL.into_iter().filter(|kind| name.len() <= kind.longest_name()) {
         match state(session, kind, name).await {
@@ -82,9 +94,6 @@ pub(crate) async fn find(session: &Session, name: &str) -> anyhow::Result<Vec<Ki
     }
     match denied {
         Some(error) if found.is_empty() => Err(error.into()),
-        _ if found.is_empty() => {
-            bail!("there is no job and no endpoint named {name}: `{}` lists them", session.command("status"))
-        }
         _ => Ok(found),
     }
 }
@@ -134,7 +143,7 @@ pub(crate) async fn stop(session: &Session, kind: Kind, name: &str) -> anyhow::R
         Ok(state) if state.is_over => return Ok(()),
         outcome => outcome?,
     };
-    let step = session.progress.step(&format!("stopping {name}"));
+    let step = session.changing(&format!("stopping {name}"));
     // One that is stopping need not be told, and may refuse to be.
     let told = if found.status == STOPPING { Ok(()) } else { ask_to_stop(session, kind, name).await };
     if let Err(error) = told {

@@ -16,16 +16,29 @@ use self::reading::Reading;
 
 pub(crate) use self::tail::{Line, Source, Tail};
 
+/// What has a log of its own.
+const LOGGING: [Kind; 3] = [Kind::Training, Kind::Transform, Kind::Endpoint];
+
 /// Prints the lines, and with `--follow` those to come.
 pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()> {
-    let found = kinds::find(session, &args.name).await?;
-    if found.len() > 1 {
+    let mut found = kinds::look(session, &args.name).await?;
+    // A log outlives its endpoint, such as one that did not come up and was taken down.
+    let is_gone = found.is_empty();
+    if is_gone {
+        found.extend(LOGGING);
+    } else if found.len() > 1 {
         let nouns: Vec<String> = found.iter().map(|kind| kind.with_article()).collect();
         session.progress.say(&format!("{} is the name of {}: their lines together", args.name, nouns.join(" and of ")));
     }
     let since = args.since.map(|span| Timestamp::now().as_millisecond() - i64::try_from(span.as_millis()).unwrap_or(0));
     let mut reading = Reading::begin(session, &args.name, &found, since, args.follow).await?;
     let lines = reading.new_lines(session).await?;
+    if is_gone && !reading.has_streams() {
+        return Err(kinds::nothing(session, &args.name));
+    }
+    if is_gone {
+        session.progress.say(&format!("{} is not there any more; this is what it has logged", args.name));
+    }
     if lines.is_empty() && !args.follow {
         session.progress.say(&format!("{} has logged nothing{}", args.name, since.map_or("", |_| " in that time")));
     }

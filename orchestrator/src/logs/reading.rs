@@ -98,6 +98,11 @@ impl Reading {
         Ok(())
     }
 
+    /// Whether anything that was read has a log, be it empty.
+    pub(super) fn has_streams(&self) -> bool {
+        self.tails.iter().any(Tail::has_streams)
+    }
+
     /// The lines that have come since the last call, in the order of their time.
     pub(super) async fn new_lines(&mut self, session: &Session) -> Result<Vec<Line>, ServiceError> {
         let mut lines = Vec::new();

@@ -74,6 +74,11 @@ impl Tail {
         Self { source: source.clone(), since, tokens: BTreeMap::new() }
     }
 
+    /// Whether there was a log when lines were last asked for.
+    pub(crate) fn has_streams(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
     /// The lines that have come since the last call; none where there is no log yet.
     pub(crate) async fn new_lines(&mut self, client: &Client) -> Result<Vec<Line>, ServiceError> {
         match self.find_streams(client).await {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{address, role};
+use super::values::{address, bucket, role};
 
 /// Where SageMaker is found, and as whom to speak to it.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +26,6 @@ pub(crate) struct PlatformArgs {
     #[arg(long, env = "UNSPSC_ROLE", value_name = "ARN", value_parser = role)]
     pub(crate) role: Option<String>,
     /// Bucket for data, models and reports, in the same region; needed on AWS
-    #[arg(long, env = "UNSPSC_BUCKET", value_name = "NAME")]
+    #[arg(long, env = "UNSPSC_BUCKET", value_name = "NAME", value_parser = bucket)]
     pub(crate) bucket: Option<String>,
 }

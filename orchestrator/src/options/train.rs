@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
     /// Folder for the prepared data and the training report
-    #[arg(long, value_name = "DIR", default_value = "unspsc-output")]
+    #[arg(long, env = "UNSPSC_OUTPUT", value_name = "DIR", default_value = "unspsc-output")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,

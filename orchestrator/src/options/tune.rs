@@ -25,7 +25,7 @@ pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) search: SearchArgs,
     /// Train another model on the same data, as it is by default, to compare the best trial with: rnn
-    #[arg(long, value_name = "MODEL", help_heading = "Tuning")]
+    #[arg(long, env = "UNSPSC_BASE_LINE", value_name = "MODEL", help_heading = "Tuning")]
     pub(crate) base_line: Option<ModelKind>,
 }
 
@@ -40,31 +40,46 @@ pub(crate) struct SearchArgs {
     pub(crate) ranges: Vec<(String, String)>,
     /// How the values of a trial are chosen: `bayesian` learns from the trials before, `random` draws, `hyperband` begins many
     /// and stops those that are behind, `grid` tries every combination
-    #[arg(long, default_value = "bayesian", value_name = "STRATEGY", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_STRATEGY",
+        default_value = "bayesian",
+        value_name = "STRATEGY",
+        hide_possible_values = true
+    )]
     pub(crate) strategy: Strategy,
     /// Metric that decides which trial is best, or one of your own as NAME=REGEX, whose one group finds it in the log
-    #[arg(long, value_name = "METRIC", default_value = metrics::OBJECTIVE)]
+    #[arg(long, env = "UNSPSC_OBJECTIVE", value_name = "METRIC", default_value = metrics::OBJECTIVE)]
     pub(crate) objective: String,
     /// Whether to `maximize` or to `minimize` the objective [default: as the metric has it; maximize one of your own]
-    #[arg(long, value_name = "GOAL", hide_possible_values = true)]
+    #[arg(long, env = "UNSPSC_GOAL", value_name = "GOAL", hide_possible_values = true)]
     pub(crate) goal: Option<Goal>,
     /// Trials, 750 at most; of a grid, the most combinations that it may have
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=750))]
+    #[arg(long, env = "UNSPSC_MAX_JOBS", value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(i32).range(1..=750))]
     pub(crate) max_jobs: i32,
     /// Trials that run at the same time; `bayesian` learns less from trials that do
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
+    #[arg(long, env = "UNSPSC_PARALLEL_JOBS", value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(i32).range(1..=100))]
     pub(crate) parallel_jobs: i32,
     /// Whether trials are stopped that do worse than the median of the trials before them: `auto` or `off`
-    #[arg(long, value_name = "WHEN", default_value = "off", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_EARLY_STOPPING",
+        value_name = "WHEN",
+        default_value = "off",
+        hide_possible_values = true
+    )]
     pub(crate) early_stopping: EarlyStopping,
     /// Seed of the values that are drawn
-    #[arg(long, value_name = "N", default_value_t = 17, value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long, env = "UNSPSC_RANDOM_SEED", value_name = "N", default_value_t = 17,
+          value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) random_seed: i32,
     /// Tuning job that is over, from whose trials to learn; may be repeated, five times at most
     #[arg(long, value_name = "NAME", value_parser = resource_name)]
     pub(crate) warm_start: Vec<String>,
     /// Price of an instance hour in US dollars, to state what the trials cost
-    #[arg(long, value_name = "USD", value_parser = price)]
+    #[arg(long, env = "UNSPSC_PRICE_PER_HOUR", value_name = "USD", value_parser = price)]
     pub(crate) price_per_hour: Option<f64>,
 }
 

@@ -56,6 +56,18 @@ pub(super) fn role(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a bucket, by the rules that hold for all but the oldest of one region.
+pub(super) fn bucket(text: &str) -> Result<String, String> {
+    let is_end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_inner = |byte: u8| is_end(Some(byte)) || matches!(byte, b'.' | b'-');
+    let ends = (text.bytes().next(), text.bytes().next_back());
+    if (3..=63).contains(&text.len()) && text.bytes().all(is_inner) && is_end(ends.0) && is_end(ends.1) {
+        Ok(text.to_owned())
+    } else {
+        Err("allowed: 3 to 63 lower-case letters, digits, dots and hyphens, the last two not at either end".to_owned())
+    }
+}
+
 /// An instance type.
 pub(super) fn instance(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split('.').collect();
@@ -123,6 +135,8 @@ mod tests {
             assert!(address(url).unwrap_err().contains("write it like"), "{url}");
         }
         assert!(role("arn:aws:iam::123456789012:role/unspsc").is_ok() && role("unspsc").is_err());
+        assert!(["unspsc-1", "a.b"].iter().all(|text| bucket(text).is_ok()));
+        assert!(["ab", "Bad_Bucket", "-ab", "abc-", "s3://abc"].iter().all(|text| bucket(text).is_err()));
         assert!(instance("ml.g4dn.xlarge").is_ok());
         assert!(["m4", "ml.m4", "m5.large", "ml..x"].iter().all(|text| instance(text).is_err()));
     }

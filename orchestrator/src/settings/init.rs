@@ -104,7 +104,8 @@ mod tests {
     use super::*;
 
     /// What is checked and has no default.
-    const NO_DEFAULT: [&str; 10] = [
+    const NO_DEFAULT: [&str; 11] = [
+        "bucket",
         "endpoint-url",
         "role",
         "max-wait-secs",
@@ -117,6 +118,9 @@ mod tests {
         "rollout-timeout-secs",
     ];
 
+    /// Lists, and the encoder, whose variable says where one lies and not that it is to be uploaded.
+    const NO_VARIABLE: [&str; 5] = ["rollback-alarm", "encoder", "hyperparameter", "tag", "search"];
+
     #[test]
     fn all_that_can_be_set_stands_in_the_file_with_its_default() {
         let command = Cli::command();
@@ -128,6 +132,9 @@ mod tests {
         }
         assert!(text.contains("\n# volume-gb = 30\n") && text.contains("UNSPSC_VOLUME_GB"), "{text}");
         assert_eq!(file::read(&text, &keys), Ok(Vec::new()));
+        let without = keys.values().flatten().filter(|(_, argument)| argument.get_env().is_none());
+        let without: Vec<&str> = without.map(|(key, _)| key.as_str()).collect();
+        assert_eq!(without, NO_VARIABLE, "docs/orchestrator.md names those without a variable");
     }
 
     #[test]

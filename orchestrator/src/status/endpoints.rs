@@ -10,7 +10,7 @@ use crate::deploy;
 use crate::session::Session;
 use crate::tables;
 
-use super::{PAGE, listed, moment, ours, reason, tags};
+use super::{PAGE, listed, moment, ours, reason, shortened, tags};
 
 /// Scaling activities in the details of an endpoint.
 const ACTIVITIES: i32 = 10;
@@ -24,6 +24,7 @@ pub(super) async fn table(session: &Session) -> anyhow::Result<Option<Table>> {
         return Ok(None);
     }
     let mut rows = tables::table(["endpoint", "status", "instances", "scaling", "since (UTC)", "last error"]);
+    tables::keep_whole(&mut rows, [0]);
     for (name, _) in &endpoints {
         let endpoint = match deploy::describe(session, name).await {
             Err(error) if error.is_missing() => continue,
@@ -36,7 +37,7 @@ pub(super) async fn table(session: &Session) -> anyhow::Result<Option<Table>> {
             instances(&endpoint),
             scaling,
             moment(endpoint.last_modified_time()),
-            endpoint.failure_reason().and_then(|reason| reason.lines().next()).unwrap_or_default().to_owned(),
+            reason(endpoint.failure_reason()).map(|reason| shortened(&reason)).unwrap_or_default(),
         ]);
     }
     Ok(Some(rows))

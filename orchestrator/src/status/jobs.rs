@@ -35,6 +35,7 @@ pub(super) async fn table(session: &Session, since: DateTime, tunings: &[Tuning]
         return Ok(None);
     }
     let mut rows = tables::table(["training job", "status", "created (UTC)", "took", "last error"]);
+    tables::keep_whole(&mut rows, [0]);
     for Job { listed: job, secondary } in &jobs {
         let reason =
             if job.has_failed() { reason(follow::describe(session, &job.name).await?.failure_reason()) } else { None };
@@ -88,7 +89,7 @@ pub(super) async fn details(session: &Session, name: &str) -> anyhow::Result<Str
     let spot = job.enable_managed_spot_training() == Some(true);
     let instance = instance.map(|instance| format!("{instance}{}", if spot { ", spot capacity" } else { "" }));
     let took = job.training_time_in_seconds().map(|seconds| span(seconds.into()));
-    let artifact = job.model_artifacts().and_then(|artifacts| artifacts.s3_model_artifacts()).map(str::to_owned);
+    let artifact = follow::model_left(&job).map(str::to_owned);
     let checkpoints = job.checkpoint_config().and_then(|config| config.s3_uri()).map(str::to_owned);
     let image = job.algorithm_specification().and_then(|algorithm| algorithm.training_image()).map(str::to_owned);
     let tuning = job.tuning_job_arn().and_then(|arn| arn.rsplit('/').next());

@@ -6,6 +6,7 @@ mod transforms;
 mod tuning;
 
 use std::collections::HashSet;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use aws_sdk_sagemaker::primitives::DateTime;
@@ -21,7 +22,7 @@ pub(crate) use self::tuning::result;
 
 /// The largest page of a list.
 const PAGE: i32 = 100;
-/// Characters of a reason in a table.
+/// Characters of a reason in a table on a terminal.
 const REASON: usize = 60;
 
 /// Shows everything, or what bears one name with its details.
@@ -119,11 +120,15 @@ fn reason(reason: Option<&str>) -> Option<String> {
     reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty())
 }
 
-/// The beginning of a reason, for a table.
+/// A reason for a table, whose rows are lines: on a terminal its beginning, elsewhere all of it.
 fn shortened(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default();
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    if io::stdout().is_terminal() { beginning(&line) } else { line }
+}
+
+fn beginning(line: &str) -> String {
     let short: String = line.chars().take(REASON).collect();
-    if short.len() < reason.len() { format!("{short}…") } else { short }
+    if short.len() < line.len() { format!("{short}…") } else { short }
 }
 
 /// Tags of the resource `arn`, in one line.
@@ -146,10 +151,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_cut_to_one_line() {
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened("one\ntwo"), "one…");
-        assert_eq!(shortened(&"ä".repeat(70)).chars().count(), REASON + 1);
+    fn reasons_are_one_line_and_cut_on_a_terminal() {
+        assert_eq!(shortened("one\ntwo"), "one two");
+        assert_eq!(beginning("short"), "short");
+        assert_eq!(beginning(&"ä".repeat(70)).chars().count(), REASON + 1);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) async fn table(session: &Session, since: DateTime) -> anyhow::Result<
         return Ok(None);
     }
     let mut rows = tables::table(["transform job", "status", "created (UTC)", "took", "last error"]);
+    tables::keep_whole(&mut rows, [0]);
     for Transform { listed: job, reason } in jobs {
         rows.add_row([
             job.name.clone(),

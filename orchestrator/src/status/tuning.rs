@@ -72,6 +72,7 @@ pub(super) async fn table(session: &Session, tunings: &[Tuning]) -> anyhow::Resu
         return Ok(None);
     }
     let mut rows = tables::table(["tuning job", "status", "created (UTC)", "took", "trials", "last error"]);
+    tables::keep_whole(&mut rows, [0]);
     for Tuning { listed: job, trials } in tunings {
         let reason = if job.has_failed() {
             reason(kinds::describe_tuning(session, &job.name).await?.failure_reason())
@@ -141,6 +142,7 @@ fn trial_table(trials: &[HyperParameterTrainingJobSummary], metric: &str, best: 
     names.dedup();
     let head = ["trial", "status", metric].into_iter().chain(names.iter().copied()).chain(["took"]);
     let mut rows = tables::table(head.collect::<Vec<_>>());
+    tables::keep_whole(&mut rows, [0]);
     for (trial, values) in trials.iter().zip(&values) {
         let name = trial.training_job_name().unwrap_or_default();
         let status = trial.training_job_status().map_or("unknown", TrainingJobStatus::as_str);

@@ -67,7 +67,7 @@ impl Channels {
     pub(super) async fn upload(&self, session: &Session, place: &S3Uri) -> anyhow::Result<()> {
         storage::ensure_bucket(session).await?;
         let total = self.0.iter().map(|(_, bundle)| bundle.bytes()).sum();
-        let step = session.progress.bytes(&format!("uploading to {place}"), total);
+        let step = session.sending(&format!("uploading to {place}"), total);
         let mut sent = 0;
         for (_, bundle, place) in self.places(place)? {
             sent += bundle.upload(session, &place, &step).await?;

@@ -340,7 +340,7 @@ impl Life {
             why = instance.ended(&platform) => self.tell(Fate::Failed(why)),
             () = leaves(&mut told) => {
                 let grace: Grace = platform.instance_grace();
-                instance.terminate(self.stop.grace(grace)).await;
+                instance.terminate(&platform, self.stop.grace(grace)).await;
                 self.tell(Fate::Gone);
             }
         }

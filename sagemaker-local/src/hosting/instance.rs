@@ -109,14 +109,16 @@ impl Instance {
             let status = tokio::select! {
                 () = answers_ping(platform, port, slow) => return Ok(instance),
                 status = instance.process.wait() => status.map_err(|error| NoInstance::Start(error.to_string()))?,
+                never = follow(platform, &mut instance.follower) => match never {},
                 () = tokio::time::sleep_until(deadline) => {
-                    return Err(instance.unhealthy("did not pass the ping health check".to_owned()));
+                    return Err(instance.unhealthy(platform, "did not pass the ping health check".to_owned()));
                 }
             };
             let port_taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
             if !port_taken || attempt == PORT_ATTEMPTS {
                 let end = process::describe(status);
-                return Err(instance.unhealthy(format!("ended before it passed the ping health check ({end})")));
+                let what = format!("ended before it passed the ping health check ({end})");
+                return Err(instance.unhealthy(platform, what));
             }
         }
         Err(NoInstance::Start("no port is free".to_owned()))
@@ -159,17 +161,21 @@ impl Instance {
             () = faults::after(crash) => self.process.kill().await,
         };
         let end = status.map_or_else(|error| error.to_string(), process::describe);
+        self.unhealthy(platform, format!("ended while in service ({end})"))
+    }
+
+    /// Has the instance end, and waits for it; what it says meanwhile has its times too.
+    pub(crate) async fn terminate(&mut self, platform: &Platform, grace: impl Future<Output = ()>) {
+        tokio::select! {
+            // One that cannot be waited for is killed as it is dropped.
+            _ = self.process.terminate(grace) => {}
+            never = follow(platform, &mut self.follower) => match never {},
+        }
         look(platform, &mut self.follower, true);
-        self.unhealthy(format!("ended while in service ({end})"))
     }
 
-    /// Has the instance end, and waits for it.
-    pub(crate) async fn terminate(&mut self, grace: impl Future<Output = ()>) {
-        // One that cannot be waited for is killed as it is dropped.
-        let _ = self.process.terminate(grace).await;
-    }
-
-    fn unhealthy(&self, what: String) -> NoInstance {
+    fn unhealthy(&mut self, platform: &Platform, what: String) -> NoInstance {
+        look(platform, &mut self.follower, true);
         let lines = tail(&self.spec.log, self.log_start);
         let error = lines.last().and_then(|line| error_message(line));
         NoInstance::Unhealthy(what, Words { error, lines })

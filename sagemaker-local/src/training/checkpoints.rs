@@ -23,7 +23,7 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// Fills the folder from `uri`.
     pub(super) fn restore(storage: &Storage, folder: PathBuf, uri: S3Uri) -> Result<Self, StorageError> {
-        let io_error = |source| StorageError::Io { path: folder.clone(), source };
+        let io_error = |reason| StorageError::Io { path: folder.clone(), reason };
         fs::create_dir_all(&folder).map_err(io_error)?;
         let whole = S3Uri { key: format!("{}/", uri.key.trim_end_matches('/')), ..uri.clone() };
         storage.download(&whole, &folder)?;
@@ -33,7 +33,7 @@ impl Checkpoints {
 
     /// Puts what is new or has changed into S3, and deletes there what is gone here.
     pub(super) async fn sync(&mut self, storage: &Storage) -> Result<(), StorageError> {
-        let io_error = |source| StorageError::Io { path: self.folder.clone(), source };
+        let io_error = |reason| StorageError::Io { path: self.folder.clone(), reason };
         let now = files(&self.folder).map_err(io_error)?;
         for (path, state) in &now {
             if self.kept.get(path) == Some(state) {
@@ -41,7 +41,7 @@ impl Checkpoints {
             }
             match storage.put(&self.folder.join(path), &self.address(path)).await {
                 // The job has just moved or deleted it.
-                Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(StorageError::Io { reason, .. }) if reason.kind() == io::ErrorKind::NotFound => {}
                 outcome => {
                     outcome?;
                     self.kept.insert(path.clone(), *state);

@@ -193,7 +193,7 @@ impl Job {
             gone = instance.ended(&self.platform) => return Err(Reason::no_instance(&gone)),
             () = self.objects(number, port, &data_log, heard) => {}
         }
-        instance.terminate(stop.grace(self.platform.instance_grace())).await;
+        instance.terminate(&self.platform, stop.grace(self.platform.instance_grace())).await;
         Ok(())
     }
 

@@ -42,32 +42,31 @@ impl Suggester {
         format!("{:08x}", self.generator(number).random::<u32>())
     }
 
-    /// The values of trial `number`, where `taken` are those of the trials before it, and `results` what has come of them.
+    /// The values of trial `number`, where `taken` are those of the trials before it, and `results` what has come of them. What a trial of a
+    /// parent has tried is tried again only where nothing else is left.
     pub(super) fn values(&self, number: usize, taken: &[Values], results: &[Observation]) -> Values {
         if self.strategy == Strategy::Grid {
             return self.cell(number.saturating_sub(1));
         }
+        let is_second_try = |values: &Values| taken.contains(values);
+        let is_inherited = |values: &Values| {
+            let is_same = |one: &Observation| values.iter().all(|(name, value)| one.values.get(name) == Some(value));
+            self.inherited.iter().any(is_same)
+        };
         let mut generator = self.generator(number);
         // The first number is the suffix of the name.
         let _ = generator.random::<u32>();
         if self.strategy == Strategy::Bayesian && number + self.inherited.len() > RANDOM_TRIALS {
             let seen: Vec<&Observation> = self.inherited.iter().chain(results).collect();
             if seen.len() > 1 {
-                let asked =
-                    (0..ASKS).map(|_| self.likely(&seen, &mut generator)).find(|values| !taken.contains(values));
-                if let Some(values) = asked {
+                let asked = (0..ASKS).map(|_| self.likely(&seen, &mut generator));
+                if let Some(values) = first_new(asked, is_second_try, is_inherited) {
                     return values;
                 }
             }
         }
-        let mut values = self.random(&mut generator);
-        for _ in 1..DRAWS {
-            if !taken.contains(&values) {
-                break;
-            }
-            values = self.random(&mut generator);
-        }
-        values
+        let drawn = (0..DRAWS).map(|_| self.random(&mut generator));
+        first_new(drawn, is_second_try, is_inherited).unwrap_or_else(|| self.random(&mut generator))
     }
 
     /// A generator of its own for each trial.
@@ -102,6 +101,22 @@ impl Suggester {
         };
         self.parameters.iter().map(ask).collect()
     }
+}
+
+/// The first of `values` that nobody has tried, or else that no trial of this job has.
+fn first_new(
+    values: impl Iterator<Item = Values>,
+    is_second_try: impl Fn(&Values) -> bool,
+    is_inherited: impl Fn(&Values) -> bool,
+) -> Option<Values> {
+    let mut inherited = None;
+    for values in values.filter(|values| !is_second_try(values)) {
+        if !is_inherited(&values) {
+            return Some(values);
+        }
+        inherited.get_or_insert(values);
+    }
+    inherited
 }
 
 fn likely(parameter: &Parameter, seen: &[&Observation], generator: &mut ChaCha8Rng) -> Option<String> {
@@ -165,6 +180,22 @@ mod tests {
         let seen = run(&suggester(Strategy::Random, 1, ranges), 8, |_| 0.0);
         let values: std::collections::BTreeSet<_> = seen.iter().map(|one| one.values.clone()).collect();
         assert_eq!(values.len(), 8);
+    }
+
+    #[test]
+    fn a_trial_is_no_second_try_of_a_parents() {
+        for strategy in [Strategy::Random, Strategy::Bayesian] {
+            let parent = run(&suggester(Strategy::Random, 1, mixed()), 3, |_| 0.0);
+            let mut child = suggester(strategy, 1, mixed());
+            // A parent's observation tells what was not searched too.
+            let with_static = |mut one: Observation| {
+                one.values.insert("epochs".to_owned(), "3".to_owned());
+                one
+            };
+            child.inherited = parent.iter().cloned().map(with_static).collect();
+            let seen = run(&child, 8, |_| 0.0);
+            assert!(seen.iter().all(|one| parent.iter().all(|other| one.values != other.values)), "{strategy:?}");
+        }
     }
 
     #[test]

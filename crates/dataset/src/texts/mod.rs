@@ -54,6 +54,9 @@ pub struct TextRow {
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextProblem {
+    /// Nothing, or white space.
+    #[error("the text of the row is empty")]
+    Empty,
     /// More than any row has; of a line that is longer, the end was left out.
     #[error("the row is longer than 1 MiB")]
     TooLong,
@@ -94,6 +97,7 @@ impl TextProblem {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Empty => "empty_description",
             Self::TooLong => "record_too_long",
             Self::UnclosedQuote { .. } => "unclosed_quote",
             Self::Json(_) => "malformed_json",
@@ -200,7 +204,10 @@ impl Texts {
         let text = match fault {
             Some(records::Fault::TooLong) => Err(TextProblem::TooLong),
             Some(records::Fault::UnclosedQuote) => Err(TextProblem::UnclosedQuote { line }),
-            None => read.map(|()| layout::joined(self.columns.iter().filter_map(|column| cells.get(*column)))),
+            None => read.and_then(|()| {
+                let text = layout::joined(self.columns.iter().filter_map(|column| cells.get(*column)));
+                if text.is_empty() { Err(TextProblem::Empty) } else { Ok(text) }
+            }),
         };
         TextRow { cells, text }
     }

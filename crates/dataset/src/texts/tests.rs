@@ -43,7 +43,7 @@ fn one_bad_row_costs_no_other_and_each_is_there() {
     assert_eq!(rows.iter().map(|row| row.cells[0].as_str()).collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "6", "7"]);
     assert_eq!((rows[3].cells[1].as_str(), rows[1].cells.len()), ("a,b", 2), "nothing of a row gets lost");
     let (_, rows) = read("a.csv", b"description\nbolt\n\nnut\n", &[]).unwrap();
-    assert_eq!(texts(&rows), ["bolt", "", "nut"], "where a row has one column an empty line is one");
+    assert_eq!(texts(&rows), ["bolt", "<empty_description>", "nut"], "where a row has one column an empty line is one");
 }
 
 #[test]
@@ -51,9 +51,13 @@ fn lines_are_texts_where_nothing_says_otherwise() {
     let (header, rows) = read("standard input", b"hex bolt, \"zinc\n\nnut\r\n", &[]).unwrap();
     assert_eq!(
         (header, texts(&rows)),
-        (vec!["description".to_owned()], vec!["hex bolt, \"zinc".into(), String::new(), "nut".into()])
+        (vec!["description".to_owned()], vec!["hex bolt, \"zinc".into(), "<empty_description>".into(), "nut".into()])
     );
     assert_eq!(texts(&read("x", b"Description,id\nbolt,1\n", &[]).unwrap().1), ["bolt"], "a header makes a table");
+    assert_eq!(
+        texts(&read("a.csv", b"id,description\n1,\"\"\n2,\"  \"\n3,nut\n", &[]).unwrap().1)[1..],
+        ["<empty_description>", "nut"]
+    );
     assert_eq!(texts(&read("x", b"caf\xe9\nna\xefve\n", &[]).unwrap().1), ["café", "naïve"]);
     assert_eq!(texts(&read("x", b"caf\xc3\xa9\nb\xc3\xa4\nbad \xff\n", &[]).unwrap().1)[2], "bad \u{fffd}");
 }
