@@ -43,7 +43,7 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     }
     let ModelArgs { job, tuning_job, artifact } = &args.model;
     let artifact = artifact::find(session, job.as_deref(), tuning_job.as_deref(), artifact.as_deref()).await?;
-    let wanted = Wanted::new(session, &artifact, &args.serve)?.as_it_lies(session).await?;
+    let wanted = Wanted::new(session, &artifact, &args.serve)?.looked_at(session).await?;
     let given = args.endpoint.as_ref().or(args.model.job.as_ref()).or(args.model.tuning_job.as_ref());
     let endpoint = given.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.clone()))?;
     deploy(session, &endpoint, &wanted, &rollout).await?;

@@ -79,7 +79,7 @@ impl Wanted {
     }
 
     /// The same with what lies at the artifact's place now, where another archive may lie later.
-    pub(super) async fn as_it_lies(self, session: &Session) -> anyhow::Result<Self> {
+    pub(super) async fn looked_at(self, session: &Session) -> anyhow::Result<Self> {
         let etag = artifact::etag(session, &self.artifact).await?;
         Ok(Self { etag, ..self })
     }
