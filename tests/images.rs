@@ -45,6 +45,12 @@ fn job(hyperparameters: &Value) -> tempfile::TempDir {
     folder
 }
 
+/// The pretrained encoder that `scripts/setup` has fetched.
+fn encoder() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    std::env::var_os("UNSPSC_ENCODER").map_or(root.join(".deps/encoder/all-MiniLM-L6-v2"), Into::into)
+}
+
 fn open_to_all(folder: &Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
 }
@@ -206,8 +212,11 @@ fn a_port_in_use_and_too_little_memory_are_one_line_and_an_exit_code() {
     assert!(code == Some(1) && log.contains("16 MiB") && log.contains("docker run --memory"), "{code:?} {log}");
     let job = job(&json!({"epochs": "1"}));
     let volume = format!("{}:/opt/ml", job.path().display());
-    let small = confined("48m");
-    let options = [&["--rm", "--network", "none", "--volume", &volume], small.as_slice()].concat();
+    // Enough to load libtorch, and too little for this encoder.
+    let encoder = format!("{}:/opt/ml/input/data/model:ro", encoder().display());
+    let small = confined("192m");
+    let volumes = ["--volume", &volume, "--volume", &encoder];
+    let options = [&["--rm", "--network", "none"], volumes.as_slice(), small.as_slice()].concat();
     let (code, log) = run(&options, &images.train, "train");
     assert!(code == Some(8) && log.contains("memory"), "{code:?} {log}");
     assert!(fs::read_to_string(job.path().join("output/failure")).unwrap().contains("memory"));
@@ -237,7 +246,7 @@ fn sigterm_drains_and_exit_codes_pass_through() {
     let bad = job(&json!({"epochs": "many"}));
     let (code, log) = train(&images, bad.path(), &[]);
     assert!(code == Some(3) && log.contains("epochs"), "{code:?} {log}");
-    let endless = job(&json!({"epochs": "100000"}));
+    let endless = job(&json!({"epochs": "10000"}));
     let volume = format!("{}:/opt/ml", endless.path().display());
     let options = [&["--network", "none", "--volume", &volume], CONFINED.as_slice()].concat();
     let training = Container::start(&options, &images.train, "train");

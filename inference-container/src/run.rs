@@ -167,10 +167,10 @@ fn load(
     let started = Instant::now();
     let directory = tree.model();
     has_model(&directory)?;
-    let artifact = Artifact::load(&directory)?;
     if let Ok(file) = fs::metadata(directory.join(files::WEIGHTS)) {
         memory::check(file.len(), precision)?;
     }
+    let artifact = Artifact::load(&directory)?;
     let weights = Weights::read(&directory.join(files::WEIGHTS))?;
     let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads)?;
     let index = Index::load(&directory, &artifact)?.map(Arc::new);

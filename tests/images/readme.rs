@@ -49,8 +49,7 @@ fn what_readme_says_of_docker_is_so() {
     std::os::unix::fs::symlink(root.join("data"), folder.path().join("data")).unwrap();
     let encoder = folder.path().join(".deps/encoder");
     fs::create_dir_all(&encoder).unwrap();
-    let own = std::env::var_os("UNSPSC_ENCODER").map_or(root.join(".deps/encoder/all-MiniLM-L6-v2"), Into::into);
-    std::os::unix::fs::symlink(own, encoder.join("all-MiniLM-L6-v2")).unwrap();
+    std::os::unix::fs::symlink(crate::encoder(), encoder.join("all-MiniLM-L6-v2")).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let name = format!("unspsc-readme-{port}");
     let _cleaned = Cleaned(name.clone());
