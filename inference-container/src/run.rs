@@ -33,7 +33,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// There is no model directory, or one without a model.
-    #[error("there is no model in {}: {found}", directory.display())]
+    #[error("cannot load the model: there is none in {}: {found}", directory.display())]
     NoModel {
         /// Where it was looked for.
         directory: PathBuf,
