@@ -115,11 +115,26 @@ fn a_container_is_what_the_platform_expects() {
         assert_eq!(config["Cmd"], json!([program]));
         let labels = &config["Labels"];
         for label in ["title", "description", "licenses", "version", "revision"] {
-            assert!(labels[format!("org.opencontainers.image.{label}")].is_string(), "{label}: {labels}");
+            let value = labels[format!("org.opencontainers.image.{label}")].as_str();
+            assert!(value.is_some_and(|value| !value.is_empty()), "{label}: {labels}");
         }
+        assert_eq!(labels["org.opencontainers.image.version"], env!("CARGO_PKG_VERSION"));
         let bind = labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"].as_str();
         assert_eq!(bind, (program == "serve").then_some("true"));
     }
+}
+
+#[test]
+fn a_job_that_may_not_write_says_so_before_it_trains() {
+    let Some(images) = images() else { return };
+    let job = job(&json!({"epochs": "1"}));
+    fs::set_permissions(job.path().join("model"), fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, log) = train(&images, job.path(), &["--user", USERS[1]]);
+    assert!(code == Some(7) && log.contains("/opt/ml/model") && log.contains("user 12345"), "{code:?} {log}");
+    assert!(!log.contains("epoch 1/1"), "{log}");
+    // Whoever it runs as may write what the image itself has at its place.
+    let (code, log) = run(&["--rm", "--network", "none", "--user", USERS[1]], &images.train, "train");
+    assert!(code == Some(4) && !log.contains("cannot write"), "{code:?} {log}");
 }
 
 /// Neither program starts a shell, nor any other program of its base.
@@ -228,16 +243,18 @@ fn sigterm_drains_and_exit_codes_pass_through() {
     let (_job, model) = model(&images);
     let server = serve(&images, &model, &[]);
     server.ready();
-    let texts: Vec<String> = (0..20_000).map(|number| format!("frozen fish {number}")).collect();
+    let texts: Vec<String> = (0..60_000).map(|number| format!("frozen fish {number}")).collect();
     let body = json!({"instances": texts});
-    let begun = Instant::now();
-    let (status, answer) = std::thread::scope(|scope| {
+    let (begun, status, answer) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| server.post("/invocations", &body));
-        // Sent and taken, but not yet answered.
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!asking.is_finished(), "the request is too short to be under way");
+        // Taken, and not yet answered.
+        while !server.is_at_work() {
+            assert!(!asking.is_finished(), "the request is too short to be seen under way");
+        }
+        let begun = Instant::now();
         docker(&["kill", "--signal", "TERM", &server.id]).unwrap();
-        asking.join().unwrap()
+        let (status, answer) = asking.join().unwrap();
+        (begun, status, answer)
     });
     assert!(status == 200 && answer["predictions"].as_array().unwrap().len() == texts.len());
     assert_eq!(server.wait(), 0);

@@ -1,6 +1,7 @@
 //! The life of the server: listen, load, serve, drain.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -146,12 +147,18 @@ fn has_model(directory: &Path) -> Result<(), ServeError> {
         names
     });
     let found = match entries {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            format!("user {} may not read it: {error}", nix::unistd::getuid())
+        }
         Err(error) => format!("{error}; mount the folder that holds the model's config.json there"),
         Ok(names) if names.is_empty() => {
             "the folder is empty; mount the one that holds the model's config.json there".to_owned()
         }
         Ok(names) if names.iter().any(|name| name.ends_with(".tar.gz")) => {
             format!("it holds {}; unpack the archive into it (tar -xzf), as SageMaker does", names.join(", "))
+        }
+        Ok(names) if directory.join("model").join(files::CONFIG).exists() => {
+            format!("it holds {}; mount its folder `model` in its place", names.join(", "))
         }
         Ok(names) => format!("it holds {} and no {}", names.join(", "), files::CONFIG),
     };

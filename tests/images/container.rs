@@ -11,11 +11,25 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// How README runs them: nothing but `/tmp` and what is mounted can be written, no privilege is left.
-pub(crate) const CONFINED: [&str; 11] = confined("8g");
+pub(crate) const CONFINED: [&str; 13] = confined("8g");
 
 /// The same with this much memory.
-pub(crate) const fn confined(memory: &str) -> [&str; 11] {
-    ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--memory", memory, "--cpus", "2", "--pull", "never"]
+pub(crate) const fn confined(memory: &str) -> [&str; 13] {
+    [
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--cap-drop",
+        "ALL",
+        "--memory",
+        memory,
+        "--memory-swap",
+        memory,
+        "--cpus",
+        "2",
+        "--pull",
+        "never",
+    ]
 }
 
 /// What the tests run.
@@ -96,6 +110,13 @@ impl Container {
         (status, serde_json::from_str(&answer).unwrap())
     }
 
+    /// Whether texts wait for the model.
+    pub(crate) fn is_at_work(&self) -> bool {
+        let (_, metrics) = request(&self.address(), "GET", "/metrics", "").unwrap();
+        let waiting = metrics.lines().find_map(|line| line.strip_prefix("unspsc_queue_tokens ")).unwrap();
+        waiting.parse::<f64>().unwrap() > 0.0
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&self) -> i32 {
         docker(&["wait", &self.id]).unwrap().parse().unwrap()
@@ -144,8 +165,9 @@ pub(crate) fn compressed(image: &str) -> u64 {
 pub(crate) fn files(image: &str) -> String {
     let id = docker(&["create", image]).unwrap();
     let mut export = Command::new("docker").args(["export", &id]).stdout(Stdio::piped()).spawn().unwrap();
-    let list = Command::new("tar").args(["-t"]).stdin(export.stdout.take().unwrap()).output().unwrap();
-    export.wait().unwrap();
+    let list = Command::new("tar").args(["-t"]).stdin(export.stdout.take().unwrap()).output();
+    let exported = export.wait().unwrap();
     docker(&["rm", &id]);
-    String::from_utf8_lossy(&list.stdout).into_owned()
+    assert!(exported.success());
+    String::from_utf8_lossy(&list.unwrap().stdout).into_owned()
 }

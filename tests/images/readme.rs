@@ -42,7 +42,7 @@ fn what_readme_says_of_docker_is_so() {
     let Some(images) = images() else { return };
     let commands = commands("Docker");
     let (begun, commands) = commands.split_at(2);
-    assert_eq!(begun, ["scripts/setup", "scripts/build-images"], "both were done by scripts/test");
+    assert_eq!(begun, ["scripts/setup encoder", "scripts/build-images"], "both were done by scripts/test");
     // The checkout is read; what is written goes elsewhere. Nobody else may have the port or the name.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -57,9 +57,8 @@ fn what_readme_says_of_docker_is_so() {
         .iter()
         .map(|command| {
             let own = command.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
-            let own = own
-                .replace("--name unspsc ", &format!("--name {name} "))
-                .replace("stop unspsc", &format!("stop {name}"));
+            let own =
+                own.replace("--name unspsc ", &format!("--name {name} ")).replace("30 unspsc", &format!("30 {name}"));
             let own = own.replace(" unspsc-train-cpu ", &format!(" {} ", images.train));
             let own = own.replace(" unspsc-serve ", &format!(" {} ", images.serve));
             let output = Command::new("bash").args(["-ec", &own]).current_dir(&folder).output().unwrap();

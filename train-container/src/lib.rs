@@ -84,6 +84,9 @@ fn job(options: &Options, variables: Lookup<'_>, stop: &Stop) -> Result<(), Trai
     let observer = Observer::start(&machine, started);
     tracing::info!("{TRAINED_BY} on {machine}: {}", outputs::one_line(&settings.to_map()));
 
+    // What cannot be written in the end had better be known before the first epoch.
+    outputs::try_to_write(&environment)?;
+
     // Data and model.
     let data = Data::load(&environment)?;
     let mut checkpoints = Checkpoints::open(&environment, &data);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use tch::{Device, Kind};
@@ -121,6 +122,19 @@ impl Results<'_> {
             seconds,
         }
     }
+}
+
+/// Makes the folders of the results and tries whether a file can be written there, which leaves no trace.
+pub(crate) fn try_to_write(environment: &Environment) -> Result<(), TrainError> {
+    for folder in [&environment.model_dir, &environment.output_data_dir] {
+        create(folder)?;
+        let path = folder.join(".unspsc-can-be-written");
+        fs::write(&path, "").and_then(|()| fs::remove_file(&path)).map_err(|source| {
+            let reason = format!("{source}; the program runs as user {}", nix::unistd::geteuid());
+            TrainError::Write { path: folder.clone(), source: io::Error::new(source.kind(), reason) }
+        })?;
+    }
+    Ok(())
 }
 
 /// Hyperparameters on one line, as `epochs=3 seed=17`.

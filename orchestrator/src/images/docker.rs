@@ -24,6 +24,8 @@ use super::repository::Token;
 pub(super) const PLATFORM: &str = "linux/amd64";
 /// The variable that says where the settings of `docker` are.
 const CONFIG: &str = "DOCKER_CONFIG";
+/// The variable that names the folder with the certificates for an engine by TLS.
+const CERTIFICATES: &str = "DOCKER_CERT_PATH";
 
 /// An image as the engine describes it.
 #[derive(Debug, Deserialize)]
@@ -158,6 +160,12 @@ impl Login {
     fn docker(&self) -> Command {
         let mut command = Command::new("docker");
         command.env(CONFIG, &self.folder);
+        // Where the certificates of an engine by TLS lie, if nothing else is said: beside the user's settings.
+        if std::env::var_os(CERTIFICATES).is_none_or(|folder| folder.is_empty())
+            && let Some(own) = own_config()
+        {
+            command.env(CERTIFICATES, own);
+        }
         command
     }
 }

@@ -136,7 +136,10 @@ async fn send(
 
 /// The images as lines of unspsc.toml. Of several for one key the first is set.
 fn settings(pinned: &[Pinned]) -> String {
-    let of = |word: &str| pinned.iter().filter(|one| one.name.repository().contains(word)).collect::<Vec<_>>();
+    // Of `team/unspsc-serve` the last part says what it is.
+    let is =
+        |one: &Pinned, word: &str| one.name.repository().rsplit('/').next().is_some_and(|name| name.contains(word));
+    let of = |word: &str| pinned.iter().filter(|one| is(one, word)).collect::<Vec<_>>();
     let mut text = String::new();
     for (table, key, verbs, images) in [
         ("training", "train-image", "train, tune, run", of("train")),
@@ -148,8 +151,7 @@ fn settings(pinned: &[Pinned]) -> String {
             let _ = writeln!(text, "{begin}{key} = \"{}\"", image.reference);
         }
     }
-    let others =
-        pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| one.name.repository().contains(word)));
+    let others = pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| is(one, word)));
     others.for_each(|one| text += &format!("# {}\n", one.reference));
     text
 }
@@ -160,11 +162,11 @@ mod tests {
 
     #[test]
     fn each_key_is_set_once() {
-        let pinned = ["unspsc-train-cpu", "unspsc-serve", "unspsc-train-gpu", "other"]
+        let pinned = ["unspsc-train-cpu", "trainers/unspsc-serve", "unspsc-train-gpu", "other"]
             .map(|name| Pinned { name: name.parse().unwrap(), reference: format!("r/{name}@sha256:0") });
         let expected = "[training]  # train, tune, run\ntrain-image = \"r/unspsc-train-cpu@sha256:0\"\n\
                         # train-image = \"r/unspsc-train-gpu@sha256:0\"\n[serving]  # deploy, batch, run\n\
-                        serve-image = \"r/unspsc-serve@sha256:0\"\n# r/other@sha256:0\n";
+                        serve-image = \"r/trainers/unspsc-serve@sha256:0\"\n# r/other@sha256:0\n";
         assert_eq!(settings(&pinned), expected);
     }
 }
