@@ -74,7 +74,8 @@ impl Container {
         Self { id: docker(&[&["run", "--detach"], options, &[image, word]].concat()).unwrap() }
     }
 
-    fn address(&self) -> String {
+    /// Where it can be reached from this machine.
+    pub(crate) fn address(&self) -> String {
         docker(&["port", &self.id, "8080/tcp"]).unwrap().lines().next().unwrap().to_owned()
     }
 
@@ -110,13 +111,6 @@ impl Container {
         (status, serde_json::from_str(&answer).unwrap())
     }
 
-    /// Whether texts wait for the model.
-    pub(crate) fn is_at_work(&self) -> bool {
-        let (_, metrics) = request(&self.address(), "GET", "/metrics", "").unwrap();
-        let waiting = metrics.lines().find_map(|line| line.strip_prefix("unspsc_queue_tokens ")).unwrap();
-        waiting.parse::<f64>().unwrap() > 0.0
-    }
-
     /// Waits for its end.
     pub(crate) fn wait(&self) -> i32 {
         docker(&["wait", &self.id]).unwrap().parse().unwrap()
@@ -145,6 +139,13 @@ pub(crate) fn request(address: &str, method: &str, path: &str, body: &str) -> Op
         let answer = request.send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     })
+}
+
+/// Whether texts wait for the model of the server at `address`.
+pub(crate) fn is_at_work(address: &str) -> bool {
+    let (_, metrics) = request(address, "GET", "/metrics", "").unwrap();
+    let waiting = metrics.lines().find_map(|line| line.strip_prefix("unspsc_queue_tokens ")).unwrap();
+    waiting.parse::<f64>().unwrap() > 0.0
 }
 
 /// The bytes of an image after `gzip`, which is about what a registry stores.
