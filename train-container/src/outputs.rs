@@ -124,17 +124,16 @@ impl Results<'_> {
     }
 }
 
-/// Makes the folders of the results and tries whether a file can be written there, which leaves no trace.
+/// Makes the folder of the model and tries whether a file can be written there, which leaves no trace. Reports that cannot
+/// be written cost no model, so that they are not tried.
 pub(crate) fn try_to_write(environment: &Environment) -> Result<(), TrainError> {
-    for folder in [&environment.model_dir, &environment.output_data_dir] {
-        create(folder)?;
-        let path = folder.join(".unspsc-can-be-written");
-        fs::write(&path, "").and_then(|()| fs::remove_file(&path)).map_err(|source| {
-            let reason = format!("{source}; the program runs as user {}", nix::unistd::geteuid());
-            TrainError::Write { path: folder.clone(), source: io::Error::new(source.kind(), reason) }
-        })?;
-    }
-    Ok(())
+    let folder = &environment.model_dir;
+    create(folder)?;
+    let path = folder.join(".unspsc-can-be-written");
+    fs::write(&path, "").and_then(|()| fs::remove_file(&path)).map_err(|source| {
+        let reason = format!("{source}; the program runs as user {}", nix::unistd::geteuid());
+        TrainError::Write { path: folder.clone(), source: io::Error::new(source.kind(), reason) }
+    })
 }
 
 /// Hyperparameters on one line, as `epochs=3 seed=17`.
