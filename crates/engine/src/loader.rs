@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Weights};
+use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Table, Weights};
 
 use crate::dense::{Dense, StoredLayer};
 use crate::kernels::integer::IntegerKernel;
@@ -72,11 +72,6 @@ impl<'a> Loader<'a> {
         Self { weights, kernel, prefix: if prefixed { prefix } else { "" }, layers, names }
     }
 
-    /// Whether the encoder is to be quantised.
-    pub(crate) fn quantises(&self) -> bool {
-        self.kernel.is_some()
-    }
-
     /// The full name of a part of the encoder.
     pub(crate) fn encoder(&self, part: &str) -> String {
         format!("{}{part}", self.prefix)
@@ -87,8 +82,13 @@ impl<'a> Loader<'a> {
         format!("{}{}.{layer}.{part}", self.prefix, self.layers)
     }
 
-    /// The embedding table `name`, `[rows, width]`.
-    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Cow<'a, [f32]>, ArtifactError> {
+    /// The embedding table `name`, `[rows, width]`, in the weights file.
+    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Table, ArtifactError> {
+        self.weights.table(&format!("{name}.weight"), rows, width)
+    }
+
+    /// The embeddings `name`, `[rows, width]`.
+    pub(crate) fn embeddings(&self, name: &str, rows: usize, width: usize) -> Result<Cow<'a, [f32]>, ArtifactError> {
         self.weights.tensor(&format!("{name}.weight"), &[rows, width])
     }
 
