@@ -64,6 +64,16 @@ impl Weights {
     /// # Errors
     /// Names the tensor that is missing, has another shape or type, or holds a value that is not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
+        let values = self.unchecked(name, shape)?;
+        if values.chunks(CHECKED).all(all_finite) { Ok(values) } else { Err(self.not_finite(name)) }
+    }
+
+    /// As [`Weights::tensor`], for who looks at each value anyway: they may be not finite, for which there is
+    /// [`Weights::not_finite`].
+    ///
+    /// # Errors
+    /// Names the tensor that is missing or has another shape or type.
+    pub fn unchecked(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
         let wrong = |reason: String| self.0.wrong_tensor(name, reason);
         let (info, range) = self.0.tensor(name).ok_or_else(|| wrong("is missing".into()))?;
         if info.dtype != Dtype::F32 {
@@ -72,11 +82,14 @@ impl Weights {
         if info.shape != shape {
             return Err(wrong(format!("has shape {:?}; the configuration asks for {shape:?}", info.shape)));
         }
-        let values = values(&self.0.bytes()[range]);
-        if !values.chunks(CHECKED).all(all_finite) {
-            return Err(wrong("holds a value that is not finite: the file is damaged or training diverged".into()));
-        }
-        Ok(values)
+        Ok(values(&self.0.bytes()[range]))
+    }
+
+    /// That the tensor `name` holds a value that is not finite.
+    #[must_use]
+    pub fn not_finite(&self, name: &str) -> ArtifactError {
+        let reason = "holds a value that is not finite: the file is damaged or training diverged";
+        self.0.wrong_tensor(name, reason.into())
     }
 
     /// The float32 tensor `name` to read rows of, if it has exactly this many `rows` of this `width`.

@@ -68,10 +68,11 @@ impl WithSimd for Packing<'_> {
             let of_row = rows.clone().zip(&inverses).zip(&mut packed.sums).zip(&mut quantised);
             for (((row, inverse), sum), quantised) in of_row {
                 let values = &row[first..inputs.min(first + block)];
-                *sum += match format {
+                let of_block = match format {
                     Format::Bytes | Format::NarrowBytes => quantise_bytes(values, *inverse, quantised),
                     Format::Words => quantise_words(values, *inverse, quantised),
                 };
+                *sum = sum.wrapping_add(of_block);
             }
             let lines = quantised.as_chunks::<LINE_OUTPUTS>().0;
             for group in 0..BLOCK.min(groups - first / format.group()) {
@@ -83,20 +84,21 @@ impl WithSimd for Packing<'_> {
     }
 }
 
-/// `value`, which has been multiplied by the inverse of its scale, as a whole number.
+/// `value`, which has been multiplied by the inverse of its scale, as a whole number; any number for what is not finite.
 #[inline(always)]
 fn whole(value: f32) -> i32 {
     (value + ROUND).to_bits().cast_signed().wrapping_sub(ROUND.to_bits().cast_signed())
 }
 
-/// Quantises `values` of a row to `groups`, of which the last is filled up with zeros, and returns their sum.
+/// Quantises `values` of a row to `groups`, of which the last is filled up with zeros, and returns their sum, which means
+/// nothing where a value is not finite.
 #[inline(always)]
 fn quantise_bytes(values: &[f32], inverse: f32, groups: &mut [Group; BLOCK]) -> i32 {
-    let mut sum = 0;
+    let mut sum = 0_i32;
     let bytes = groups.as_flattened_mut();
     for (byte, value) in bytes.iter_mut().zip(values) {
         let value = whole(value * inverse);
-        sum += value;
+        sum = sum.wrapping_add(value);
         *byte = value.to_le_bytes()[0];
     }
     bytes[values.len()..values.len().next_multiple_of(4)].fill(0);
@@ -106,16 +108,16 @@ fn quantise_bytes(values: &[f32], inverse: f32, groups: &mut [Group; BLOCK]) -> 
 /// As [`quantise_bytes`].
 #[inline(always)]
 fn quantise_words(values: &[f32], inverse: f32, groups: &mut [Group; BLOCK]) -> i32 {
-    let mut sum = 0;
+    let mut sum = 0_i32;
     let (pairs, rest) = values.as_chunks();
     for (group, [low, high]) in groups.iter_mut().zip(pairs) {
         let (low, high) = (whole(low * inverse), whole(high * inverse));
-        sum += low + high;
+        sum = sum.wrapping_add(low.wrapping_add(high));
         *group = (low.cast_unsigned() & 0xffff | high.cast_unsigned() << 16).to_le_bytes();
     }
     if let [last] = rest {
         let last = whole(last * inverse);
-        sum += last;
+        sum = sum.wrapping_add(last);
         groups[pairs.len()] = (last.cast_unsigned() & 0xffff).to_le_bytes();
     }
     sum
