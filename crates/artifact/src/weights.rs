@@ -92,12 +92,13 @@ impl Weights {
         self.0.wrong_tensor(name, reason.into())
     }
 
-    /// The float32 tensor `name` to read rows of, if it has exactly this many `rows` of this `width`.
+    /// The float32 tensor `name` to read rows of, if it has exactly this many `rows` of this `width`. Nobody looks at the
+    /// values before they are read: a row may hold some that are not finite.
     ///
     /// # Errors
-    /// As [`Weights::tensor`].
+    /// As [`Weights::unchecked`].
     pub fn table(&self, name: &str, rows: usize, width: usize) -> Result<Table, ArtifactError> {
-        self.tensor(name, &[rows, width])?;
+        self.unchecked(name, &[rows, width])?;
         let begin = self.0.tensor(name).map_or(0, |(_, range)| range.start);
         Ok(Table { file: Arc::clone(&self.0), begin, width })
     }
