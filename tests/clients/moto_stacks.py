@@ -1,7 +1,7 @@
 """What moto's CloudFormation lacks for infrastructure/*.yaml, by moto's own services: importing it adds it to every stack of this process.
 
-The types of `TYPES` are made and deleted by the operations of their services; a version of a Lambda has its number; a stack that a
-change set has made has outputs.
+The types of `TYPES` are made and deleted by the operations of their services, and what others of moto's leave out of `AFTER` is set by
+them; a version of a Lambda has its number; a managed policy goes with its stack; a stack that a change set has made has outputs.
 """
 
 import json
@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 from moto.awslambda.models import LambdaVersion
 from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
+from moto.ecr.models import Repository
 from moto.iam.access_control import PermissionResult
+from moto.iam.models import ManagedPolicy
 from moto.s3.models import FakeBucket
 
 # By type: service; operation that makes one; operation that deletes it, with the parameters that name it; the property that !Ref gives
@@ -39,8 +41,34 @@ TYPES = {
 # Properties that no service of moto has.
 LACKING = {"AWS::Lambda::Alias": ["ProvisionedConcurrencyConfig"]}
 
+# What moto's own types leave out: service, operation, and its parameters from the properties.
+AFTER = {
+    Repository: [
+        (
+            "ecr",
+            "PutImageScanningConfiguration",
+            lambda its: {
+                "repositoryName": its["RepositoryName"],
+                "imageScanningConfiguration": {"scanOnPush": its["ImageScanningConfiguration"]["ScanOnPush"]},
+            },
+        ),
+    ],
+    FakeBucket: [
+        ("s3", "PutBucketVersioning", lambda its: given(its, "BucketName", "VersioningConfiguration")),
+        ("s3", "PutPublicAccessBlock", lambda its: given(its, "BucketName", "PublicAccessBlockConfiguration")),
+    ],
+}
+
 # Where the services answer; whoever starts the server sets it.
 ENDPOINT = {"endpoint_url": None}
+
+
+def given(its, bucket, member):
+    return {"Bucket": its[bucket], member: its[member]}
+
+
+def client(service, region):
+    return boto3.client(service, region_name=region, aws_access_key_id="-", aws_secret_access_key="-", **ENDPOINT)
 
 
 def typed(value, shape):
@@ -60,7 +88,7 @@ class Resource:
 
     def __init__(self, properties, region):
         self.service, create, self.deletion, self.names, ref = TYPES[self.type_name]
-        self.client = boto3.client(self.service, region_name=region, aws_access_key_id="-", aws_secret_access_key="-", **ENDPOINT)
+        self.client = client(self.service, region)
         shape = self.client.meta.service_model.operation_model(create).input_shape
         self.parameters = {"AlarmNames": [properties.get("AlarmName")]}
         properties = {name: value for name, value in properties.items() if name not in LACKING.get(self.type_name, [])}
@@ -114,6 +142,29 @@ CLASSES = [added(name) for name in TYPES]
 # The bucket's policy refuses what comes without TLS, and everything does here.
 FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
 
+
+
+def completed(kind, steps):
+    """Has the type of moto's own followed by these steps where the properties are there."""
+    create = kind.create_from_cloudformation_json.__func__
+
+    def created(cls, name, resource, account, region, **rest):
+        made = create(cls, name, resource, account, region, **rest)
+        for service, operation, parameters in steps:
+            try:
+                asked = parameters(resource["Properties"])
+            except KeyError:
+                continue
+            getattr(client(service, region), xform_name(operation))(**asked)
+        return made
+
+    kind.create_from_cloudformation_json = classmethod(created)
+
+
+for kind, steps in AFTER.items():
+    completed(kind, steps)
+
+ManagedPolicy.delete = lambda self, _account, _region: self.backend.delete_policy(self.arn)
 LambdaVersion.physical_resource_id = property(lambda self: f"version-{self.version}")
 LambdaVersion.has_cfn_attr = classmethod(lambda cls, name: name == "Version")
 LambdaVersion.get_cfn_attribute = lambda self, name: self.version
