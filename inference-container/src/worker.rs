@@ -38,6 +38,9 @@ pub(crate) trait Model {
     fn search(&self, _batch: &[TokenIds], _logits: &Logits) -> Option<Vec<Probabilities>> {
         None
     }
+
+    /// Called once it is known to work, and `/ping` says so.
+    fn settle(&self) {}
 }
 
 /// The model of a model directory.
@@ -54,6 +57,10 @@ impl Model for Loaded {
     fn search(&self, batch: &[TokenIds], logits: &Logits) -> Option<Vec<Probabilities>> {
         let index = self.index.as_ref()?;
         Some(self.engine.install(|| index.probabilities(batch, logits)))
+    }
+
+    fn settle(&self) {
+        self.engine.settle();
     }
 }
 
@@ -91,6 +98,7 @@ pub(crate) fn start<M: Model + 'static>(
                 worker.state.health.succeeded();
                 drop(failed);
                 tracing::info!("ready");
+                worker.model.settle();
                 worker.run();
             }
             // The receiver is gone only where the program ends anyway.

@@ -38,6 +38,12 @@ impl Table {
             *value = f32::from_le_bytes(*bytes);
         }
     }
+
+    /// Gives back the memory of what has been read of the file so far, for when everything else of it is where it is wanted.
+    /// What is read later is read again.
+    pub fn release_file(&self) {
+        self.file.release();
+    }
 }
 
 /// How many values are looked at between two decisions: so many at once are vectorised.
@@ -101,12 +107,6 @@ impl Weights {
         self.unchecked(name, &[rows, width])?;
         let begin = self.0.tensor(name).map_or(0, |(_, range)| range.start);
         Ok(Table { file: Arc::clone(&self.0), begin, width })
-    }
-
-    /// Gives back the memory of what has been read so far: for when all tensors are where they are wanted. What is read later
-    /// is read again.
-    pub fn release(&self) {
-        self.0.release();
     }
 
     /// Writes float32 tensors, each a shape and its values as little-endian bytes, to `path`. The file appears whole or

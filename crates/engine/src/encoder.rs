@@ -52,6 +52,11 @@ impl Encoder {
         })
     }
 
+    /// See [`Table::release_file`].
+    pub(crate) fn release_file(&self) {
+        self.words.release_file();
+    }
+
     /// Width of a token vector.
     pub(crate) fn hidden(&self) -> usize {
         self.hidden

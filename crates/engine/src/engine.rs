@@ -99,7 +99,6 @@ impl Engine {
         let loader = Loader::new(config, weights, kernel);
         let (encoder, head) =
             (pool.install(|| Encoder::load(&loader, config))?, Head::load(&loader, config, metadata)?);
-        weights.release();
         Ok(Self {
             encoder,
             head,
@@ -144,6 +143,11 @@ impl Engine {
         let batch = self.pack(batch)?;
         let Self { encoder, buffers, pool, .. } = self;
         Ok(pool.install(|| encoder.all_tokens(&batch, buffers).to_vec()))
+    }
+
+    /// Gives back the memory that only loading needed. It takes milliseconds, for which nobody has to wait.
+    pub fn settle(&self) {
+        self.encoder.release_file();
     }
 
     /// Runs `work` on this engine's threads.
