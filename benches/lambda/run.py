@@ -46,6 +46,9 @@ class RuntimeApi:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body leave together: in two parts, each would wait for the other's acknowledgement.
+            wbufsize = -1
+            disable_nagle_algorithm = True
 
             def do_GET(self):
                 api.times.append(time.monotonic())
@@ -79,6 +82,7 @@ class RuntimeApi:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+                self.wfile.flush()
 
             def log_message(self, *_):
                 pass
@@ -147,6 +151,8 @@ def environment(url, folder):
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url,
         "UNSPSC_ENDPOINT": "bench",
         "LAMBDA_TASK_ROOT": folder,
+        # It would lie in the repository.
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
