@@ -22,7 +22,8 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// One with this code and message.
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        let detail = ErrorDetail { code: code.to_owned(), message: message.into(), retry_after: None, request_id: None };
+        let detail =
+            ErrorDetail { code: code.to_owned(), message: message.into(), retry_after: None, request_id: None };
         Self { status, detail }
     }
 

@@ -30,6 +30,15 @@ const COME_BACK: Duration = Duration::from_secs(5);
 /// When to come back to an endpoint that loads its model.
 const LOADING: Duration = Duration::from_secs(30);
 
+const NOT_READY: &str = "the endpoint is still loading its model: try again in half a minute";
+const THROTTLED: &str = "there are more requests than SageMaker lets through: try again later, or less often";
+const UNAVAILABLE: &str = "the endpoint cannot be reached for the moment: try again later";
+const LATE: &str = "the endpoint did not answer in time: send fewer descriptions at a time, or give the function a longer \
+                    timeout";
+const DENIED: &str = "the function may not invoke its endpoint: its role needs sagemaker:InvokeEndpoint on it";
+const REJECTED: &str = "SageMaker refuses the function's requests, as where the endpoint is not there: see that \
+                        UNSPSC_ENDPOINT names one that is in service";
+
 /// A SageMaker endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -107,7 +116,8 @@ impl Endpoint {
     /// Sends a document; the answer is JSON.
     pub(crate) async fn ask(&self, body: &Blob) -> Result<Box<RawValue>, Failure> {
         let request = self.client.invoke_endpoint().endpoint_name(&self.name);
-        let answer = request.content_type(JSON).accept(JSON).body(body.clone()).send().await.map_err(failure)?;
+        let answer =
+            request.content_type(JSON).accept(JSON).body(body.clone()).send().await.map_err(|error| failure(&error))?;
         let body = answer.body.map(Blob::into_inner).unwrap_or_default();
         let text = String::from_utf8(body).map_err(|error| Failure::NoJson(error.to_string()))?;
         RawValue::from_string(text).map_err(|error| Failure::NoJson(error.to_string()))
@@ -115,8 +125,8 @@ impl Endpoint {
 }
 
 /// What the SDK's error means here.
-fn failure(error: SdkError<InvokeEndpointError, HttpResponse>) -> Failure {
-    let SdkError::ServiceError(answer) = &error else { return Failure::NoAnswer(innermost(&error)) };
+fn failure(error: &SdkError<InvokeEndpointError, HttpResponse>) -> Failure {
+    let SdkError::ServiceError(answer) = error else { return Failure::NoAnswer(innermost(error)) };
     let (error, status) = (answer.err(), answer.raw().status().as_u16());
     let code = error.code().unwrap_or("no code");
     let message = || {
@@ -173,54 +183,32 @@ impl Failure {
     /// What the caller is told. What is wrong with the account or the function stands in the log alone, as the caller may be
     /// anybody.
     pub(crate) fn into_refusal(self) -> Refusal {
-        const LOG: &str = "the function's log says more under this request id";
         match self {
-            Self::NotReady => {
-                let message = "the endpoint is still loading its model: try again in half a minute";
-                Refusal::new(503, "not_ready", message).come_back_after(LOADING)
+            Self::Refused { status, detail } if (400..500).contains(&status) || status == 503 => {
+                Refusal { status, detail }
             }
-            Self::Throttled(_) => {
-                let message = "there are more requests than SageMaker lets through: try again later, or less often";
-                Refusal::new(503, "throttled", message).come_back_after(COME_BACK)
-            }
-            Self::Unavailable(_) | Self::NoAnswer(_) => {
-                let message = format!("the endpoint cannot be reached for the moment: try again later; {LOG}");
-                Refusal::new(503, "unavailable", message).come_back_after(COME_BACK)
-            }
-            Self::Late => Refusal::new(
-                504,
-                "deadline_exceeded",
-                "the endpoint did not answer in time: send fewer descriptions at a time, or give the function a longer timeout",
-            ),
-            Self::Refused { status, detail } if (400..500).contains(&status) || status == 503 => Refusal { status, detail },
             Self::Refused { detail, .. } => Refusal { status: 502, detail },
+            Self::NotReady => Refusal::new(503, "not_ready", NOT_READY).come_back_after(LOADING),
+            Self::Throttled(_) => Refusal::new(503, "throttled", THROTTLED).come_back_after(COME_BACK),
+            Self::Unavailable(_) | Self::NoAnswer(_) => {
+                Refusal::new(503, "unavailable", logged(UNAVAILABLE)).come_back_after(COME_BACK)
+            }
+            Self::Late => Refusal::new(504, "deadline_exceeded", LATE),
             Self::Container { message, .. } if message.contains("timed out") => {
-                let message = "the container did not answer within a minute: send fewer descriptions at a time";
-                Refusal::new(504, "deadline_exceeded", message)
+                Refusal::new(504, "deadline_exceeded", LATE)
             }
-            Self::Container { .. } => {
-                let message = format!("the endpoint's container failed: {LOG}, and so does the endpoint's");
-                Refusal::new(502, "container_failure", message)
-            }
+            Self::Container { .. } => Refusal::new(502, "container_failure", logged("the endpoint's container failed")),
             Self::NoJson(_) => {
-                let message = format!("what the endpoint answers are no predictions: {LOG}");
-                Refusal::new(502, "no_predictions", message)
+                Refusal::new(502, "no_predictions", logged("what the endpoint answers are no predictions"))
             }
-            Self::Denied(_) => {
-                let message = format!(
-                    "the function may not invoke its endpoint: its role needs sagemaker:InvokeEndpoint on it; {LOG}"
-                );
-                Refusal::new(500, "access_denied", message)
-            }
-            Self::Rejected { .. } => {
-                let message = format!(
-                    "SageMaker refuses the function's requests, as where the endpoint is not there: see that UNSPSC_ENDPOINT \
-                     names one that is in service; {LOG}"
-                );
-                Refusal::new(500, "endpoint_refused", message)
-            }
+            Self::Denied(_) => Refusal::new(500, "access_denied", logged(DENIED)),
+            Self::Rejected { .. } => Refusal::new(500, "endpoint_refused", logged(REJECTED)),
         }
     }
+}
+
+fn logged(message: &str) -> String {
+    format!("{message}; the function's log says more under this request id")
 }
 
 #[cfg(test)]

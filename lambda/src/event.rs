@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::answer::Refusal;
 use crate::question::FORMS;
@@ -75,8 +76,16 @@ struct HttpContext {
 }
 
 impl Event {
-    /// Reads an event.
-    pub(crate) fn read(event: Value, settings: &Settings) -> Self {
+    /// Reads an event. The runtime lets through what its own parser would refuse, as half a surrogate pair.
+    pub(crate) fn read(event: &RawValue, settings: &Settings) -> Self {
+        let event: Value = match serde_json::from_str(event.get()) {
+            Ok(event) => event,
+            Err(error) => {
+                let message = format!("the event is no valid JSON: {error}");
+                let refusal = Refusal::new(400, "malformed_json", message);
+                return Self { document: Err(refusal), source: Source::Direct, end: None };
+            }
+        };
         if !is_http(&event) {
             return Self { document: Ok(event), source: Source::Direct, end: None };
         }
@@ -144,7 +153,8 @@ mod tests {
 
     fn request(fields: Value) -> HttpRequest {
         let mut request = json!({ "httpMethod": "POST", "requestContext": {} });
-        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let Value::Object(fields) = fields else { panic!("no fields: {fields}") };
+        request.as_object_mut().unwrap().extend(fields);
         assert!(is_http(&request));
         serde_json::from_value(request).unwrap()
     }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::time::SystemTime;
 
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::Instrument as _;
 
@@ -33,13 +32,13 @@ impl Handler {
     }
 
     /// Answers one invocation: what is wrong with it stands in the answer.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Infallible> {
+    pub(crate) async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Infallible> {
         let LambdaEvent { payload, context } = event;
         let span = tracing::info_span!("invocation", request_id = context.request_id);
-        Ok(self.answer(payload, &context).instrument(span).await)
+        Ok(self.answer(&payload, &context).instrument(span).await)
     }
 
-    async fn answer(&self, event: Value, context: &Context) -> Answer {
+    async fn answer(&self, event: &RawValue, context: &Context) -> Answer {
         let Event { document, source, end } = Event::read(event, &self.settings);
         // Whoever gives up first.
         let end: SystemTime = end.map_or(context.deadline(), |end| end.min(context.deadline()));

@@ -38,8 +38,7 @@ mod tests {
 
     #[test]
     fn lambdas_words_are_levels() {
-        for (word, level) in
-            [("DEBUG", LevelFilter::DEBUG), ("FATAL", LevelFilter::ERROR), ("loud", LevelFilter::INFO)]
+        for (word, level) in [("DEBUG", LevelFilter::DEBUG), ("FATAL", LevelFilter::ERROR), ("loud", LevelFilter::INFO)]
         {
             assert_eq!(level_of(word), level);
         }

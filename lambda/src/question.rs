@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn a_document_is_put_into_the_containers_words() {
         let (body, form, count) = asked(json!({ "description": "toner", "top_k": 1 }));
-        assert_eq!((body, form, count), (json!({ "description": "toner", "top_k": 1, "logits": false }), "description", 1));
+        assert_eq!(
+            (body, form, count),
+            (json!({ "description": "toner", "top_k": 1, "logits": false }), "description", 1)
+        );
         assert_eq!(asked(json!({ "description": "toner", "logits": true })).0["logits"], true);
         let list = json!({ "descriptions": ["a", 7, { "description": "b" }], "depth": "auto" });
         let expected = json!({ "depth": "auto", "instances": ["a", 7, { "description": "b" }] });

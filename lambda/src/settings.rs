@@ -47,7 +47,9 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingsError {
     /// The program was started by hand.
-    #[error("this program runs in AWS Lambda, as a function's `bootstrap` on provided.al2023: see `unspsc lambda deploy`")]
+    #[error(
+        "this program runs in AWS Lambda, as a function's `bootstrap` on provided.al2023: see `unspsc lambda deploy`"
+    )]
     NoLambda,
     /// The endpoint has no name.
     #[error("UNSPSC_ENDPOINT is not set: give the function the name of the SageMaker endpoint in this variable")]
@@ -153,7 +155,8 @@ mod tests {
             ("UNSPSC_ENDPOINT", "e"),
         ];
         Settings::read(|name| {
-            let find = |all: &[(&str, &str)]| all.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+            let find =
+                |all: &[(&str, &str)]| all.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
             find(others).or_else(|| find(&lambda).filter(|_| name != missing))
         })
     }

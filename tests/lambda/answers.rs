@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::lambda::Lambda;
+use crate::lambda::{Lambda, TIMEOUT};
 use crate::place::{Place, Platform, TRAINING, beside_unspsc};
 use crate::recorder::Recorder;
 use crate::scripted::{Reply, Scripted};
@@ -92,7 +92,10 @@ fn the_real_endpoint_answers_every_form_of_event() {
     let document = r#"{"description": "toner cartridge"}"#;
     for event in [first_format("POST", document), second_format(document)] {
         let answer = function.invoke(&event);
-        assert_eq!((&answer["statusCode"], &answer["headers"]["content-type"]), (&200.into(), &"application/json".into()));
+        assert_eq!(
+            (&answer["statusCode"], &answer["headers"]["content-type"]),
+            (&200.into(), &"application/json".into())
+        );
         assert_eq!(body(&answer), *prediction);
     }
     // The container's own words on what it does not take.
@@ -136,6 +139,13 @@ fn a_bad_event_is_told_what_is_wrong_and_asks_nobody() {
         let error = &answer["body"]["error"];
         assert!(answer["statusCode"] == status && error["message"].as_str().unwrap().contains(said), "{answer}");
         assert!(error["request_id"].as_str().unwrap().starts_with("invocation-"), "{answer}");
+    }
+    // What JSON allows and no text can hold.
+    let half = function.invoke_text(r#"{"description": "\ud83d"}"#.to_owned(), TIMEOUT);
+    let deep = function.invoke_text(format!("{}{}", "[".repeat(1000), "]".repeat(1000)), TIMEOUT);
+    for answer in [half, deep] {
+        let error = &answer["body"]["error"];
+        assert!(answer["statusCode"] == 400 && error["code"] == "malformed_json", "{answer}");
     }
     for (event, status, said) in [
         (first_format("GET", ""), 405, "send the document with POST"),

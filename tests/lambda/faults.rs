@@ -73,7 +73,12 @@ fn the_callers_time_is_never_exceeded() {
         (Reply::service(400, "ThrottlingException"), 503, "throttled", 4),
         (Reply::Silence, 504, "deadline_exceeded", 1),
         // It asks for more time than there is.
-        (Reply::container(503, r#"{"error":{"code":"overloaded","message":"busy","retry_after":9}}"#), 503, "overloaded", 1),
+        (
+            Reply::container(503, r#"{"error":{"code":"overloaded","message":"busy","retry_after":9}}"#),
+            503,
+            "overloaded",
+            1,
+        ),
     ] {
         endpoint.says(&[reply.clone()]);
         // Fails if the answer comes later.

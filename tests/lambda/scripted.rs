@@ -70,8 +70,7 @@ impl Scripted {
     /// Says these from now on, and the last one for ever.
     pub(crate) fn says(&self, replies: &[Reply]) {
         let (last, first) = replies.split_last().unwrap();
-        *self.script.lock().unwrap() =
-            Script { replies: first.to_vec().into(), last: Some(last.clone()), requests: 0 };
+        *self.script.lock().unwrap() = Script { replies: first.to_vec().into(), last: Some(last.clone()), requests: 0 };
     }
 
     /// How often it was asked since it was told what to say.

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 
 /// What functions have where nothing else is said, and enough for whatever is to succeed.
-const TIMEOUT: Duration = Duration::from_secs(70);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(70);
 
 /// What a function made of an event: an answer, or its own error.
 type Outcome = Result<Value, Value>;
@@ -77,11 +77,16 @@ impl Lambda {
 
     /// Its answer to an event for which it has so long; it must come before that.
     pub(crate) fn invoke_within(&self, event: &Value, timeout: Duration) -> Value {
+        self.invoke_text(event.to_string(), timeout)
+    }
+
+    /// The same with the event as it goes over the wire.
+    pub(crate) fn invoke_text(&self, event: String, timeout: Duration) -> Value {
         let id = format!("invocation-{}", self.invoked.fetch_add(1, Ordering::Relaxed));
         let (sender, outcome) = mpsc::channel();
         self.known.waiting.lock().unwrap().insert(id.clone(), sender);
         let deadline = SystemTime::now() + timeout;
-        self.events.send(Invocation { id, deadline, event: event.to_string() }).unwrap();
+        self.events.send(Invocation { id, deadline, event }).unwrap();
         let outcome = outcome.recv_timeout(timeout);
         let outcome = outcome.unwrap_or_else(|_| panic!("no answer within {timeout:?}: {}", self.log()));
         outcome.unwrap_or_else(|error| panic!("the function failed: {error}"))
