@@ -91,7 +91,7 @@ impl Event {
         }
         match serde_json::from_value::<HttpRequest>(event) {
             Ok(request) => {
-                let end = request.end(settings.gateway);
+                let end = request.end(settings.gateway, SystemTime::now());
                 Self { document: request.document(settings.max_body_bytes), source: Source::Http, end }
             }
             Err(error) => {
@@ -109,14 +109,15 @@ fn is_http(event: &Value) -> bool {
 }
 
 impl HttpRequest {
-    /// When API Gateway gives up.
-    fn end(&self, gateway: Duration) -> Option<SystemTime> {
+    /// When API Gateway gives up, unless it has: a sample event, such as the console has, was made years ago, and somebody
+    /// waits for its answer.
+    fn end(&self, gateway: Duration, now: SystemTime) -> Option<SystemTime> {
         let RequestContext { domain_name, request_time_epoch, time_epoch, .. } = &self.request_context;
         if domain_name.as_deref().is_some_and(|name| name.contains(FUNCTION_URL)) {
             return None;
         }
         let begin = SystemTime::UNIX_EPOCH + Duration::from_millis(request_time_epoch.or(*time_epoch)?);
-        Some(begin + gateway)
+        Some(begin + gateway).filter(|end| *end > now)
     }
 
     fn document(self, max_body_bytes: usize) -> Result<Value, Refusal> {
@@ -191,12 +192,14 @@ mod tests {
         let second = json!({ "version": "2.0", "requestContext": context });
         assert!(is_http(&second));
         let second: HttpRequest = serde_json::from_value(second).unwrap();
-        assert_eq!(second.end(GATEWAY), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(30)));
+        let at = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        assert_eq!(second.end(GATEWAY, at(29)), Some(at(30)));
+        assert_eq!(second.end(GATEWAY, at(30)), None, "nobody there waits any more");
         assert_eq!(second.document(LIMIT).unwrap_err().status, 405);
         let context = |domain| json!({ "requestContext": { "requestTimeEpoch": 2_000, "domainName": domain } });
         let first = request(context("x.execute-api.us-east-1.amazonaws.com"));
-        assert_eq!(first.end(GATEWAY), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(31)));
-        assert_eq!(request(context("x.lambda-url.us-east-1.on.aws")).end(GATEWAY), None);
+        assert_eq!(first.end(GATEWAY, at(2)), Some(at(31)));
+        assert_eq!(request(context("x.lambda-url.us-east-1.on.aws")).end(GATEWAY, at(2)), None);
         assert!(!is_http(&json!({ "description": "toner" })) && !is_http(&json!(["httpMethod"])));
     }
 }

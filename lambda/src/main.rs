@@ -38,8 +38,10 @@ async fn run() -> Result<(), BoxError> {
     let settings = match Settings::from_environment() {
         Ok(settings) => settings,
         Err(error) => {
-            if error.is_within_lambda() {
-                report(&error.to_string()).await?;
+            if error.is_within_lambda()
+                && let Err(unsaid) = report(&error.to_string()).await
+            {
+                tracing::warn!("cannot tell Lambda why the function fails: {unsaid}");
             }
             return Err(error.into());
         }

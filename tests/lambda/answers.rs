@@ -24,7 +24,11 @@ pub(crate) fn function(place: &Place, url: &str, variables: &[(&str, &str)]) -> 
 pub(crate) fn first_format(method: &str, body: &str) -> Value {
     json!({
         "resource": "/", "path": "/", "httpMethod": method, "headers": { "content-type": "application/json" },
-        "requestContext": { "httpMethod": method, "domainName": "a.execute-api.us-east-1.amazonaws.com" },
+        "requestContext": {
+            // As in the console's sample events.
+            "httpMethod": method, "domainName": "a.execute-api.us-east-1.amazonaws.com",
+            "requestTimeEpoch": 1_428_582_896_000_u64,
+        },
         "body": body, "isBase64Encoded": false,
     })
 }
