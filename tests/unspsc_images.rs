@@ -21,7 +21,7 @@ mod tiny_encoder;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use docker_engine::{docker, has_docker};
 use ecr::{Ecr, Fault};

@@ -53,7 +53,7 @@ fn what_stays_is_said_at_once() {
         (Reply::container(0, "Your invocation timed out while"), 504, "deadline_exceeded", "fewer descriptions"),
         (Reply::Other("<html>"), 502, "no_predictions", "no predictions"),
     ] {
-        endpoint.says(&[reply.clone()]);
+        endpoint.says(std::slice::from_ref(&reply));
         let answer = function.invoke(&toner());
         let error = &answer["body"]["error"];
         assert!(answer["statusCode"] == status && error["code"] == code, "{reply:?}: {answer}");
@@ -80,7 +80,7 @@ fn the_callers_time_is_never_exceeded() {
             1,
         ),
     ] {
-        endpoint.says(&[reply.clone()]);
+        endpoint.says(std::slice::from_ref(&reply));
         // Fails if the answer comes later.
         let answer = function.invoke_within(&toner(), SHORT);
         assert!(answer["statusCode"] == status && answer["body"]["error"]["code"] == code, "{reply:?}: {answer}");
