@@ -61,6 +61,11 @@ impl Plan {
         print(&format!("{count} request{} would be made; nothing was changed", if count == 1 { "" } else { "s" }))
     }
 
+    /// Whether nothing was noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Notes what would be done by another program, as a request.
     pub(crate) fn note_other(&self, service: &str, operation: &str, request: Value) {
         self.note(Planned { service: service.to_owned(), operation: operation.to_owned(), request });

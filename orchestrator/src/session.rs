@@ -114,6 +114,11 @@ impl Session {
         self.plan.is_some()
     }
 
+    /// Whether a plan has noted something already, so that what comes next depends on it.
+    pub(crate) fn has_planned(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
+    }
+
     /// Notes what a plan would do otherwise than by a request to AWS.
     pub(crate) fn plan(&self, service: &str, operation: &str, request: Value) {
         if let Some(plan) = &self.plan {

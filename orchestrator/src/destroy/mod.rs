@@ -112,6 +112,11 @@ pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<boo
     Ok(goes)
 }
 
+/// Endpoints that are there and jobs that run, of this program.
+pub(crate) async fn running(session: &Session) -> anyhow::Result<Vec<String>> {
+    Ok(find::running(session).await?.iter().map(ToString::to_string).collect())
+}
+
 /// What [`destroy`] would ask for, of a deployment that was planned only.
 pub(crate) async fn planned(session: &Session, name: &str, wanted: &Wanted) -> anyhow::Result<()> {
     let resource = resource_id(name);

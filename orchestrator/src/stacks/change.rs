@@ -30,7 +30,7 @@ pub(super) async fn apply(
     there: Option<&Stack>,
     consent: &Consent,
 ) -> anyhow::Result<Option<Stack>> {
-    let Wanted { name, template, parameters } = wanted;
+    let Wanted { name, template, parameters, .. } = wanted;
     let set = Content::of(&(name, template, parameters))?.name("change");
     let started = Started::ChangeSet { stack: name.clone(), name: set.clone() };
     session.undo.note(started.clone());
@@ -93,7 +93,7 @@ async fn run(session: &Session, name: &str, set: &str, started: &Started) -> any
 
 /// Makes the change set `set`; one of its name is of an earlier run, and may be of the past.
 async fn create(session: &Session, wanted: &Wanted, set: &str, is_there: bool) -> anyhow::Result<()> {
-    let Wanted { name, template, parameters } = wanted;
+    let Wanted { name, template, parameters, .. } = wanted;
     let kind = if is_there { ChangeSetType::Update } else { ChangeSetType::Create };
     let parameters =
         parameters.iter().map(|(key, value)| Parameter::builder().parameter_key(*key).parameter_value(value).build());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use aws_sdk_cloudformation::types::StackEvent;
@@ -17,6 +17,8 @@ use super::{Stack, State, look};
 /// What begins an operation.
 const BEGINNINGS: [&str; 5] =
     ["REVIEW_IN_PROGRESS", "CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"];
+/// An operation that was asked for has begun within this time.
+const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 /// What CloudFormation says of resources that failed because another one had.
 const CANCELLED: &str = "cancelled";
 
@@ -70,9 +72,16 @@ impl Seen {
         Ok(Self(Mutex::new(ids.collect())))
     }
 
+    /// Whether there is no past.
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Whether something has happened since.
     pub(super) async fn is_past(&self, session: &Session, stack: &Stack) -> anyhow::Result<bool> {
-        Ok(!self.fresh(operation(session, stack).await?).is_empty())
+        let events = operation(session, stack).await?;
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(events.iter().any(|event| !seen.contains(&event.id)))
     }
 
     /// Those of `events` that are new, which they are once.
@@ -85,10 +94,12 @@ impl Seen {
 /// Tells what happens until nothing is under way any more; the stack as it is then, or nothing if it is gone.
 pub(super) async fn follow(session: &Session, stack: &Stack, seen: &Seen) -> anyhow::Result<Option<Stack>> {
     let step = session.progress.step(&format!("following {stack}"));
+    let (asked, mut has_begun) = (Instant::now(), seen.is_empty());
     let after = poll::until(session.pace, async || {
         let now = super::described(session, &stack.id).await?;
         // The end is in the events when the stack says that it has come.
         for event in seen.fresh(operation(session, stack).await?) {
+            has_begun = true;
             step.update(format!("{stack}: {} {}", event.resource, event.status));
             if event.is_of_stack || !event.status.ends_with("_IN_PROGRESS") {
                 session.progress.say(&format!("  {event}"));
@@ -96,7 +107,8 @@ pub(super) async fn follow(session: &Session, stack: &Stack, seen: &Seen) -> any
         }
         let Some(now) = now else { return Ok(Some(None)) };
         let status = now.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default();
-        Ok((!status.ends_with("_IN_PROGRESS")).then_some(Some(now)))
+        let is_over = !status.ends_with("_IN_PROGRESS") && (has_begun || asked.elapsed() > BEGINS_WITHIN);
+        Ok(is_over.then_some(Some(now)))
     });
     let after = after.await?.map(|now| Stack::new(&now)).transpose()?;
     Ok(after.filter(|stack| stack.state() != State::Gone))
@@ -154,16 +166,18 @@ pub(super) async fn failure(session: &Session, stack: &Stack) -> anyhow::Error {
 
 /// What to do about a stack whose change could not be taken back.
 pub(super) async fn stuck(session: &Session, stack: &Stack) -> anyhow::Error {
-    let why = match first_failure(session, stack).await {
-        Ok(event) => event.map(|event| format!(": {event}")).unwrap_or_default(),
+    let event = match first_failure(session, stack).await {
+        Ok(event) => event,
         Err(error) => return error,
     };
+    let why = event.as_ref().map(|event| format!(" ({event})")).unwrap_or_default();
+    let skipped = event.map_or_else(|| "RESOURCE".to_owned(), |event| event.resource);
     anyhow!(
-        "{stack} is {}: a change failed, and so did taking it back{why}. Mend what that names, then run `aws cloudformation \
-         continue-update-rollback --stack-name {}` (with --resources-to-skip {} if it cannot be mended), and the same command again",
-        stack.status,
-        stack.name,
-        "NAME"
+        "{stack} is {status}: a change failed, and so did taking it back{why}. Mend what that names, run `aws cloudformation \
+         continue-update-rollback --stack-name {name}`, with `--resources-to-skip {skipped}` if it cannot be mended, and then the \
+         same command again",
+        status = stack.status,
+        name = stack.name,
     )
 }
 

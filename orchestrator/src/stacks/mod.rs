@@ -14,7 +14,7 @@ use crate::aws::{ServiceError, failed};
 use crate::content::MANAGED_BY;
 use crate::session::Session;
 
-pub(crate) use self::change::Consent;
+pub(crate) use self::change::{Consent, take_back};
 pub(crate) use self::delete::delete;
 
 /// What a stack is to be.
@@ -24,6 +24,8 @@ pub(crate) struct Wanted {
     /// The template's text.
     pub(crate) template: &'static str,
     pub(crate) parameters: BTreeMap<&'static str, String>,
+    /// Parameters that are no reason for a change by themselves.
+    pub(crate) momentary: &'static [&'static str],
 }
 
 /// A stack as CloudFormation has it.
@@ -156,7 +158,10 @@ pub(crate) async fn bring(session: &Session, wanted: &Wanted, consent: &Consent)
 
 /// Whether template and parameters of the stack are those that are wanted.
 async fn is_same(session: &Session, stack: &Stack, wanted: &Wanted) -> anyhow::Result<bool> {
-    if wanted.parameters.iter().any(|(key, value)| stack.parameters.get(*key) != Some(value)) {
+    let differs = |(key, value): (&&str, &String)| {
+        !wanted.momentary.contains(key) && stack.parameters.get(*key) != Some(value)
+    };
+    if wanted.parameters.iter().any(differs) {
         return Ok(false);
     }
     let request = session.clients.cloudformation.get_template().stack_name(&stack.id);
