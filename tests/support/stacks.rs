@@ -114,6 +114,24 @@ impl Stacks {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked)
     }
 
+    /// Makes an endpoint that is in service at once.
+    pub(crate) fn endpoint(&self, name: &str) {
+        let role = "arn:aws:iam::123456789012:role/unspsc-execution";
+        let variant = json!({ "VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2 });
+        for (operation, request) in [
+            ("CreateModel", json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } })),
+            ("CreateEndpointConfig", json!({ "EndpointConfigName": name, "ProductionVariants": [variant] })),
+            ("CreateEndpoint", json!({ "EndpointName": name, "EndpointConfigName": name })),
+        ] {
+            let sent = self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
+            let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/sagemaker/aws4_request, Signature=0";
+            let sent = sent.header(AUTHORIZATION, key).body(request.to_string());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let status = runtime.block_on(sent.send()).unwrap().status();
+            assert!(status.is_success(), "{operation}: {status}");
+        }
+    }
+
     /// The answer of CloudFormation, which has to be one.
     pub(crate) fn cloudformation(&self, form: &str) -> String {
         let (status, answer) = self.ask("cloudformation", "POST", "/", &format!("Version=2010-05-15&{form}"));
