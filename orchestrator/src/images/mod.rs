@@ -34,6 +34,10 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
+    fn new(name: &LocalName, address: &str, held: &Held) -> Self {
+        Self { name: name.clone(), reference: format!("{address}@{}", held.digest) }
+    }
+
     /// Whether the last part of its name, as of `team/unspsc-serve`, says that it is that.
     fn is(&self, word: &str) -> bool {
         self.name.repository().rsplit('/').next().is_some_and(|name| name.contains(word))
@@ -97,11 +101,12 @@ async fn in_repository(
     let address = repository::ensure(session, repository).await?;
     let held = repository::find(session, repository, &tag).await?;
     if session.is_plan() {
-        if held.is_none() {
+        let pinned = address.zip(held).map(|(address, held)| Pinned::new(name, &address, &held));
+        if pinned.is_none() {
             let request = json!({ "Image": name.as_str(), "Repository": repository, "Tag": tag });
             session.plan("docker", "push", request);
         }
-        return Ok(None);
+        return Ok(pinned);
     }
     let address = address.with_context(|| format!("ECR names no address of the repository {repository}"))?;
     let reference = format!("{address}:{tag}");
@@ -128,7 +133,7 @@ async fn in_repository(
              `docker buildx build --provenance=false --output type=docker` if it does"
         ));
     }
-    Ok(Some(Pinned { name: name.clone(), reference: format!("{address}@{}", held.digest) }))
+    Ok(Some(Pinned::new(name, &address, &held)))
 }
 
 /// Pushes the image as `reference`, which is its name here for as long as that takes.

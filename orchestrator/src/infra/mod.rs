@@ -36,7 +36,7 @@ pub(crate) fn front_name(args: &StackArgs) -> String {
 pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Path>) -> anyhow::Result<()> {
     let consent = Consent { yes: args.yes, verb: "infra up" };
     let Some(stack) = base(session, &args.stack, &consent).await? else { return Ok(()) };
-    settings::tell(session, &stack, config)?;
+    settings::tell(session, &stack, &args.platform, config)?;
     session.progress.say(&format!(
         "for whoever runs `unspsc`, who need not make stacks: attach {} to user, group or role",
         stack.output("OperatorPolicyArn")?

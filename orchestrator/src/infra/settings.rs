@@ -4,13 +4,19 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
+use crate::options::PlatformArgs;
 use crate::progress::print;
 use crate::session::Session;
 use crate::settings::FILE;
 use crate::stacks::Stack;
 
 /// Prints what of the stack belongs into the file of settings, and writes that where there is none yet.
-pub(crate) fn tell(session: &Session, stack: &Stack, config: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn tell(
+    session: &Session,
+    stack: &Stack,
+    platform: &PlatformArgs,
+    config: Option<&Path>,
+) -> anyhow::Result<()> {
     let (role, bucket) = (stack.output("ExecutionRoleArn")?, stack.output("Bucket")?);
     let path = config.unwrap_or(Path::new(FILE));
     let region = &session.clients.region;
@@ -18,7 +24,7 @@ pub(crate) fn tell(session: &Session, stack: &Stack, config: Option<&Path>) -> a
     let written = OpenOptions::new().write(true).create_new(true).open(path);
     let said = match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => format!("written to {}, where all verbs find it:", path.display()),
-        Err(_) if session.role().is_ok_and(|set| set == role) && session.bucket().is_ok_and(|set| set == bucket) => {
+        Err(_) if platform.role.as_deref() == Some(role) && platform.bucket.as_deref() == Some(bucket) => {
             "the settings are those of the stack:".to_owned()
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

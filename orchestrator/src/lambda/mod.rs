@@ -21,6 +21,7 @@ pub(crate) use self::ask::answer;
 pub(crate) use self::status::show;
 
 use self::package::Package;
+use self::release::Release;
 
 /// The template of the Lambda, its role, alarms and dashboard.
 const FRONT: &str = include_str!("../../../infrastructure/endpoint.yaml");
@@ -78,7 +79,9 @@ pub(crate) async fn deploy(
     if session.is_plan() && there.is_none() {
         return Ok(None);
     }
-    release::release(session, args, &function, &package, &place).await?;
+    let is_planned = session.is_plan() && made.is_none();
+    let release = Release { args, function: &function, package: &package, place: &place, is_planned };
+    release::release(session, &release).await?;
     Ok(made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()?)
 }
 

@@ -20,27 +20,36 @@ use super::{LIVE, ask};
 /// What a plan calls a version that there is not yet.
 const NEXT_VERSION: &str = "(the version that is published)";
 
+/// What is to be released.
+pub(super) struct Release<'a> {
+    pub(super) args: &'a LambdaArgs,
+    pub(super) function: &'a str,
+    pub(super) package: &'a Package,
+    pub(super) place: &'a S3Uri,
+    /// A change of the stack was planned, after which there is a new version to publish.
+    pub(super) is_planned: bool,
+}
+
 /// Lets the callers of the alias have the package, and what the stack has made of the Lambda otherwise.
-pub(super) async fn release(
-    session: &Session,
-    args: &LambdaArgs,
-    function: &str,
-    package: &Package,
-    place: &S3Uri,
-) -> anyhow::Result<()> {
+pub(super) async fn release(session: &Session, release: &Release<'_>) -> anyhow::Result<()> {
+    let Release { args, function, package, place, .. } = release;
+    let step = session.progress.step(&format!("looking at {function}"));
     let latest = configuration(session, function, None).await?;
-    let is_new = latest.code_sha256() != Some(&package.code_sha256());
+    // The change of the stack would bring the code too.
+    let is_new = latest.code_sha256() != Some(&package.code_sha256()) && !release.is_planned;
     if is_new {
-        update_code(session, args, function, place).await?;
+        update_code(session, release, place).await?;
     }
     let alias = alias(session, function).await?;
     let live = alias.function_version().context("Lambda names no version of the alias")?.to_owned();
     let served = configuration(session, function, Some(&live)).await?;
     let latest = if session.is_plan() { latest } else { configuration(session, function, None).await? };
-    if !is_new && is_same(&latest, &served) && !is_shared(&alias) {
+    drop(step);
+    let is_served = !is_new && !release.is_planned && is_same(&latest, &served);
+    if is_served && !is_shared(&alias) {
         session.progress.say(&format!("alias {LIVE} of {function} leads to version {live}, which is as it should be"));
     } else {
-        let version = if !is_new && is_same(&latest, &served) { live } else { publish(session, function, package).await? };
+        let version = if is_served { live } else { publish(session, function, package).await? };
         if !session.is_plan() {
             ask::test(session, function, &version).await.with_context(|| {
                 format!("version {version} of {function} does not answer, and the alias {LIVE} stays where it is")
@@ -82,7 +91,6 @@ pub(super) async fn configuration(
 ) -> anyhow::Result<GetFunctionConfigurationOutput> {
     let request = session.clients.lambda.get_function_configuration().function_name(function);
     let request = request.set_qualifier(version.map(str::to_owned));
-    let _step = session.progress.step(&format!("looking at {function}"));
     let found = poll::until(session.pace, async || {
         let found = request.clone().send().await.map_err(failed("GetFunctionConfiguration"))?;
         let is_busy = found.state() == Some(&State::Pending)
@@ -111,10 +119,11 @@ fn is_same(one: &GetFunctionConfigurationOutput, other: &GetFunctionConfiguratio
 }
 
 /// Has the function run the package at `place`, and waits until it does.
-async fn update_code(session: &Session, args: &LambdaArgs, function: &str, place: &S3Uri) -> anyhow::Result<()> {
+async fn update_code(session: &Session, release: &Release<'_>, place: &S3Uri) -> anyhow::Result<()> {
+    let Release { args, function, .. } = release;
     let processor = args.architecture.to_possible_value();
     let processor = processor.map(|value| Processor::from(value.get_name())).context("no architecture")?;
-    let request = session.clients.lambda.update_function_code().function_name(function).architectures(processor);
+    let request = session.clients.lambda.update_function_code().function_name(*function).architectures(processor);
     let request = request.s3_bucket(&place.bucket).s3_key(&place.key);
     let _step = session.changing(&format!("giving {function} its code"));
     request.send().await.map_err(failed("UpdateFunctionCode")).with_context(|| format!("cannot change {function}"))?;

@@ -35,9 +35,12 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
 
     steps.begin("bucket, repositories, role and policy", "paid for what is stored");
     let base = infra::base(session, &args.stack, &consent).await?;
-    let Some(base) = base.filter(|_| !steps.ends_plan()) else { return Ok(()) };
+    if steps.ends_plan() {
+        return Ok(());
+    }
+    let base = base.context("CloudFormation has made no stack")?;
     if !session.is_plan() {
-        infra::tell(session, &base, config)?;
+        infra::tell(session, &base, &args.tune.train.platform, config)?;
     }
 
     steps.begin("images in ECR", "paid for what is stored");
