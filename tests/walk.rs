@@ -69,7 +69,9 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(place: &'a Place) -> Self {
         place.script("docker", DOCKER);
-        place.script("serve", stand_in::serve().trim_start_matches("#!/bin/sh\n"));
+        let serve = stand_in::serve();
+        let waits = format!("until [ -e '{}' ]; do sleep 0.05; done", place.path("serving").display());
+        place.script("serve", &format!("{waits}\n{}", serve.trim_start_matches("#!/bin/sh\n")));
         let mut program = b"\x7fELF".to_vec();
         program.resize(64, 0);
         program[18] = 62;
@@ -186,6 +188,7 @@ fn up_is_resumed_after_an_interrupt_in_each_step_and_down_leaves_nothing() {
 
     walk.interrupted("step 4 of 6: endpoint unspsc", 4, |walk| !walk.endpoints().is_empty());
     assert_eq!(walk.endpoints(), Vec::<String>::new(), "an endpoint that nobody waits for costs money");
+    walk.go("serving");
 
     walk.stacks.fault("ExecuteChangeSet", Fault::Mute);
     walk.interrupted("stack unspsc-front is new", 5, |walk| walk.has_asked("ExecuteChangeSet"));

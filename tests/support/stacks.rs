@@ -1,4 +1,4 @@
-//! moto with what `tests/clients/moto_stacks.py` adds to it, behind a server of the test that passes requests on, and injects
+//! moto with what `tests/clients/moto_walk.py` adds to it, behind a server of the test that passes requests on, and injects
 //! faults. Where a sagemaker-local is beside it, S3 is shared by both: packages of the Lambda go to moto too.
 
 #![allow(dead_code, reason = "each test file needs some of them")]
@@ -59,7 +59,7 @@ struct Shared {
 
 impl Stacks {
     pub(crate) fn start(platform: Option<&str>) -> Self {
-        let mut process = python(Some("moto_stacks.py"));
+        let mut process = python(Some("moto_walk.py"));
         let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut moto = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut moto).unwrap();
@@ -91,7 +91,7 @@ impl Stacks {
 
     /// Those that change something.
     pub(crate) fn changes(&self) -> Vec<String> {
-        let reads = |name: &String| ["Describe", "Get", "Head", "List", "Invoke"].iter().any(|one| name.starts_with(one));
+        let reads = |name: &String| ["Describe", "Get", "GET", "HEAD", "List", "Invoke"].iter().any(|one| name.starts_with(one));
         self.take().into_iter().filter(|name| !reads(name)).collect()
     }
 
@@ -230,7 +230,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         return axum::Json(answer).into_response();
     }
     let platform = shared.platform.as_ref().filter(|_| service == "s3");
-    if platform.is_some() && head.uri.path().contains("/unspsc/lambda/") {
+    let is_deleting = head.uri.query().is_some_and(|query| query.contains("delete"));
+    if platform.is_some() && (is_deleting || head.uri.path().contains("/unspsc/lambda/")) {
         send(&shared.client, &shared.moto, &head, body.clone()).await;
     }
     let answer = send(&shared.client, platform.unwrap_or(&shared.moto), &head, body).await;

@@ -69,13 +69,14 @@ async fn run(session: &Session, name: &str, set: &str, started: &Started) -> any
     let seen = events::Seen::before(session, &before).await?;
     let going = Started::Stack(name.to_owned());
     session.undo.note(going.clone());
-    let executed = execute(session, name, set).await;
+    // One that is executed cannot be deleted; one that is not, after all, the next run deletes with its stack.
     session.undo.settle(started);
-    if let Err(error) = executed {
+    if let Err(error) = execute(session, name, set).await {
         // It is under way, or through, after all: the answer got lost.
         let is_under_way = look(session, &before.id).await?.is_some_and(|now| now.status != before.status);
         if !is_under_way && !(error.is_transient() && seen.is_past(session, &before).await?) {
             session.undo.settle(&going);
+            session.undo.note(started.clone());
             return Err(error).with_context(|| format!("cannot change stack {name}"));
         }
     }

@@ -1,8 +1,8 @@
-"""A moto server on a free port of this machine, with what CloudFormation and Lambda have and moto lacks. Prints its address, and ends
-with its input.
+"""A moto server on a free port of this machine, with what `unspsc infra`, `lambda deploy` and `up` need and moto lacks, beside the
+resources of moto_stacks.py. Prints its address, and ends with its input.
 
-- A change set that was executed leaves outputs and an event for each resource; one that fails is taken back, as AWS does it.
-- AWS::Lambda::Alias is made by a stack, with provisioned concurrency.
+- A change set that was executed leaves an event for each resource; one that fails is taken back, as AWS does it.
+- The alias of a stack has provisioned concurrency.
 - Provisioned concurrency: an alias of two versions gets none, and what is asked for is ready at the second look.
 - Functions and versions are Pending or InProgress at the first look, and refuse changes until the second.
 - An alias that moves gives the version before it a share of the calls, until the second look.
@@ -13,6 +13,7 @@ import re
 import sys
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import moto_stacks
 from moto.awslambda import models as functions
 from moto.awslambda import urls
 from moto.awslambda.exceptions import LambdaClientError
@@ -27,7 +28,7 @@ PROVISIONED = {}
 
 
 class StackAlias(CloudFormationModel):
-    """An alias of a stack."""
+    """An alias of a stack; it comes after that of moto_stacks.py, and so before it."""
 
     # moto takes the service from it.
     __module__ = "moto.awslambda.models"
@@ -245,9 +246,6 @@ def alias_json(self):
     return answer
 
 
-functions.LambdaVersion.get_cfn_attribute = lambda self, name: str(self.version)
-functions.LambdaVersion.has_cfn_attr = classmethod(lambda cls, name: name == "Version")
-functions.LambdaVersion.physical_resource_id = property(lambda self: f"version-{self.version}")
 functions.LambdaVersion.delete = lambda self, account_id, region_name: None
 functions.LambdaFunction.get_configuration = get_configuration
 functions.LambdaFunction.update_function_code = update_function_code
@@ -305,6 +303,7 @@ if __name__ == "__main__":
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    moto_stacks.ENDPOINT["endpoint_url"] = f"http://{host}:{port}"
     print(f"http://{host}:{port}", flush=True)
     sys.stdin.read()
     server.stop()
