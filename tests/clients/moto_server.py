@@ -28,9 +28,12 @@ def lacks(name):
 if sys.argv[1:]:
     print(*sorted(filter(lacks, sys.argv[1:])), sep="\n")
 else:
+    import moto_stacks
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    moto_stacks.ENDPOINT["endpoint_url"] = f"http://{host}:{port}"
     print(f"http://{host}:{port}", flush=True)
     sys.stdin.read()
     server.stop()
