@@ -104,7 +104,9 @@ def described(backend, change_set_name, stack_name):
             change_set.stack_name,
             change_set.stack_id,
         ):
-            return change_set
+            # They go with their stack.
+            if change_set.stack_id in backend.stacks:
+                return change_set
     raise stacks.ValidationError(change_set_name)
 
 
