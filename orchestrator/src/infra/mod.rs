@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::stacks::{self, Consent, Stack, Wanted};
 use crate::{confirm, destroy};
 
-pub(crate) use self::settings::tell;
+pub(crate) use self::settings::{are_set, tell};
 pub(crate) use self::status::run as status;
 pub(crate) use self::stores::{Store, of as stores};
 

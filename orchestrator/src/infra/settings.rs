@@ -10,6 +10,12 @@ use crate::session::Session;
 use crate::settings::FILE;
 use crate::stacks::Stack;
 
+/// Whether the settings name the stack's role and bucket.
+pub(crate) fn are_set(stack: &Stack, platform: &PlatformArgs) -> bool {
+    let is = |key: &str, set: &Option<String>| set.as_ref() == stack.outputs.get(key);
+    is("ExecutionRoleArn", &platform.role) && is("Bucket", &platform.bucket)
+}
+
 /// Prints what of the stack belongs into the file of settings, and writes that where there is none yet.
 pub(crate) fn tell(
     session: &Session,
@@ -24,9 +30,7 @@ pub(crate) fn tell(
     let written = OpenOptions::new().write(true).create_new(true).open(path);
     let said = match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => format!("written to {}, where all verbs find it:", path.display()),
-        Err(_) if platform.role.as_deref() == Some(role) && platform.bucket.as_deref() == Some(bucket) => {
-            "the settings are those of the stack:".to_owned()
-        }
+        Err(_) if are_set(stack, platform) => "the settings are those of the stack:".to_owned(),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             format!("for {}, which is yours and stays as it is:", path.display())
         }

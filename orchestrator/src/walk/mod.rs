@@ -39,7 +39,7 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
     let base = base.context("CloudFormation has made no stack")?;
-    if !session.is_plan() {
+    if !session.is_plan() && !infra::are_set(&base, &args.tune.train.platform) {
         infra::tell(session, &base, &args.tune.train.platform, config)?;
     }
 
