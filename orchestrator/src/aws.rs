@@ -81,18 +81,19 @@ impl Clients {
         };
         // Stand-ins have one address, so that a bucket cannot be a part of the host's name.
         let path_style = !matches!(at, At::Aws) || plan.is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let s3 = aws_sdk_s3::config::Builder::from(&of("S3", at, &config)).force_path_style(path_style);
         let s3 = s3.timeout_config(timeouts(TRANSFER_LIMIT).build());
         let timeouts = timeouts(ATTEMPT_LIMIT).operation_timeout(REQUEST_LIMIT).build();
         let config = config.into_builder().timeout_config(timeouts).build();
+        let of = |service| of(service, at, &config);
         Ok(Self {
-            sagemaker: aws_sdk_sagemaker::Client::new(&config),
-            runtime: aws_sdk_sagemakerruntime::Client::new(&config),
-            scaling: aws_sdk_applicationautoscaling::Client::new(&config),
-            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
-            ecr: aws_sdk_ecr::Client::new(&config),
-            cloudformation: aws_sdk_cloudformation::Client::new(&config),
-            lambda: aws_sdk_lambda::Client::new(&config),
+            sagemaker: aws_sdk_sagemaker::Client::new(&of("SAGEMAKER")),
+            runtime: aws_sdk_sagemakerruntime::Client::new(&of("SAGEMAKER_RUNTIME")),
+            scaling: aws_sdk_applicationautoscaling::Client::new(&of("APPLICATION_AUTO_SCALING")),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&of("CLOUDWATCH_LOGS")),
+            ecr: aws_sdk_ecr::Client::new(&of("ECR")),
+            cloudformation: aws_sdk_cloudformation::Client::new(&of("CLOUDFORMATION")),
+            lambda: aws_sdk_lambda::Client::new(&of("LAMBDA")),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             region,
         })
@@ -129,17 +130,24 @@ async fn load(http: &SharedHttpClient, at: At<'_>, region: Option<&str>, local: 
         loader = loader.region(Region::new(region.to_owned()));
     }
     let config = loader.load().await;
-    let is_empty = config.endpoint_url() == Some("");
+    if config.endpoint_url() != Some("") {
+        return config;
+    }
+    // The SDK takes an empty variable for an address, of each service too unless this counts as said here.
     let mut config = config.into_builder();
-    if is_empty {
-        config.set_endpoint_url(None);
-    }
-    // The SDK takes an empty variable for an address, of each service too unless this counts as said here; and what counts as
-    // said by the caller would go before the addresses that services have of their own.
-    if is_empty || matches!(at, At::Address(_)) {
-        config.insert_origin("endpoint_url", Origin::shared_config());
-    }
+    config.set_endpoint_url(None);
+    config.insert_origin("endpoint_url", Origin::shared_config());
     config.build()
+}
+
+/// `config` with the address that the environment has for this service alone, where it has one: the SDK would let that which was
+/// given for all go before it.
+fn of(service: &str, at: At<'_>, config: &SdkConfig) -> SdkConfig {
+    let own = std::env::var(format!("AWS_ENDPOINT_URL_{service}")).ok().filter(|url| !url.is_empty());
+    match (at, own) {
+        (At::Address(_), Some(url)) => config.to_builder().endpoint_url(url).build(),
+        _ => config.clone(),
+    }
 }
 
 fn timeouts(attempt: Duration) -> aws_config::timeout::TimeoutConfigBuilder {

@@ -265,6 +265,7 @@ fn answer(planned: &Planned) -> Result<HttpResponse, aws_smithy_runtime_api::htt
                 "<CompleteMultipartUploadResult>{place}<ETag>\"{UPLOAD_ID}\"</ETag></CompleteMultipartUploadResult>"
             )
         }
+        "DeleteObjects" => "<DeleteResult></DeleteResult>".to_owned(),
         _ if planned.service == "s3" => String::new(),
         operation if planned.service == "cloudformation" => {
             format!("<{operation}Response><{operation}Result></{operation}Result></{operation}Response>")

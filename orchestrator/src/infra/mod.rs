@@ -35,7 +35,8 @@ pub(crate) fn front_name(args: &StackArgs) -> String {
 /// Makes or changes the stack, and says what belongs into the settings.
 pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Path>) -> anyhow::Result<()> {
     let consent = Consent { yes: args.yes, verb: "infra up" };
-    let Some(stack) = base(session, &args.stack, &consent).await? else { return Ok(()) };
+    let stack = base(session, &args.stack, &consent).await?;
+    let Some(stack) = stack.filter(|_| !session.is_plan()) else { return Ok(()) };
     settings::tell(session, &stack, &args.platform, config)?;
     session.progress.say(&format!(
         "for whoever runs `unspsc`, who need not make stacks: attach {} to user, group or role",

@@ -82,6 +82,7 @@ pub(crate) async fn deploy(
     let is_planned = session.is_plan() && made.is_none();
     let release = Release { args, function: &function, package: &package, place: &place, is_planned };
     release::release(session, &release).await?;
+    let made = made.filter(|_| !session.is_plan());
     Ok(made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()?)
 }
 
