@@ -131,8 +131,6 @@ class Request:
             return {key: self.converted(inner, shape.value, f"{path}.{key}") for key, inner in value.items()}
         if shape.type_name == "timestamp" and isinstance(value, (int, float)):
             return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
-        if self.service in QUERY_SERVICES and shape.type_name == "boolean":
-            return {"true": True, "false": False}.get(value, value)
         return typed(value, shape) if self.service in QUERY_SERVICES else value
 
     def read_form(self):
@@ -236,6 +234,8 @@ def nested(form):
 
 
 def typed(text, shape):
+    if shape.type_name == "boolean":
+        return {"true": True, "false": False}.get(text, text)
     return int(text) if shape.type_name in ("integer", "long") else text
 
 

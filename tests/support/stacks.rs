@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     Says(&'static str, &'static str),
     /// It is refused for good, with this code and message.
     Refused(&'static str, &'static str),
-    /// It is carried out, and its answer never comes.
+    /// It is carried out, which is noted among the operations, and its answer never comes.
     Mute,
 }
 
@@ -237,7 +237,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let answer = send(&shared.client, platform.unwrap_or(&shared.moto), &head, body).await;
     match fault {
         Some(Fault::Lost) => broken(),
-        Some(Fault::Mute) => std::future::pending().await,
+        Some(Fault::Mute) => {
+            shared.asked.lock().unwrap().push("carried out".to_owned());
+            std::future::pending().await
+        }
         Some(Fault::Says(from, to)) => {
             let (mut head, body) = answer.into_parts();
             let body = to_bytes(body, usize::MAX).await.unwrap();
