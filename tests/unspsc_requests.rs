@@ -18,6 +18,8 @@ mod place;
 mod python;
 #[path = "support/recorder.rs"]
 mod recorder;
+#[path = "support/stacks.rs"]
+mod stacks;
 #[path = "sagemaker_local/stand_in.rs"]
 mod stand_in;
 #[path = "support/unspsc.rs"]
@@ -39,6 +41,7 @@ use moto::Moto;
 use place::{Place, rest, signal, until};
 use recorder::Recorder;
 use serde_json::{Value, json};
+use stacks::Stacks;
 use support::texts;
 
 /// One command, and what becomes of it.
@@ -173,6 +176,22 @@ case "$1 $2" in
         --header 'X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.PutImage' \
         --data '{"repositoryName":"'"${name%:*}"'","imageTag":"'$tag'","imageManifest":"'"$manifest"'"}' "$MOTO" ;;
 esac"#;
+
+/// Stacks, and the Lambda before an endpoint, on moto alone.
+const STACKS: &[Step] = &[
+    planned("infra-up", &["infra", "up", "--yes"], 0, (0, "")),
+    planned("infra-up-again", &["infra", "up", "--yes"], 0, (0, "nothing to change")),
+    planned("lambda-deploy", LAMBDA, 0, (0, "")),
+    planned("lambda-deploy-again", LAMBDA, 0, (0, "nothing to change")),
+    planned("lambda-deploy-code", OTHER_CODE, 0, (0, "leads to version 2")),
+    planned("lambda-deploy-settings", OTHER_SETTINGS, 0, (0, "leads to version 3")),
+    read("infra-status", &["infra", "status"], (0, "leads to version 3")),
+    planned("infra-down", &["infra", "down", "--yes", "--delete-data"], 0, (0, "gone")),
+];
+const LAMBDA: &[&str] = &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=bootstrap"];
+const OTHER_CODE: &[&str] = &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=other"];
+const OTHER_SETTINGS: &[&str] =
+    &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=other", "--lambda-memory-mb=512"];
 
 /// What the last step stops.
 const ENDLESS: [&str; 6] =
@@ -374,6 +393,24 @@ fn images_are_pushed_by_requests_of_the_golden_files() {
         let taken = recorded.take(step, step.code);
         let (code, words) = step.moto;
         assert!(code == step.code && taken.said.contains(words), "{}: {}", step.name, taken.said);
+        matches_golden(step.name, &taken.requests);
+    }
+}
+
+#[test]
+fn stacks_are_changed_by_requests_of_the_golden_files() {
+    let (place, stacks) = (Place::new(), Stacks::start(None));
+    stacks.endpoint("catalogue");
+    for (name, text) in [("bootstrap", "one"), ("other", "two")] {
+        let mut program = b"\x7fELF".to_vec();
+        program.resize(64, 0);
+        program[18] = 183;
+        fs::write(place.path(name), [&program, text.as_bytes()].concat()).unwrap();
+    }
+    let mut recorded = Recorded::new(&place, &stacks.url);
+    for step in STACKS {
+        let taken = recorded.take(step, step.code);
+        assert!(taken.said.contains(step.moto.1), "{}: {}", step.name, taken.said);
         matches_golden(step.name, &taken.requests);
     }
 }

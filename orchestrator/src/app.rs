@@ -1,19 +1,23 @@
 //! From the command line to the verb, and the order in which everything ends.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::interrupt::{Interrupted, Interrupts};
-use crate::options::{Command, DataCommand, ImagesCommand, OnInterrupt, PlannedVerb, PlatformArgs};
+use crate::options::{
+    Command, DataCommand, ImagesCommand, InfraCommand, LambdaCommand, OnInterrupt, PlannedVerb, PlatformArgs, UpArgs,
+};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, batch, causes, deploy, destroy, download, evaluate, exit, explore, images, invoke, leave, logs, pipeline,
-    prepare, status, stop, train, tune,
+    augment, batch, causes, deploy, destroy, download, evaluate, exit, explore, images, infra, invoke, lambda, leave, logs,
+    pipeline, prepare, status, stop, train, tune, walk,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
-pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Command, config: Option<PathBuf>) -> anyhow::Result<()> {
+    let config = config.as_deref();
     match &command {
         // It has been carried out where the command line's definition is at hand.
         Command::Init(_) => Ok(()),
@@ -52,12 +56,20 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Destroy(args) => {
             On::platform(&args.platform).does(async |session| destroy::run(session, args).await).await
         }
+        Command::Infra(command) => infra_verb(command, config, None).await,
+        Command::Lambda(LambdaCommand::Deploy(args)) => {
+            On::platform(&args.platform).does(async |session| lambda::run(session, args).await).await
+        }
+        Command::Up(args) => up(args, config, None).await,
+        Command::Down(args) => {
+            On::platform(&args.platform).does(async |session| walk::down(session, args).await).await
+        }
         Command::Run(args) => {
             On::platform(&args.train.platform).does(async |session| pipeline::run(session, args).await).await
         }
         Command::Plan(args) => {
             let plan = Arc::new(Plan::default());
-            planned(&args.verb, &plan).await?;
+            planned(&args.verb, &plan, config).await?;
             plan.print(args.json)
         }
     }
@@ -80,7 +92,7 @@ async fn data(command: &DataCommand) -> anyhow::Result<()> {
 }
 
 /// Runs a verb whose changing requests `plan` takes.
-async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>) -> anyhow::Result<()> {
+async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>, config: Option<&Path>) -> anyhow::Result<()> {
     let on = |platform| On { plan: Some(plan), ..On::platform(platform) };
     match verb {
         PlannedVerb::Train(args) => {
@@ -96,10 +108,34 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>) -> anyhow::Result<()> {
         PlannedVerb::Images(ImagesCommand::Push(args)) => {
             on(&args.platform).does(async |session| images::push(session, args).await).await
         }
+        PlannedVerb::Infra(command) => infra_verb(command, config, Some(plan)).await,
+        PlannedVerb::Lambda(LambdaCommand::Deploy(args)) => {
+            on(&args.platform).does(async |session| lambda::run(session, args).await).await
+        }
+        PlannedVerb::Up(args) => up(args, config, Some(plan)).await,
+        PlannedVerb::Down(args) => on(&args.platform).does(async |session| walk::down(session, args).await).await,
         PlannedVerb::Run(args) => {
             on(&args.train.platform).does(async |session| pipeline::run(session, args).await).await
         }
     }
+}
+
+/// `infra`, by which requests are made or, with a `plan`, noted.
+async fn infra_verb(command: &InfraCommand, config: Option<&Path>, plan: Option<&Arc<Plan>>) -> anyhow::Result<()> {
+    let on = |platform| On { plan, ..On::platform(platform) };
+    match command {
+        InfraCommand::Up(args) => {
+            on(&args.platform).does(async |session| infra::up(session, args, config).await).await
+        }
+        InfraCommand::Status(args) => on(&args.platform).does(async |session| infra::status(session, args).await).await,
+        InfraCommand::Down(args) => on(&args.platform).does(async |session| infra::down(session, args).await).await,
+    }
+}
+
+/// The same for `up`.
+async fn up(args: &UpArgs, config: Option<&Path>, plan: Option<&Arc<Plan>>) -> anyhow::Result<()> {
+    let on = On { plan, interrupt: args.on_interrupt, ..On::platform(&args.tune.train.platform) };
+    on.does(async |session| walk::up(session, args, config).await).await
 }
 
 /// Where and how a verb works.

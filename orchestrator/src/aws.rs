@@ -43,25 +43,27 @@ pub(crate) struct Clients {
     pub(crate) scaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
     pub(crate) ecr: aws_sdk_ecr::Client,
+    pub(crate) cloudformation: aws_sdk_cloudformation::Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     /// The region that they speak to.
     pub(crate) region: String,
 }
 
 impl Clients {
-    /// Clients of AWS, or of `endpoint_url`; `local` chooses the credentials and region of sagemaker-local. With a
+    /// Clients of AWS, or of the address `at`; `local` chooses the credentials and region of sagemaker-local. With a
     /// `plan`, only requests that read are sent.
     ///
     /// # Errors
     /// When region or credentials are set nowhere: asked for here, so that the first request need not explain it.
     pub(crate) async fn connect(
-        endpoint_url: Option<&str>,
+        at: At<'_>,
         region: Option<&str>,
         local: bool,
         plan: Option<&Arc<Plan>>,
     ) -> anyhow::Result<Self> {
         let http = HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let config = load(&http, endpoint_url, region, local).await;
+        let config = load(&http, at, region, local).await;
         let region = config.region().filter(|region| !region.as_ref().is_empty()).context(
             "no AWS region is set: pass --region, or --endpoint-url for a sagemaker-local that runs, or --local",
         )?;
@@ -78,24 +80,38 @@ impl Clients {
             None => config,
         };
         // Stand-ins have one address, so that a bucket cannot be a part of the host's name.
-        let path_style = endpoint_url.is_some() || plan.is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style);
+        let path_style = !matches!(at, At::Aws) || plan.is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(&of("S3", at, &config)).force_path_style(path_style);
         let s3 = s3.timeout_config(timeouts(TRANSFER_LIMIT).build());
         let timeouts = timeouts(ATTEMPT_LIMIT).operation_timeout(REQUEST_LIMIT).build();
         let config = config.into_builder().timeout_config(timeouts).build();
+        let of = |service| of(service, at, &config);
         Ok(Self {
-            sagemaker: aws_sdk_sagemaker::Client::new(&config),
-            runtime: aws_sdk_sagemakerruntime::Client::new(&config),
-            scaling: aws_sdk_applicationautoscaling::Client::new(&config),
-            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
-            ecr: aws_sdk_ecr::Client::new(&config),
+            sagemaker: aws_sdk_sagemaker::Client::new(&of("SAGEMAKER")),
+            runtime: aws_sdk_sagemakerruntime::Client::new(&of("SAGEMAKER_RUNTIME")),
+            scaling: aws_sdk_applicationautoscaling::Client::new(&of("APPLICATION_AUTO_SCALING")),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&of("CLOUDWATCH_LOGS")),
+            ecr: aws_sdk_ecr::Client::new(&of("ECR")),
+            cloudformation: aws_sdk_cloudformation::Client::new(&of("CLOUDFORMATION")),
+            lambda: aws_sdk_lambda::Client::new(&of("LAMBDA")),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             region,
         })
     }
 }
 
-async fn load(http: &SharedHttpClient, endpoint_url: Option<&str>, region: Option<&str>, local: bool) -> SdkConfig {
+/// Where services are asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At<'a> {
+    /// At their own addresses.
+    Aws,
+    /// All at this address, but those that have one of their own in the environment, such as `AWS_ENDPOINT_URL_LAMBDA`.
+    Address(&'a str),
+    /// All at the sagemaker-local of this process.
+    Within(&'a str),
+}
+
+async fn load(http: &SharedHttpClient, at: At<'_>, region: Option<&str>, local: bool) -> SdkConfig {
     let retries = if local {
         let soon = Duration::from_millis(100);
         RetryConfig::standard().with_max_attempts(LOCAL_ATTEMPTS).with_initial_backoff(soon)
@@ -103,7 +119,7 @@ async fn load(http: &SharedHttpClient, endpoint_url: Option<&str>, region: Optio
         RetryConfig::standard().with_max_attempts(ATTEMPTS)
     };
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).retry_config(retries);
-    if let Some(url) = endpoint_url {
+    if let At::Address(url) | At::Within(url) = at {
         loader = loader.endpoint_url(url);
     }
     if local {
@@ -122,6 +138,16 @@ async fn load(http: &SharedHttpClient, endpoint_url: Option<&str>, region: Optio
     config.set_endpoint_url(None);
     config.insert_origin("endpoint_url", Origin::shared_config());
     config.build()
+}
+
+/// `config` with the address that the environment has for this service alone, where it has one: the SDK would let that which was
+/// given for all go before it.
+fn of(service: &str, at: At<'_>, config: &SdkConfig) -> SdkConfig {
+    let own = std::env::var(format!("AWS_ENDPOINT_URL_{service}")).ok().filter(|url| !url.is_empty());
+    match (at, own) {
+        (At::Address(_), Some(url)) => config.to_builder().endpoint_url(url).build(),
+        _ => config.clone(),
+    }
 }
 
 fn timeouts(attempt: Duration) -> aws_config::timeout::TimeoutConfigBuilder {
@@ -175,11 +201,16 @@ impl ServiceError {
                 let message = message.to_lowercase();
                 message.starts_with("could not find") || message.contains("not found")
             }
+            // CloudFormation's.
+            "ValidationError" => message.contains("does not exist"),
             code => matches!(
                 code,
                 "ResourceNotFound"
                     | "ResourceNotFoundException"
                     | "ObjectNotFoundException"
+                    | "ProvisionedConcurrencyConfigNotFoundException"
+                    | "ChangeSetNotFound"
+                    | "ChangeSetNotFoundException"
                     | "RepositoryNotFoundException"
                     | "ImageNotFoundException"
                     | "NoSuchBucket"
@@ -194,7 +225,7 @@ impl ServiceError {
     pub(crate) fn is_taken(&self) -> bool {
         let Self::Refused { code, message, .. } = self else { return false };
         // Models and endpoints that exist are refused by a ValidationException, jobs by a code of their own.
-        matches!(code.as_str(), "ResourceInUse" | "RepositoryAlreadyExistsException")
+        matches!(code.as_str(), "ResourceInUse" | "RepositoryAlreadyExistsException" | "AlreadyExistsException")
             || message.starts_with("Cannot create already existing")
     }
 

@@ -76,6 +76,24 @@ const CAUSES: &[(&[&str], &str)] = &[
         &["capacityerror"],
         "AWS has no such instance free at the moment: run the same command later, or choose another --train-instance or region",
     ),
+    // serverless/serverless#7250.
+    (
+        &["function_error_init_failure"],
+        "the program ends before it asks for work: its log group /aws/lambda/NAME-classify says why; --architecture has to be what \
+         it was built for",
+    ),
+    // Lambda's quotas: new accounts have 10 environments, of which 10 have to stay for other functions.
+    (
+        &["unreservedconcurrentexecution"],
+        "the account's quota of Lambda is too small for that: ask for more under Service Quotas, AWS Lambda, \"Concurrent \
+         executions\", or pass less --provisioned-concurrency (0 for none)",
+    ),
+    // What a stack makes has names of its own, which are there once: buckets in all of AWS.
+    (&["create_failed", "already exists"], "somebody has made one of that name: delete it, or choose another --name"),
+    (
+        &["sagemaker-local has of sts the action"],
+        "sagemaker-local has no CloudFormation: AWS_ENDPOINT_URL_CLOUDFORMATION names an address that has",
+    ),
     // The engine sends what `docker push` is told to.
     (
         &["docker", "connection refused"],
@@ -208,6 +226,16 @@ mod tests {
                 "--serve-instance",
             ),
             ("training job x failed: AlgorithmError: the program left no failure, killed by SIGKILL", "memory"),
+            ("provisioned concurrency of f has failed: FUNCTION_ERROR_INIT_FAILURE", "--architecture"),
+            (
+                "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum",
+                "Concurrent executions",
+            ),
+            ("CREATE_FAILED AWS::S3::Bucket Bucket: unspsc-1 already exists", "another --name"),
+            (
+                "DescribeStacks was refused: sagemaker-local has of STS the action GetCallerIdentity and no other",
+                "AWS_ENDPOINT_URL_CLOUDFORMATION",
+            ),
             ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
             ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
         ] {

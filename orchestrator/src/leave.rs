@@ -96,9 +96,12 @@ async fn left<T>(
             Started::Job(name) => kinds::state(session, Kind::Training, name).await,
             Started::Tuning(name) => kinds::state(session, Kind::Tuning, name).await,
             Started::Transform(name) => kinds::state(session, Kind::Transform, name).await,
-            Started::Upload { .. } | Started::Endpoint(_) | Started::Update(_) | Started::Tag(_) => {
-                return Ok(Some(()));
-            }
+            Started::Upload { .. }
+            | Started::Endpoint(_)
+            | Started::Update(_)
+            | Started::ChangeSet { .. }
+            | Started::Stack(_)
+            | Started::Tag(_) => return Ok(Some(())),
         };
         // Where it cannot be seen it may be there.
         Ok((!state.is_err_and(|error| error.is_missing())).then_some(()))

@@ -8,6 +8,7 @@ mod aws;
 mod batch;
 mod causes;
 mod coded;
+mod confirm;
 mod content;
 mod denial;
 mod deploy;
@@ -18,9 +19,11 @@ mod exit;
 mod explore;
 mod follow;
 mod images;
+mod infra;
 mod interrupt;
 mod invoke;
 mod kinds;
+mod lambda;
 mod leave;
 mod logs;
 mod options;
@@ -33,6 +36,7 @@ mod report;
 mod scratch;
 mod session;
 mod settings;
+mod stacks;
 mod status;
 mod stop;
 mod storage;
@@ -41,10 +45,12 @@ mod train;
 mod tune;
 mod undo;
 mod upload;
+mod walk;
 mod whole;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -75,16 +81,16 @@ fn main() -> ExitCode {
             complain(&error.into());
             return ExitCode::from(USAGE);
         }
-        (_, Ok(_)) => run(cli.command),
+        (_, Ok(_)) => run(cli.command, cli.config),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     complain(&error);
     exit::code(&error)
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command, config: Option<PathBuf>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let outcome = runtime.block_on(app::run(command));
+    let outcome = runtime.block_on(app::run(command, config));
     runtime.shutdown_timeout(LAST_WRITES);
     outcome
 }

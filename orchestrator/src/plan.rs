@@ -20,6 +20,8 @@ use crate::progress::print;
 
 /// Beginnings of the names of operations that only read.
 const READING: [&str; 3] = ["Describe", "Get", "List"];
+/// What the paths of Lambda begin with: its versions.
+const LAMBDA: [&str; 2] = ["2015-03-31", "2019-09-30"];
 /// What the service would call an upload in parts.
 const UPLOAD_ID: &str = "planned";
 
@@ -57,6 +59,11 @@ impl Plan {
         }
         let count = requests.len();
         print(&format!("{count} request{} would be made; nothing was changed", if count == 1 { "" } else { "s" }))
+    }
+
+    /// Whether nothing was noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Notes what would be done by another program, as a request.
@@ -113,7 +120,10 @@ impl HttpConnector for Connector {
 
 /// What `request` would change; nothing if it only reads.
 fn changing(request: &HttpRequest) -> Option<Planned> {
-    let Some(target) = request.headers().get("x-amz-target") else { return changing_by_rest(request) };
+    let Some(target) = request.headers().get("x-amz-target") else {
+        let is_form = request.headers().get("content-type") == Some("application/x-www-form-urlencoded");
+        return if is_form { changing_by_form(request) } else { changing_by_rest(request) };
+    };
     let (service, operation) = target.split_once('.').unwrap_or(("", target));
     let service = match service {
         "SageMaker" => "sagemaker",
@@ -134,11 +144,80 @@ fn is_changing(operation: &str) -> bool {
     !READING.iter().any(|beginning| operation.starts_with(beginning))
 }
 
+/// The same for CloudFormation, whose requests are forms.
+fn changing_by_form(request: &HttpRequest) -> Option<Planned> {
+    let body = request.body().bytes().unwrap_or_default();
+    let (mut operation, mut members) = (String::new(), json!({}));
+    for (key, value) in url::form_urlencoded::parse(body) {
+        match key.as_ref() {
+            "Action" => operation = value.into_owned(),
+            "Version" => {}
+            // Nobody reads a plan for the text of a file that lies beside it.
+            "TemplateBody" => members["TemplateBody"] = format!("({} bytes)", value.len()).into(),
+            key => put(&mut members, &key.split('.').collect::<Vec<_>>(), &value),
+        }
+    }
+    is_changing(&operation).then(|| Planned { service: "cloudformation".to_owned(), operation, request: members })
+}
+
+/// Puts `text` where `path` leads to in `value`: members of structures by their names, of lists by `member` and a number from 1.
+fn put(value: &mut Value, path: &[&str], text: &str) {
+    match path {
+        [] => *value = text.into(),
+        ["member", number, rest @ ..] => {
+            let index = number.parse::<usize>().unwrap_or_default().saturating_sub(1);
+            if !value.is_array() {
+                *value = json!([]);
+            }
+            let Some(list) = value.as_array_mut() else { return };
+            list.resize(list.len().max(index + 1), Value::Null);
+            put(&mut list[index], rest, text);
+        }
+        [name, rest @ ..] => {
+            if !value.is_object() {
+                *value = json!({});
+            }
+            put(&mut value[*name], rest, text);
+        }
+    }
+}
+
+/// The same for Lambda: the name of the operation follows from method and path, and its members from path, query and body.
+fn changing_of_lambda(request: &HttpRequest, uri: &url::Url) -> Option<Planned> {
+    let segments: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+    let (operation, in_path) = match (request.method(), &segments[2..]) {
+        ("PUT", [_, "code"]) => ("UpdateFunctionCode", None),
+        ("POST", [_, "versions"]) => ("PublishVersion", None),
+        ("PUT", [_, "aliases", alias]) => ("UpdateAlias", Some(("Name", *alias))),
+        ("PUT", [_, "provisioned-concurrency"]) => ("PutProvisionedConcurrencyConfig", None),
+        ("POST", [_, "invocations"]) => ("Invoke", None),
+        ("GET", _) => return None,
+        (method, _) => (method, None),
+    };
+    let mut members = json!({ "FunctionName": segments.get(2).copied().unwrap_or_default() });
+    if let Some((name, value)) = in_path {
+        members[name] = value.into();
+    }
+    for (name, value) in uri.query_pairs() {
+        members[name.as_ref()] = value.as_ref().into();
+    }
+    if operation != "Invoke"
+        && let Ok(Value::Object(body)) = serde_json::from_slice(request.body().bytes().unwrap_or_default())
+        && let Some(members) = members.as_object_mut()
+    {
+        members.extend(body);
+    }
+    Some(Planned { service: "lambda".to_owned(), operation: operation.to_owned(), request: members })
+}
+
 /// The same for S3 and for the runtime of SageMaker, whose operations are methods and paths.
 fn changing_by_rest(request: &HttpRequest) -> Option<Planned> {
     let uri: url::Url = request.uri().parse().ok()?;
     let query = |name: &str| uri.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let path = uri.path().trim_matches('/');
+    if LAMBDA.iter().any(|version| path.strip_prefix(version).is_some_and(|rest| rest.starts_with("/functions/"))) {
+        return changing_of_lambda(request, &uri);
+    }
     if path.starts_with("endpoints/") && path.ends_with("/invocations") {
         let request = json!({ "Path": uri.path() });
         return Some(Planned { service: "sagemaker".to_owned(), operation: "InvokeEndpoint".to_owned(), request });
@@ -151,6 +230,7 @@ fn changing_by_rest(request: &HttpRequest) -> Option<Planned> {
         ("PUT", ..) => "CreateBucket",
         ("POST", _, Some(_)) => "CreateMultipartUpload",
         ("POST", Some(_), _) => "CompleteMultipartUpload",
+        ("POST", ..) if query("delete").is_some() => "DeleteObjects",
         ("DELETE", Some(_), _) => "AbortMultipartUpload",
         ("DELETE", ..) => "DeleteObject",
         (method, ..) => method,
@@ -185,7 +265,11 @@ fn answer(planned: &Planned) -> Result<HttpResponse, aws_smithy_runtime_api::htt
                 "<CompleteMultipartUploadResult>{place}<ETag>\"{UPLOAD_ID}\"</ETag></CompleteMultipartUploadResult>"
             )
         }
+        "DeleteObjects" => "<DeleteResult></DeleteResult>".to_owned(),
         _ if planned.service == "s3" => String::new(),
+        operation if planned.service == "cloudformation" => {
+            format!("<{operation}Response><{operation}Result></{operation}Result></{operation}Response>")
+        }
         _ => "{}".to_owned(),
     };
     let mut answer = HttpResponse::new(StatusCode::try_from(200)?, SdkBody::from(body));
@@ -218,6 +302,25 @@ mod tests {
             (planned.service.as_str(), planned.operation.as_str(), planned.request),
             ("sagemaker", "CreateModel", json!({"A": 1}))
         );
+        let form = |body: &str| {
+            let mut request = request("POST", "https://cloudformation.amazonaws.com/", None, body);
+            request.headers_mut().insert("content-type", "application/x-www-form-urlencoded");
+            changing(&request)
+        };
+        assert_eq!(form("Action=DescribeStacks&Version=2010-05-15&StackName=s"), None);
+        let pairs = "Parameters.member.1.ParameterKey=K&Parameters.member.1.ParameterValue=a%20b&TemplateBody=abc";
+        let planned = form(&format!("Action=CreateChangeSet&Version=2010-05-15&{pairs}")).unwrap();
+        let parameters = json!([{ "ParameterKey": "K", "ParameterValue": "a b" }]);
+        assert_eq!(planned.request, json!({ "Parameters": parameters, "TemplateBody": "(3 bytes)" }));
+        let lambda = |method: &str, path: &str, body: &str| {
+            changing(&request(method, &format!("https://lambda.amazonaws.com/{path}"), None, body))
+                .map(|planned| (planned.operation, planned.request))
+        };
+        assert_eq!(lambda("GET", "2015-03-31/functions/f/aliases/live", ""), None);
+        let (operation, members) =
+            lambda("PUT", "2015-03-31/functions/f/aliases/live", r#"{"FunctionVersion":"2"}"#).unwrap();
+        assert_eq!(operation, "UpdateAlias");
+        assert_eq!(members, json!({ "FunctionName": "f", "Name": "live", "FunctionVersion": "2" }));
         let s3 = |method: &str, path: &str| {
             changing(&request(method, &format!("https://s3.amazonaws.com/{path}"), None, "abc"))
                 .map(|p| p.text().unwrap())

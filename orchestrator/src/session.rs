@@ -1,14 +1,14 @@
 //! The platform that a verb works on, and what has to be undone when it ends early.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sagemaker_local::{LocalSageMaker, Runtime, Settings};
 use serde_json::Value;
 
-use crate::aws::Clients;
+use crate::aws::{At, Clients};
 use crate::deploy::TakenOff;
 use crate::options::PlatformArgs;
 use crate::plan::Plan;
@@ -54,6 +54,8 @@ pub(crate) struct Session {
     is_local: bool,
     role: Option<String>,
     bucket: Option<String>,
+    /// Role and bucket that this very command has made, where none are set.
+    made: OnceLock<(String, String)>,
     /// The address that was given, unless the environment would give it to the next command too.
     endpoint_url: Option<String>,
 }
@@ -74,8 +76,12 @@ impl Session {
         };
         let endpoint_url = server.as_ref().map(LocalSageMaker::endpoint_url).or_else(|| args.endpoint_url.clone());
         let is_local = endpoint_url.as_deref().is_some_and(is_loopback);
-        let clients =
-            Clients::connect(endpoint_url.as_deref(), args.region.as_deref(), is_local, plan.as_ref()).await?;
+        let at = match &endpoint_url {
+            None => At::Aws,
+            Some(url) if server.is_some() => At::Within(url),
+            Some(url) => At::Address(url),
+        };
+        let clients = Clients::connect(at, args.region.as_deref(), is_local, plan.as_ref()).await?;
         Ok(Self {
             clients,
             progress,
@@ -89,6 +95,7 @@ impl Session {
             is_local,
             role: args.role.clone(),
             bucket: args.bucket.clone(),
+            made: OnceLock::new(),
             endpoint_url: args
                 .endpoint_url
                 .clone()
@@ -105,6 +112,11 @@ impl Session {
     /// Whether requests that change something are noted and not sent.
     pub(crate) fn is_plan(&self) -> bool {
         self.plan.is_some()
+    }
+
+    /// Whether a plan has noted something already, so that what comes next depends on it.
+    pub(crate) fn has_planned(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| !plan.is_empty())
     }
 
     /// Notes what a plan would do otherwise than by a request to AWS.
@@ -146,12 +158,28 @@ impl Session {
 
     /// The role that jobs and endpoints run as.
     pub(crate) fn role(&self) -> anyhow::Result<&str> {
-        self.setting(self.role.as_deref(), LOCAL_ROLE, "--role is needed on AWS: the ARN of SageMaker's execution role")
+        let given = self.role.as_deref().or(self.made.get().map(|(role, _)| role.as_str()));
+        self.setting(
+            given,
+            LOCAL_ROLE,
+            "--role is needed on AWS: the ARN of SageMaker's execution role, which `unspsc infra up` makes and prints",
+        )
     }
 
     /// The bucket for data and models.
     pub(crate) fn bucket(&self) -> anyhow::Result<&str> {
-        self.setting(self.bucket.as_deref(), LOCAL_BUCKET, "--bucket is needed on AWS: a bucket in the same region")
+        let given = self.bucket.as_deref().or(self.made.get().map(|(_, bucket)| bucket.as_str()));
+        self.setting(
+            given,
+            LOCAL_BUCKET,
+            "--bucket is needed on AWS: a bucket in the same region, which `unspsc infra up` makes and prints",
+        )
+    }
+
+    /// From now on works with this role and bucket where none are set.
+    pub(crate) fn provide(&self, role: &str, bucket: &str) {
+        // Whoever was first is of the same command.
+        let _ = self.made.set((role.to_owned(), bucket.to_owned()));
     }
 
     /// The image that serves models.

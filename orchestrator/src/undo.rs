@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::kinds::Kind;
 use crate::session::Session;
 use crate::storage::S3Uri;
-use crate::{batch, deploy, destroy, images, kinds, upload};
+use crate::{batch, deploy, destroy, images, kinds, stacks, upload};
 
 /// Something that costs money, or is in the way, for as long as nobody ends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub(crate) enum Started {
     Endpoint(String),
     /// The update of an endpoint that was there before and stays.
     Update(String),
+    /// A change set that nobody has confirmed yet.
+    ChangeSet {
+        /// The stack that it is of.
+        stack: String,
+        /// Its own name.
+        name: String,
+    },
+    /// What CloudFormation does with a stack, which goes on.
+    Stack(String),
     /// The name that an image has in this machine's Docker Engine for as long as it is pushed.
     Tag(String),
 }
@@ -46,7 +55,7 @@ impl Started {
 
     /// What it is for as long as nobody ends it.
     fn state(&self) -> &'static str {
-        if matches!(self, Self::Tag(_)) { "there" } else { "running" }
+        if matches!(self, Self::Tag(_) | Self::ChangeSet { .. }) { "there" } else { "running" }
     }
 
     /// The command that ends it.
@@ -58,6 +67,10 @@ impl Started {
             }
             Self::Endpoint(name) => session.command(&format!("destroy --endpoint {name} --yes")),
             Self::Update(name) => session.command(&format!("status {name}")),
+            Self::ChangeSet { stack, name } => {
+                format!("aws cloudformation delete-change-set --stack-name {stack} --change-set-name {name}")
+            }
+            Self::Stack(_) => session.command("infra status"),
             Self::Tag(name) => format!("docker image rm {name}"),
         }
     }
@@ -82,6 +95,8 @@ impl fmt::Display for Started {
             Self::Upload { place, .. } => write!(f, "the upload to {place}"),
             Self::Endpoint(name) => write!(f, "endpoint {name}"),
             Self::Update(name) => write!(f, "the update of endpoint {name}"),
+            Self::ChangeSet { stack, .. } => write!(f, "the change set of stack {stack}"),
+            Self::Stack(name) => write!(f, "the change of stack {name}"),
             Self::Tag(name) => write!(f, "the tag {name} of this machine"),
         }
     }
@@ -129,9 +144,9 @@ impl UndoList {
 }
 
 impl Session {
-    /// Whether something is noted that is to be taken down; an update goes on.
+    /// Whether something is noted that is to be taken down; an update goes on, and so does what CloudFormation does.
     pub(crate) fn has_undo(&self) -> bool {
-        self.undo.lock().iter().any(|started| !matches!(started, Started::Update(_)))
+        self.undo.lock().iter().any(|started| !matches!(started, Started::Update(_) | Started::Stack(_)))
     }
 
     /// Ends everything that is noted, last things first; what resists is named with the remedy, and returned.
@@ -148,6 +163,11 @@ impl Session {
                 Started::Upload { place, id } => upload::abort(self, place, id).await.map(|()| true),
                 Started::Endpoint(name) => destroy::destroy(self, name).await,
                 Started::Update(name) => deploy::leave_update(self, name).await.map(|()| false),
+                Started::ChangeSet { stack, name } => stacks::take_back(self, stack, name).await.map(|()| true),
+                Started::Stack(name) => {
+                    self.progress.say(&format!("{started} goes on at CloudFormation: the same command comes back to {name}"));
+                    Ok(false)
+                }
                 Started::Tag(name) => images::untag(name).await.map(|()| true),
             };
             self.undo.settle(&started);

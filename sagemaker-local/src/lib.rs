@@ -49,6 +49,7 @@ mod training;
 mod transform;
 mod tuning;
 mod uploads;
+mod versions;
 
 pub use faults::{Fault, FaultError};
 pub use local::{LocalSageMaker, StartError};

@@ -1,4 +1,5 @@
-//! `ListMultipartUploads`, which `s3s-fs` lacks: uploads in parts that are neither completed nor aborted.
+//! Listings that `s3s-fs` lacks: `ListObjectVersions` (see `versions`), and `ListMultipartUploads`, uploads in parts that are neither
+//! completed nor aborted.
 //!
 //! `s3s-fs` keeps a file `.bucket-BUCKET.object-KEY.upload-ID.metadata.json` beside the buckets for each of them, with BUCKET and
 //! KEY in base64.
@@ -15,7 +16,9 @@ use reqwest::Url;
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result, s3_error};
 
-/// Answers the operation over the folder of buckets.
+use crate::versions;
+
+/// Answers the operations over the folder of buckets.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     root: PathBuf,
@@ -39,7 +42,7 @@ impl Uploads {
 #[async_trait]
 impl S3Route for Uploads {
     fn is_match(&self, method: &Method, uri: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
-        method == Method::GET && parameter(uri, "uploads").is_some()
+        method == Method::GET && ["uploads", "versions"].iter().any(|name| parameter(uri, name).is_some())
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
@@ -48,6 +51,10 @@ impl S3Route for Uploads {
             return Err(s3_error!(NoSuchBucket));
         }
         let prefix = parameter(&request.uri, "prefix").unwrap_or_default();
+        if parameter(&request.uri, "versions").is_some() {
+            let marker = parameter(&request.uri, "key-marker").unwrap_or_default();
+            return Ok(S3Response::new(Body::from(versions::list(&self.root.join(bucket), &prefix, &marker)?)));
+        }
         let entries = std::fs::read_dir(&self.root).map_err(|error| s3_error!(error, InternalError))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let uploads = names.filter_map(|name| Upload::of_file(&name));
@@ -71,7 +78,7 @@ impl Upload {
     }
 
     fn xml(&self) -> String {
-        let key = self.key.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let key = versions::escaped(&self.key);
         format!("<Upload><Key>{key}</Key><UploadId>{}</UploadId></Upload>", self.id)
     }
 }

@@ -22,7 +22,9 @@ import regex
 from botocore.validate import ParamValidator
 
 JSON_SERVICES = ("sagemaker", "application-autoscaling", "logs", "ecr")
-REST_SERVICES = ("sagemaker-runtime", "s3")
+REST_SERVICES = ("sagemaker-runtime", "s3", "lambda")
+# Their requests are forms.
+QUERY_SERVICES = ("cloudformation",)
 READING = ("Describe", "Get", "Head", "List")
 # Headers that any request may have; the others have to be members of the operation.
 HEADERS = {
@@ -35,7 +37,7 @@ HEADERS = {
 PARALLEL = ("ListTags", "UploadPart")
 
 SESSION = botocore.session.Session()
-MODELS = {name: SESSION.get_service_model(name) for name in JSON_SERVICES + REST_SERVICES}
+MODELS = {name: SESSION.get_service_model(name) for name in JSON_SERVICES + REST_SERVICES + QUERY_SERVICES}
 
 
 def is_reading(operation):
@@ -52,7 +54,8 @@ class Request:
         self.faults = []
         self.service, self.model = self.find()
         self.operation = self.model.name
-        self.members = self.read_json() if self.service in JSON_SERVICES else self.read_rest()
+        by_form = self.read_form if self.service in QUERY_SERVICES else self.read_rest
+        self.members = self.read_json() if self.service in JSON_SERVICES else by_form()
 
     def find(self):
         """The service and its operation."""
@@ -63,8 +66,17 @@ class Request:
                 if model.metadata["targetPrefix"] == prefix and operation in model.operation_names:
                     return service, model.operation_model(operation)
             raise ValueError(f"no service knows {target}")
+        if self.headers.get("content-type") == "application/x-www-form-urlencoded":
+            self.form = dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+            action, version = self.form.pop("Action"), self.form.pop("Version")
+            for service in QUERY_SERVICES:
+                if MODELS[service].api_version == version and action in MODELS[service].operation_names:
+                    return service, MODELS[service].operation_model(action)
+            raise ValueError(f"no service knows {action} of {version}")
         runtime = self.url.path.startswith("/endpoints/")
         service = "sagemaker-runtime" if runtime else "s3"
+        if self.url.path.startswith(("/2015-03-31/functions/", "/2019-09-30/functions/")):
+            service = "lambda"
         found = [model for model in map(MODELS[service].operation_model, MODELS[service].operation_names) if self.fits(model)]
         if not found:
             raise ValueError(f"{service} knows no {self.method} {self.url.path}?{self.url.query}")
@@ -119,7 +131,10 @@ class Request:
             return {key: self.converted(inner, shape.value, f"{path}.{key}") for key, inner in value.items()}
         if shape.type_name == "timestamp" and isinstance(value, (int, float)):
             return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
-        return value
+        return typed(value, shape) if self.service in QUERY_SERVICES else value
+
+    def read_form(self):
+        return self.converted(nested(self.form), self.model.input_shape, self.operation)
 
     def read_rest(self):
         shape, members = self.model.input_shape, self.labels(self.model.http["requestUri"].partition("?")[0])
@@ -144,6 +159,8 @@ class Request:
         unknown = [header for header in self.headers if header not in taken | HEADERS]
         self.faults += [f"{self.operation} has no header {header}" for header in unknown]
         payload = shape.serialization.get("payload")
+        if self.service == "lambda" and self.body and not payload:
+            members |= self.converted(json.loads(self.body), shape, self.operation)
         if payload and self.body:
             member = shape.members[payload]
             is_xml = member.type_name == "structure"
@@ -166,6 +183,8 @@ class Request:
             del members["ContentEncoding"]
         for name in ("ContentLength", "ChecksumAlgorithm", "ChecksumMode"):
             members.pop(name, None)
+        if "Payload" in members:
+            members["Payload"] = as_text(members["Payload"])
         if "Body" in members:
             members["Body"] = as_text(members["Body"]) if self.service == "sagemaker-runtime" else "BYTES"
         return {"service": self.service, "operation": self.operation, "request": members}
@@ -174,6 +193,13 @@ class Request:
         """As `unspsc plan` prints it."""
         if self.service == "sagemaker-runtime":
             return {"service": "sagemaker", "operation": self.operation, "request": {"Path": self.url.path}}
+        if self.service in QUERY_SERVICES:
+            request = nested(self.form)
+            if "TemplateBody" in request:
+                request["TemplateBody"] = f"({len(request['TemplateBody'].encode())} bytes)"
+            return {"service": self.service, "operation": self.operation, "request": request}
+        if self.service == "lambda":
+            return {"service": self.service, "operation": self.operation, "request": self.members}
         if self.service != "s3":
             return {"service": self.service, "operation": self.operation, "request": json.loads(self.body or b"{}")}
         key = f"/{self.members['Key']}" if "Key" in self.members else ""
@@ -186,7 +212,30 @@ class Request:
         return {"service": self.service, "operation": self.operation, "request": request}
 
 
+def nested(form):
+    """The members of a form, lists and structures as such and all else as text."""
+    members = {}
+    for key, value in form.items():
+        place, path = members, key.split(".")
+        for name, following in zip(path, path[1:] + [None]):
+            if name == "member":
+                continue
+            if name.isdigit():
+                index = int(name) - 1
+                place.extend({} for _ in range(index + 1 - len(place)))
+                if following is None:
+                    place[index] = value
+                place = place[index]
+            elif following is None:
+                place[name] = value
+            else:
+                place = place.setdefault(name, [] if following == "member" else {})
+    return members
+
+
 def typed(text, shape):
+    if shape.type_name == "boolean":
+        return {"true": True, "false": False}.get(text, text)
     return int(text) if shape.type_name in ("integer", "long") else text
 
 
@@ -278,7 +327,7 @@ class Names:
         return json.loads(regex.sub(HASH, "HASH", json.dumps(shown, default=str)))
 
     def value(self, value, name=""):
-        if name in ("UploadId", "NextToken", "nextToken", "ETag", "InferenceId"):
+        if name in ("CodeSha256", "TemplateBody", "UploadId", "VersionId", "NextToken", "nextToken", "ETag", "InferenceId"):
             return name.upper()
         if isinstance(value, datetime.datetime):
             return "TIME"
@@ -322,9 +371,13 @@ def golden(requests):
 def differences(requests, plan):
     """Where the requests that were made differ from those that were planned."""
     # A smoke test asks what was deployed; a plan has nothing to ask.
-    made = [one.planned() for one in requests if not is_reading(one.operation) and one.operation != "InvokeEndpoint"]
+    made = [one.planned() for one in requests if not is_reading(one.operation) and one.operation not in ("Invoke", "InvokeEndpoint")]
     # What goes by another program is no request.
     plan = [one for one in plan if one["service"] != "docker"]
+    # Which version is published is known when it is.
+    for one in made + plan:
+        if one["operation"] == "UpdateAlias":
+            one["request"] = {**one["request"], "FunctionVersion": "VERSION"}
     order = lambda one: (one["operation"] in PARALLEL, json.dumps(one) if one["operation"] in PARALLEL else "")  # noqa: E731
     made, plan = sorted(made, key=order), sorted(plan, key=order)
     for number in range(max(len(made), len(plan))):

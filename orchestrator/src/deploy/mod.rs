@@ -14,7 +14,7 @@ use anyhow::bail;
 
 use crate::artifact;
 use crate::content::CONTENT;
-use crate::options::{DeployArgs, ModelArgs};
+use crate::options::{DeployArgs, ModelArgs, ServeArgs};
 use crate::progress::print;
 use crate::session::Session;
 use crate::undo::Started;
@@ -22,12 +22,12 @@ use crate::undo::Started;
 pub(crate) use self::clear::{configs_used, leave_update, models_used};
 pub(crate) use self::former::TakenOff;
 pub(crate) use self::rollout::Rollout;
-pub(crate) use self::scaling::{policies, resource_id, resource_prefix};
+pub(crate) use self::scaling::{policies, resource_id, resource_prefix, targets};
 pub(crate) use self::there::{describe, is_settled, status};
 pub(crate) use self::wanted::{Pieces, Wanted};
 
 /// The one variant of an endpoint.
-const VARIANT: &str = "AllTraffic";
+pub(crate) const VARIANT: &str = "AllTraffic";
 
 /// Deploys a model and says under which name.
 pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<()> {
@@ -43,11 +43,8 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
     }
     let ModelArgs { job, tuning_job, artifact } = &args.model;
     let artifact = artifact::find(session, job.as_deref(), tuning_job.as_deref(), artifact.as_deref()).await?;
-    let wanted = Wanted::new(session, &artifact, &args.serve)?.looked_at(session).await?;
     let given = args.endpoint.as_ref().or(args.model.job.as_ref()).or(args.model.tuning_job.as_ref());
-    let endpoint = given.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.clone()))?;
-    deploy(session, &endpoint, &wanted, &rollout).await?;
-    session.undo.settle(&Started::Endpoint(endpoint.clone()));
+    let endpoint = put(session, &artifact, given.map(String::as_str), &args.serve, &rollout).await?;
     if session.is_plan() {
         return Ok(());
     }
@@ -55,6 +52,21 @@ pub(crate) async fn run(session: &Session, args: &DeployArgs) -> anyhow::Result<
         session.progress.say(&scaling::need_of_serverless(peak, args.serve.serverless_concurrency));
     }
     print(&endpoint)
+}
+
+/// Puts the model at `artifact` behind an endpoint that is there to stay, and returns its name.
+pub(crate) async fn put(
+    session: &Session,
+    artifact: &str,
+    endpoint: Option<&str>,
+    serve: &ServeArgs,
+    rollout: &Rollout,
+) -> anyhow::Result<String> {
+    let wanted = Wanted::new(session, artifact, serve)?.looked_at(session).await?;
+    let endpoint = endpoint.map_or_else(|| wanted.endpoint_name(), |name| Ok(name.to_owned()))?;
+    deploy(session, &endpoint, &wanted, rollout).await?;
+    session.undo.settle(&Started::Endpoint(endpoint.clone()));
+    Ok(endpoint)
 }
 
 /// Puts the model behind the endpoint `name`, a new one or one that serves, going on from what an earlier run has left;

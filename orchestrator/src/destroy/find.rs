@@ -145,6 +145,17 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
     Ok(found)
 }
 
+/// Endpoints and jobs that run, as far as they bear this program's tag.
+pub(super) async fn running(session: &Session) -> anyhow::Result<Vec<Part>> {
+    let (jobs, endpoints) = (jobs::running(session).await?, endpoints(session).await?);
+    let endpoints = endpoints.into_iter().map(|(name, arn)| (Part::Endpoint(name), arn));
+    let all: Vec<(Part, String)> = endpoints.chain(jobs.into_iter().map(|(job, arn)| (Part::Job(job), arn))).collect();
+    let arns = all.iter().map(|(_, arn)| arn.clone());
+    let mut tags = content::tags_of_all(&session.clients.sagemaker, arns).await?;
+    tags.retain(|_, tags| content::is_ours(tags));
+    Ok(all.into_iter().filter(|(_, arn)| tags.contains_key(arn)).map(|(part, _)| part).collect())
+}
+
 /// The configurations that bear the tag of the endpoint.
 pub(crate) async fn configs_of(session: &Session, endpoint: &str) -> anyhow::Result<Vec<String>> {
     let named = configs(session, Some(&content::stem(endpoint))).await?;

@@ -5,10 +5,9 @@ mod find;
 mod jobs;
 mod part;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use anyhow::bail;
 
-use anyhow::{Context as _, bail};
-
+use crate::confirm;
 use crate::deploy::{Pieces, Wanted, resource_id};
 use crate::options::DestroyArgs;
 use crate::progress::{Step, print};
@@ -97,22 +96,9 @@ fn listed(found: &Found) -> anyhow::Result<()> {
 
 /// Asks whoever sits at the terminal.
 async fn confirmed(session: &Session, found: &Found, what: &str) -> anyhow::Result<bool> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        bail!("this deletes {what}: confirm with --yes, or see with --dry-run what would go");
-    }
-    in_order(found).for_each(|part| session.progress.say(&format!("  {part}")));
-    write!(io::stderr(), "delete {}? [y/N] ", if found.parts.len() == 1 { "this" } else { "all of this" })?;
-    io::stderr().flush()?;
-    let (sender, answer) = tokio::sync::oneshot::channel();
-    // A thread of its own: a signal ends the command while it waits.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        // Whoever asked may be gone.
-        let _ = sender.send(read.map(|_| line));
-    });
-    let answer = answer.await.context("the question came to a sudden end")??;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    let question = if found.parts.len() == 1 { "delete this?" } else { "delete all of this?" };
+    let unasked = format!("this deletes {what}: confirm with --yes, or see with --dry-run what would go");
+    confirm::asked(session, in_order(found).map(ToString::to_string), question, &unasked).await
 }
 
 /// Deletes what belongs to the endpoint; what is gone already is passed over. False if the endpoint is somebody else's,
@@ -124,6 +110,11 @@ pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<boo
     let goes = found.stays().is_none();
     take_down(session, found, &step).await?;
     Ok(goes)
+}
+
+/// Endpoints that are there and jobs that run, of this program.
+pub(crate) async fn running(session: &Session) -> anyhow::Result<Vec<String>> {
+    Ok(find::running(session).await?.iter().map(ToString::to_string).collect())
 }
 
 /// What [`destroy`] would ask for, of a deployment that was planned only.

@@ -28,15 +28,40 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// An image in its repository, by a name that never means another one.
-struct Pinned {
+pub(crate) struct Pinned {
     name: LocalName,
     reference: String,
 }
 
+impl Pinned {
+    fn new(name: &LocalName, address: &str, held: &Held) -> Self {
+        Self { name: name.clone(), reference: format!("{address}@{}", held.digest) }
+    }
+
+    /// Whether the last part of its name, as of `team/unspsc-serve`, says that it is that.
+    fn is(&self, word: &str) -> bool {
+        self.name.repository().rsplit('/').next().is_some_and(|name| name.contains(word))
+    }
+}
+
+/// The prefix of this project's images, which the repositories of a stack of another name do not have.
+const OURS: &str = "unspsc";
+
 /// Pushes images and prints the settings that name them.
 pub(crate) async fn push(session: &Session, args: &PushArgs) -> anyhow::Result<()> {
+    let pinned = bring(session, &args.images, OURS).await?;
+    if session.is_plan() {
+        return Ok(());
+    }
+    session.progress.say("for unspsc.toml; a digest names this very image, whatever is pushed later:");
+    print(settings(&pinned).trim_end())
+}
+
+/// Sees to it that the images are in ECR, this project's in repositories whose names begin with `name`; none come of it in
+/// a plan.
+pub(crate) async fn bring(session: &Session, names: &[LocalName], name: &str) -> anyhow::Result<Vec<Pinned>> {
     let mut images = Vec::new();
-    for name in &args.images {
+    for name in names {
         let image = Image::find(name).await?;
         let platform = image.platform();
         if platform != PLATFORM {
@@ -45,36 +70,43 @@ pub(crate) async fn push(session: &Session, args: &PushArgs) -> anyhow::Result<(
                  machine, or with `docker build --platform {PLATFORM}`; nothing was pushed"
             );
         }
-        images.push((name, image));
+        images.push(image);
     }
     let mut login = None;
     let mut pinned = Vec::new();
-    for (name, image) in &images {
-        pinned.extend(in_repository(session, name, image, &mut login).await?);
+    for (local, image) in names.iter().zip(&images) {
+        let repository = match local.repository().strip_prefix(OURS).filter(|rest| rest.starts_with('-')) {
+            Some(rest) => format!("{name}{rest}"),
+            None => local.repository().to_owned(),
+        };
+        pinned.extend(in_repository(session, local, &repository, image, &mut login).await?);
     }
-    if session.is_plan() {
-        return Ok(());
-    }
-    session.progress.say("for unspsc.toml; a digest names this very image, whatever is pushed later:");
-    print(settings(&pinned).trim_end())
+    Ok(pinned)
+}
+
+/// The first of the images whose name says that it is one that trains (`train`) or serves (`serve`).
+pub(crate) fn first<'a>(pinned: &'a [Pinned], word: &str) -> Option<&'a str> {
+    pinned.iter().find(|one| one.is(word)).map(|one| one.reference.as_str())
 }
 
 /// Sees to it that the image is in its repository; nothing if that is only planned.
 async fn in_repository(
     session: &Session,
     name: &LocalName,
+    repository: &str,
     image: &Image,
     login: &mut Option<Login>,
 ) -> anyhow::Result<Option<Pinned>> {
-    let (repository, tag) = (name.repository(), image.tag());
+    let tag = image.tag();
     let address = repository::ensure(session, repository).await?;
     let held = repository::find(session, repository, &tag).await?;
     if session.is_plan() {
-        if held.is_none() {
+        let pinned = address.zip(held).map(|(address, held)| Pinned::new(name, &address, &held));
+        if pinned.is_none() {
             let request = json!({ "Image": name.as_str(), "Repository": repository, "Tag": tag });
             session.plan("docker", "push", request);
         }
-        return Ok(None);
+        return Ok(pinned);
     }
     let address = address.with_context(|| format!("ECR names no address of the repository {repository}"))?;
     let reference = format!("{address}:{tag}");
@@ -92,7 +124,7 @@ async fn in_repository(
                 Some(login) => login,
                 None => login.insert(Login::new(&address, &repository::token(session).await?).await?),
             };
-            send(session, login, name, image, &reference).await?
+            send(session, login, (name, repository), image, &reference).await?
         }
     };
     if held.media_type.as_deref().is_some_and(|form| form != DOCKER_MANIFEST) {
@@ -101,14 +133,14 @@ async fn in_repository(
              `docker buildx build --provenance=false --output type=docker` if it does"
         ));
     }
-    Ok(Some(Pinned { name: name.clone(), reference: format!("{address}@{}", held.digest) }))
+    Ok(Some(Pinned::new(name, &address, &held)))
 }
 
 /// Pushes the image as `reference`, which is its name here for as long as that takes.
 async fn send(
     session: &Session,
     login: &Login,
-    name: &LocalName,
+    (name, repository): (&LocalName, &str),
     image: &Image,
     reference: &str,
 ) -> anyhow::Result<Held> {
@@ -121,7 +153,7 @@ async fn send(
     if docker::untag(reference).await.is_ok() {
         session.undo.settle(&tagged);
     }
-    let look = async || repository::find(session, name.repository(), &image.tag()).await;
+    let look = async || repository::find(session, repository, &image.tag()).await;
     if let Err(error) = pushed {
         // It is there after all: the answer got lost, or somebody else was faster.
         let again = || format!("cannot push {name}; what has arrived is not sent again, so run the same command again");
@@ -136,10 +168,7 @@ async fn send(
 
 /// The images as lines of unspsc.toml. Of several for one key the first is set.
 fn settings(pinned: &[Pinned]) -> String {
-    // Of `team/unspsc-serve` the last part says what it is.
-    let is =
-        |one: &Pinned, word: &str| one.name.repository().rsplit('/').next().is_some_and(|name| name.contains(word));
-    let of = |word: &str| pinned.iter().filter(|one| is(one, word)).collect::<Vec<_>>();
+    let of = |word: &str| pinned.iter().filter(|one| one.is(word)).collect::<Vec<_>>();
     let mut text = String::new();
     for (table, key, verbs, images) in [
         ("training", "train-image", "train, tune, run", of("train")),
@@ -151,7 +180,7 @@ fn settings(pinned: &[Pinned]) -> String {
             let _ = writeln!(text, "{begin}{key} = \"{}\"", image.reference);
         }
     }
-    let others = pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| is(one, word)));
+    let others = pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| one.is(word)));
     others.for_each(|one| text += &format!("# {}\n", one.reference));
     text
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod data;
 mod images;
+mod infra;
 mod invoke;
 mod jobs;
 mod platform;
@@ -19,6 +20,10 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use batch::{BatchArgs, BatchModelArgs, Batching, TransformArgs};
 pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreArgs, PrepareArgs};
 pub(crate) use images::{ImagesCommand, PushArgs};
+pub(crate) use infra::{
+    Architecture, DownArgs, InfraCommand, InfraDownArgs, InfraStatusArgs, InfraUpArgs, LambdaArgs, LambdaCommand,
+    LambdaDeployArgs, StackArgs, UpArgs,
+};
 pub(crate) use invoke::{AnswerFormat, InvokeArgs};
 pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
 pub(crate) use platform::PlatformArgs;
@@ -199,6 +204,31 @@ Examples:
 What is gone already is passed over, so the command can be repeated, and what a command that was killed has left is \
 found. Objects in the bucket (data, models, checkpoints) stay.")]
     Destroy(DestroyArgs),
+    /// Make bucket, repositories, role and policy, show them, or delete them
+    #[command(subcommand)]
+    Infra(InfraCommand),
+    /// Put a Lambda before an endpoint
+    #[command(subcommand)]
+    Lambda(LambdaCommand),
+    /// From an empty account to a tuned, deployed, scaled classifier behind a Lambda
+    #[command(after_help = "\
+Examples:
+  unspsc up --data purchases.csv                  six steps, each of which asks before it makes a stack
+  unspsc up --data purchases.csv --yes --train-only --train-instance ml.m5.xlarge
+  unspsc plan up --data purchases.csv             the requests of the next step
+
+Each step is a verb of its own: `infra up`, `images push`, `tune` (or `train`), `deploy`, `lambda deploy`, and a text that the \
+Lambda has to answer. What is there is left alone, so the same command goes on where it was interrupted. What it costs while \
+it stands: docs/aws.md. `unspsc down` takes it down.")]
+    Up(UpArgs),
+    /// Take down what `up` has made; data, models and images only with --delete-data
+    #[command(after_help = "\
+Examples:
+  unspsc down                                     Lambda and endpoint, which cost by the hour
+  unspsc down --delete-data --yes                 and all that is stored: nothing is left
+
+Nobody can make data, models and images anew: the stack that holds them stays, unless it is empty or --delete-data is given.")]
+    Down(DownArgs),
     /// The whole way: prepare, train, deploy, ask, take down
     #[command(after_help = "\
 Examples:
@@ -245,6 +275,16 @@ pub(crate) enum PlannedVerb {
     /// Bring the images of the containers to AWS
     #[command(subcommand)]
     Images(ImagesCommand),
+    /// Make or delete the stack of bucket, repositories, role and policy
+    #[command(subcommand)]
+    Infra(InfraCommand),
+    /// Put a Lambda before an endpoint
+    #[command(subcommand)]
+    Lambda(LambdaCommand),
+    /// The next step from an empty account to a classifier behind a Lambda
+    Up(UpArgs),
+    /// Take down what `up` has made
+    Down(DownArgs),
     /// The whole way: train, deploy, take down
     Run(RunArgs),
 }

@@ -5,7 +5,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use super::values::instance;
 
 /// How to serve.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeArgs {
     /// URI of the inference image; needed on AWS, where `unspsc images push` brings it

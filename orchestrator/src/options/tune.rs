@@ -18,7 +18,7 @@ pub(crate) struct TuneVerb {
 }
 
 /// One tuning job: what its trials are, and how they are searched.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) train: TrainArgs,
@@ -30,7 +30,7 @@ pub(crate) struct TuneArgs {
 }
 
 /// How to search.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tuning")]
 pub(crate) struct SearchArgs {
     /// Hyperparameter to search, as LOW..HIGH, LOW..HIGH:log (or linear, reverse-log) or VALUE,VALUE,…; may be repeated, and

@@ -17,6 +17,15 @@ pub(super) fn resource_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of an endpoint that a Lambda asks: SageMaker writes it in lower case into the ARN by which that is allowed.
+pub(super) fn endpoint_name(text: &str) -> Result<String, String> {
+    let name = resource_name(text)?;
+    if name.contains(|character: char| character.is_ascii_uppercase()) {
+        return Err("allowed: lower-case letters, digits and hyphens, since the role of the Lambda names it".to_owned());
+    }
+    Ok(name)
+}
+
 /// A share of the whole.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "allowed: 0 to 1".to_owned())

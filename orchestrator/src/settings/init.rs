@@ -104,7 +104,8 @@ mod tests {
     use super::*;
 
     /// What is checked and has no default.
-    const NO_DEFAULT: [&str; 11] = [
+    const NO_DEFAULT: [&str; 12] = [
+        "alarm-topic",
         "bucket",
         "endpoint-url",
         "role",

@@ -19,11 +19,11 @@ pub(crate) use init::run as init;
 use file::Entry;
 
 /// The file that is read where none is named.
-const FILE: &str = "unspsc.toml";
+pub(crate) const FILE: &str = "unspsc.toml";
 /// The variable that names another.
 const VARIABLE: &str = "UNSPSC_CONFIG";
 /// Headings of the help whose options can be set; lower case they are the tables of the file.
-const HEADINGS: [&str; 5] = ["Platform", "Training", "Tuning", "Serving", "Batch"];
+const HEADINGS: [&str; 6] = ["Platform", "Training", "Tuning", "Serving", "Batch", "Lambda"];
 /// Options of these headings that are for one run alone.
 const NOT_SET: [&str; 3] = ["local", "job-name", "warm-start"];
 

@@ -88,8 +88,17 @@ fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Brings a tuning job to its end, a new one or that of an earlier run with the same content, and reports.
+/// Brings a tuning job to its end, reports, and says what can be done with it.
 pub(crate) async fn run(session: &Session, args: &TuneArgs) -> anyhow::Result<()> {
+    let job = tune(session, args).await?;
+    if session.is_plan() || session.ends_with_process() || args.train.job.model == ModelKind::Rnn {
+        return Ok(());
+    }
+    print(&format!("next: {}", session.command(&format!("deploy --tuning-job {job}"))))
+}
+
+/// Brings a tuning job to its end, a new one or that of an earlier run with the same content, and reports; returns its name.
+pub(crate) async fn tune(session: &Session, args: &TuneArgs) -> anyhow::Result<String> {
     let mut hyperparameters = train::hyperparameters(&args.train)?;
     check(args)?;
     let space = Space::new(&args.train, &args.search, &hyperparameters)?;
@@ -113,14 +122,15 @@ pub(crate) async fn run(session: &Session, args: &TuneArgs) -> anyhow::Result<()
         }
     }
     if session.is_plan() {
-        return base_line(session, args, material).await.map(drop);
+        return base_line(session, args, material).await.map(|_| job);
     }
     let (description, trials) = match attempt {
         Attempt::Completed(_) => (kinds::describe_tuning(session, &job).await?, trials::list(session, &job).await?),
         Attempt::New(_) | Attempt::Running(_) => follow::follow(session, &job, &search).await?,
     };
     let completed = follow::completed(&job, &description, &trials);
-    finish(session, args, Ended { search: &search, job: &job, description, trials, completed }, material).await
+    let ended = Ended { search: &search, job: &job, description, trials, completed };
+    finish(session, args, ended, material).await.map(|()| job)
 }
 
 /// Refuses options that SageMaker would refuse together, or that make no sense together.
@@ -171,10 +181,7 @@ async fn finish(session: &Session, args: &TuneArgs, ended: Ended<'_>, material: 
             print(&format!("model: {model}"))?;
         }
     }
-    if session.ends_with_process() || args.train.job.model == ModelKind::Rnn {
-        return Ok(());
-    }
-    print(&format!("next: {}", session.command(&format!("deploy --tuning-job {job}"))))
+    Ok(())
 }
 
 /// What the tuning job has found, with what only its training jobs know.

@@ -1,0 +1,134 @@
+//! `unspsc lambda deploy`: the stack before an endpoint, and versions of the Lambda that its callers get once they answer.
+
+mod ask;
+mod package;
+mod release;
+mod status;
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use clap::ValueEnum as _;
+
+use crate::options::{LambdaArgs, LambdaDeployArgs, StackArgs};
+use crate::progress::print;
+use crate::session::Session;
+use crate::stacks::{self, Consent, Stack, State, Wanted};
+use crate::storage::S3Uri;
+use crate::{deploy, infra, storage};
+
+pub(crate) use self::ask::answer;
+pub(crate) use self::status::show;
+
+use self::package::Package;
+use self::release::Release;
+
+/// The template of the Lambda, its role, alarms and dashboard.
+const FRONT: &str = include_str!("../../../infrastructure/endpoint.yaml");
+/// The alias that callers call.
+pub(crate) const LIVE: &str = "live";
+/// Parameters that say how the stack was made, and not what it is: the code goes past it, and so does the alias.
+const MOMENTARY: &[&str] = &["CodeBucket", "CodeKey", "LiveVersion"];
+/// Where packages lie in the bucket.
+const PLACE: &str = "unspsc/lambda";
+
+/// Refuses a package that Lambda would refuse.
+pub(crate) async fn check_package(args: &LambdaArgs) -> anyhow::Result<()> {
+    Package::read(args).await.map(drop)
+}
+
+/// The Lambda as it is called.
+pub(crate) fn function_name(args: &StackArgs) -> String {
+    format!("{}-classify", args.name)
+}
+
+/// Deploys and prints what is to be called.
+pub(crate) async fn run(session: &Session, args: &LambdaDeployArgs) -> anyhow::Result<()> {
+    let consent = Consent { yes: args.yes, verb: "lambda deploy" };
+    let Some(alias) = deploy(session, &args.lambda, &args.stack, &args.endpoint, &consent).await? else {
+        return Ok(());
+    };
+    print(&alias)
+}
+
+/// Brings the package to the Lambda before the endpoint; the ARN of what is to be called, or nothing in a plan.
+pub(crate) async fn deploy(
+    session: &Session,
+    args: &LambdaArgs,
+    stack: &StackArgs,
+    endpoint: &str,
+    consent: &Consent,
+) -> anyhow::Result<Option<String>> {
+    let package = Package::read(args).await?;
+    let instances = most_instances(session, endpoint).await?;
+    let base = stacks::look(session, &infra::base_name(stack)).await?;
+    if let Some(base) = base.filter(|base| base.state() == State::Stands) {
+        session.provide(base.output("ExecutionRoleArn")?, base.output("Bucket")?);
+    }
+    storage::ensure_bucket(session).await?;
+    let place = package.upload(session, &S3Uri::new(session.bucket()?, PLACE)).await?;
+    let function = function_name(stack);
+    let front = infra::front_name(stack);
+    let there = stacks::settled(session, &front).await?.filter(|there| there.state() == State::Stands);
+    let live = match &there {
+        Some(_) => release::live_version(session, &function).await?,
+        None => String::new(),
+    };
+    let wanted = wanted(args, stack, endpoint, (&place, live, instances));
+    let made = stacks::bring(session, &wanted, consent).await?;
+    if session.is_plan() && there.is_none() {
+        return Ok(None);
+    }
+    let is_planned = session.is_plan() && made.is_none();
+    let release = Release { args, function: &function, package: &package, place: &place, is_planned };
+    release::release(session, &release).await?;
+    let made = made.filter(|_| !session.is_plan());
+    Ok(made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()?)
+}
+
+/// The stack that is to stand before the endpoint.
+fn wanted(
+    args: &LambdaArgs,
+    stack: &StackArgs,
+    endpoint: &str,
+    (place, live, instances): (&S3Uri, String, i32),
+) -> Wanted {
+    let architecture = args.architecture.to_possible_value();
+    let architecture = architecture.map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let parameters = BTreeMap::from([
+        ("Name", stack.name.clone()),
+        ("EndpointName", endpoint.to_owned()),
+        ("VariantName", deploy::VARIANT.to_owned()),
+        ("CodeBucket", place.bucket.clone()),
+        ("CodeKey", place.key.clone()),
+        ("Architecture", architecture),
+        ("MemorySize", args.lambda_memory_mb.to_string()),
+        ("LiveVersion", live),
+        ("ProvisionedConcurrency", args.provisioned_concurrency.to_string()),
+        ("MaximumConcurrency", args.maximum_concurrency.max(args.provisioned_concurrency).to_string()),
+        ("MaximumInstances", instances.to_string()),
+        ("AlarmTopicArn", args.alarm_topic.clone().unwrap_or_default()),
+        ("LogDescriptions", if args.log_descriptions { "yes" } else { "no" }.to_owned()),
+    ]);
+    Wanted { name: infra::front_name(stack), template: FRONT, parameters, momentary: MOMENTARY }
+}
+
+/// How many instances the endpoint may have, which an alarm watches for.
+async fn most_instances(session: &Session, endpoint: &str) -> anyhow::Result<i32> {
+    let described = match deploy::describe(session, endpoint).await {
+        Err(error) if error.is_missing() => bail!(
+            "there is no endpoint {endpoint} for the Lambda to ask: `{}` makes one",
+            session.command(&format!("deploy --job NAME --endpoint {endpoint}"))
+        ),
+        described => described?,
+    };
+    let targets = deploy::targets(session, &deploy::resource_id(endpoint)).await?;
+    let scaled = targets.iter().map(|target| target.max_capacity()).max();
+    let now = described.production_variants().iter().filter_map(|one| one.current_instance_count()).max();
+    Ok(scaled.or(now).unwrap_or(1).max(1))
+}
+
+/// What a stack says of the Lambda's name.
+fn function_of(front: &Stack) -> anyhow::Result<&str> {
+    front.output("FunctionName")
+}

@@ -1,0 +1,46 @@
+//! Where the alias leads, and whether that is what was deployed last.
+
+use aws_sdk_lambda::types::ProvisionedConcurrencyStatusEnum;
+
+use crate::progress::print;
+use crate::session::Session;
+use crate::stacks::Stack;
+
+use super::release::{alias, configuration, is_shared, provisioned};
+use super::{LIVE, function_of};
+
+/// Shows the alias of the stack's Lambda.
+pub(crate) async fn show(session: &Session, front: &Stack) -> anyhow::Result<()> {
+    let function = function_of(front)?;
+    let alias = alias(session, function).await?;
+    let version = alias.function_version().unwrap_or("unknown");
+    let served = configuration(session, function, Some(version)).await?;
+    let latest = configuration(session, function, None).await?;
+    print(&format!("\nalias {LIVE} of {function} leads to version {version}"))?;
+    if is_shared(&alias) {
+        print("  another version still has a share of the calls: Lambda is moving it, or somebody has given it one")?;
+    }
+    if served.code_sha256() != latest.code_sha256() {
+        print("  the function has code that the alias does not lead to: `unspsc lambda deploy` goes on with it")?;
+    }
+    let made = front.parameters.get("LiveVersion").map(String::as_str).unwrap_or_default();
+    let made = if made.is_empty() { "1" } else { made };
+    if made != version {
+        print(&format!(
+            "  the stack was made or changed last with version {made}; `lambda deploy` has moved the alias since, and keeps it"
+        ))?;
+    }
+    match provisioned(session, function).await? {
+        None => print("  no environments are kept ready"),
+        Some(found) => {
+            let (available, requested) = (found.available, found.requested);
+            let status = match found.status {
+                ProvisionedConcurrencyStatusEnum::Failed => {
+                    format!("FAILED: {}", found.reason.unwrap_or_else(|| "Lambda gives no reason".to_owned()))
+                }
+                status => status.as_str().to_owned(),
+            };
+            print(&format!("  {available} of {requested} environments are ready: {status}"))
+        }
+    }
+}

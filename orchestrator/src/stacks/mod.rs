@@ -1,0 +1,210 @@
+//! Stacks of CloudFormation: looked at, changed by change sets that are shown first, followed, explained and deleted.
+
+mod change;
+mod delete;
+mod events;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, bail};
+use aws_sdk_cloudformation::types::{Stack as Described, TemplateStage};
+
+use crate::aws::{ServiceError, failed};
+use crate::content::MANAGED_BY;
+use crate::session::Session;
+
+pub(crate) use self::change::{Consent, take_back};
+pub(crate) use self::delete::delete;
+
+/// What a stack is to be.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    /// The template's text.
+    pub(crate) template: &'static str,
+    pub(crate) parameters: BTreeMap<&'static str, String>,
+    /// Parameters that are no reason for a change by themselves.
+    pub(crate) momentary: &'static [&'static str],
+}
+
+/// A stack as CloudFormation has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack {
+    pub(crate) name: String,
+    /// By which it is found after it was deleted, too.
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// When it was made or changed, in seconds since 1970.
+    pub(crate) changed: Option<i64>,
+    is_ours: bool,
+}
+
+/// How a stack stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Something is under way.
+    Busy,
+    /// It is there and can be changed.
+    Stands,
+    /// It has never come about, or its deletion has failed: it can only be deleted.
+    Failed,
+    /// A change of it could not be taken back: somebody has to help.
+    Stuck,
+    /// It has been deleted.
+    Gone,
+}
+
+impl Stack {
+    fn new(described: &Described) -> anyhow::Result<Self> {
+        let name = described.stack_name().context("CloudFormation describes a stack without a name")?.to_owned();
+        let pairs = |pairs: Vec<(Option<&str>, Option<&str>)>| -> BTreeMap<String, String> {
+            pairs.into_iter().filter_map(|(key, value)| Some((key?.to_owned(), value?.to_owned()))).collect()
+        };
+        let parameters =
+            described.parameters().iter().map(|one| (one.parameter_key(), one.parameter_value())).collect();
+        let outputs = described.outputs().iter().map(|one| (one.output_key(), one.output_value())).collect();
+        let (key, value) = MANAGED_BY;
+        Ok(Self {
+            id: described.stack_id().unwrap_or(&name).to_owned(),
+            status: described.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            reason: described.stack_status_reason().map(str::to_owned),
+            parameters: pairs(parameters),
+            outputs: pairs(outputs),
+            changed: described.last_updated_time().or(described.creation_time()).map(aws_smithy_types::DateTime::secs),
+            is_ours: described.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value)),
+            name,
+        })
+    }
+
+    /// How it stands.
+    pub(crate) fn state(&self) -> State {
+        match self.status.as_str() {
+            // It holds nothing yet but change sets.
+            "REVIEW_IN_PROGRESS" => State::Failed,
+            "DELETE_COMPLETE" => State::Gone,
+            "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => State::Failed,
+            "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => State::Stuck,
+            status if status.ends_with("_IN_PROGRESS") => State::Busy,
+            _ => State::Stands,
+        }
+    }
+
+    /// The output `key`, which the template has.
+    pub(crate) fn output(&self, key: &str) -> anyhow::Result<&str> {
+        let value = self.outputs.get(key).map(String::as_str);
+        value.with_context(|| format!("{self} has no output {key}: it was made from another template"))
+    }
+}
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stack {}", self.name)
+    }
+}
+
+/// The stack with this name or id, if it is there.
+pub(crate) async fn look(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
+    Ok(described(session, name).await?.map(|stack| Stack::new(&stack)).transpose()?)
+}
+
+async fn described(session: &Session, name: &str) -> Result<Option<Described>, ServiceError> {
+    let answer = session.clients.cloudformation.describe_stacks().stack_name(name).send().await;
+    match answer.map_err(failed("DescribeStacks")) {
+        Err(error) if error.is_missing() => Ok(None),
+        answer => Ok(answer?.stacks().first().cloned()),
+    }
+}
+
+/// The stack, where it is ours, once nothing is under way any more.
+pub(crate) async fn settled(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
+    loop {
+        let Some(stack) = look(session, name).await? else { return Ok(None) };
+        if !stack.is_ours && stack.status != "REVIEW_IN_PROGRESS" {
+            bail!("{stack} is there and was not made by this program: choose another --name");
+        }
+        match stack.state() {
+            State::Gone => return Ok(None),
+            State::Busy if session.is_plan() => bail!("{stack} is {}: plan when that is over", stack.status),
+            State::Busy => {
+                session.progress.say(&format!("{stack} is {}, which is followed", stack.status));
+                // What it comes to is seen by whoever asked.
+                events::follow(session, &stack, &events::Seen::default()).await?;
+            }
+            State::Stuck => return Err(events::stuck(session, &stack).await),
+            State::Stands | State::Failed => return Ok(Some(stack)),
+        }
+    }
+}
+
+/// Sees to it that the stack is as it is wanted: nothing is done where it is so, and what it takes otherwise is shown and
+/// confirmed first. Nothing comes of it in a plan.
+pub(crate) async fn bring(session: &Session, wanted: &Wanted, consent: &Consent) -> anyhow::Result<Option<Stack>> {
+    let mut there = settled(session, &wanted.name).await?;
+    if let Some(stack) = there.take_if(|stack| stack.state() == State::Failed) {
+        clear(session, &stack).await?;
+    }
+    if let Some(stack) = &there
+        && is_same(session, stack, wanted).await?
+    {
+        session.progress.say(&format!("{stack} is as it should be: nothing to change"));
+        return Ok(there);
+    }
+    change::apply(session, wanted, there.as_ref(), consent).await
+}
+
+/// Whether template and parameters of the stack are those that are wanted.
+async fn is_same(session: &Session, stack: &Stack, wanted: &Wanted) -> anyhow::Result<bool> {
+    let differs = |(key, value): (&&str, &String)| {
+        !wanted.momentary.contains(key) && stack.parameters.get(*key) != Some(value)
+    };
+    if wanted.parameters.iter().any(differs) {
+        return Ok(false);
+    }
+    let request = session.clients.cloudformation.get_template().stack_name(&stack.id);
+    let answer = request.template_stage(TemplateStage::Original).send().await.map_err(failed("GetTemplate"))?;
+    Ok(answer.template_body().is_some_and(|body| body.trim() == wanted.template.trim()))
+}
+
+/// Deletes a stack that has never come about, after it was said why.
+async fn clear(session: &Session, stack: &Stack) -> anyhow::Result<()> {
+    if stack.status != "REVIEW_IN_PROGRESS" {
+        let why = events::first_failure(session, stack).await?.map(|event| format!(" ({event})")).unwrap_or_default();
+        session.progress.say(&format!("{stack} is {}{why}: it is deleted and made anew", stack.status));
+    }
+    delete(session, stack).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_done_follows_from_the_status() {
+        for (status, state) in [
+            ("REVIEW_IN_PROGRESS", State::Failed),
+            ("ROLLBACK_COMPLETE", State::Failed),
+            ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", State::Busy),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", State::Busy),
+            ("UPDATE_ROLLBACK_COMPLETE", State::Stands),
+            ("UPDATE_ROLLBACK_FAILED", State::Stuck),
+            ("CREATE_COMPLETE", State::Stands),
+            ("DELETE_COMPLETE", State::Gone),
+        ] {
+            let stack = Stack {
+                name: "s".to_owned(),
+                id: "s".to_owned(),
+                status: status.to_owned(),
+                reason: None,
+                parameters: BTreeMap::new(),
+                outputs: BTreeMap::new(),
+                changed: None,
+                is_ours: true,
+            };
+            assert_eq!(stack.state(), state, "{status}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The whole walk on the platforms of this machine: SageMaker, its scaling, its logs and S3 by sagemaker-local, CloudFormation, IAM,
+//! ECR and Lambda by moto. Up, interrupted in each step and resumed; down, until nothing is left.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
+
+#[allow(dead_code, reason = "its failures are of other tests")]
+#[path = "support/lambda.rs"]
+mod lambda;
+#[path = "support/made.rs"]
+mod made;
+#[path = "support/place.rs"]
+mod place;
+#[path = "support/python.rs"]
+mod python;
+#[path = "support/stacks.rs"]
+mod stacks;
+#[path = "walk/stand_in.rs"]
+mod stand_in;
+#[path = "support/unspsc.rs"]
+mod support;
+#[allow(dead_code, reason = "no encoder is edited here")]
+#[path = "support/tiny_encoder.rs"]
+mod tiny_encoder;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lambda::Lambda;
+use place::{LIMIT, Place, Platform, beside_unspsc, rest, signal, until};
+use serde_json::{Value, json};
+use stacks::{BUCKET, Fault, Stacks};
+use support::{texts, unspsc};
+
+/// Trials whose objective is what their batch size says; the first waits for the file `trial`.
+const TRAIN: &str = r#"
+size=$(hyperparameter batch_size)
+until [ -e ../../../../trial ]; do sleep 0.05; done
+echo "epoch 1/1: train:loss=0.500000; validation:loss=1.500000; validation:balanced_accuracy=0.$size;"
+echo "test, 9 rows: test:accuracy=0.250000; test:balanced_accuracy=0.2$size;"
+echo weights > model/weights"#;
+
+/// `docker`, which has any image; what it pushes is put into moto's ECR, once the file `push` is there.
+const DOCKER: &str = r#"
+case "$1 $2" in
+"image inspect")
+    id=$(printf %s "$6" | sha256sum | cut -d' ' -f1)
+    echo '{"Id":"sha256:'"$id"'","Os":"linux","Architecture":"amd64","RepoTags":[]}' ;;
+"login --username") read -r password || test -n "$password" ;;
+"push "*)
+    until [ -e push ]; do sleep 0.05; done
+    name=${2#*/} tag=${2#*:} form=application/vnd.docker.distribution.manifest.v2+json
+    manifest='{\"schemaVersion\":2,\"mediaType\":\"'$form'\",\"config\":{\"digest\":\"'$tag'\"},\"layers\":[]}'
+    curl --silent --fail --noproxy '*' --aws-sigv4 aws:amz:us-east-1:ecr --user local:local \
+        --header 'Content-Type: application/x-amz-json-1.1' \
+        --header 'X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.PutImage' \
+        --data '{"repositoryName":"'"${name%:*}"'","imageTag":"'$tag'","imageManifest":"'"$manifest"'"}' "$MOTO" ;;
+esac"#;
+
+const UP: [&str; 14] = [
+    "up", "--yes", "--data=data.csv", "--encoder=encoder", "--output=out", "--strategy=grid", "--search=batch_size=32,64",
+    "--max-jobs=2", "--price-per-hour=0.736", "--package=bootstrap", "--architecture=x86_64", "--max-instances=2",
+    "--target-invocations=50", "--checkpoints=false",
+];
+
+/// Both platforms.
+struct Walk<'a> {
+    place: &'a Place,
+    platform: Platform<'a>,
+    stacks: Stacks,
+}
+
+impl<'a> Walk<'a> {
+    fn new(place: &'a Place) -> Self {
+        place.script("docker", DOCKER);
+        let waits = format!("until [ -e '{}' ]; do sleep 0.05; done", place.path("serving").display());
+        place.script("serve", &format!("{waits}\n{}", stand_in::serve()));
+        let mut program = b"\x7fELF".to_vec();
+        program.resize(64, 0);
+        program[18] = 62;
+        fs::write(place.path("bootstrap"), program).unwrap();
+        let platform = place.platform_of(TRAIN, &["--serve", "serve"]);
+        let stacks = Stacks::start(Some(&platform.url));
+        let walk = Self { place, platform, stacks };
+        walk.lambda_asks_the_endpoint();
+        walk
+    }
+
+    /// The real program, as Lambda starts it with what the stack says; the text of the last step waits for the file `last`.
+    fn lambda_asks_the_endpoint(&self) {
+        let (bootstrap, log) = (beside_unspsc("bootstrap"), self.place.path("lambda.log"));
+        let variables = [("UNSPSC_ENDPOINT", "unspsc"), ("AWS_ENDPOINT_URL", &self.platform.url)];
+        let (lambda, last) = (Lambda::start(&bootstrap, &log, &variables), self.place.path("last"));
+        self.stacks.answers(move |_, event| {
+            let is_last = event["description"].as_str().unwrap().contains("sandwiches");
+            while is_last && !last.exists() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            lambda.invoke(&event)
+        });
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = unspsc(words);
+        command.current_dir(&self.place.folder).env("AWS_ENDPOINT_URL", &self.platform.url);
+        for service in ["CLOUDFORMATION", "LAMBDA", "ECR", "S3"] {
+            command.env(format!("AWS_ENDPOINT_URL_{service}"), &self.stacks.url);
+        }
+        let path = format!("{}:{}", self.place.folder.path().display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).env("MOTO", &self.stacks.url);
+        command
+    }
+
+    /// Its exit code, standard output and standard error.
+    fn says(&self, words: &[&str]) -> (i32, String, String) {
+        let output = self.command(words).output().unwrap();
+        let (out, err) = texts(&output);
+        (output.status.code().unwrap(), out, err)
+    }
+
+    fn does(&self, words: &[&str]) -> (String, String) {
+        let (code, out, err) = self.says(words);
+        assert_eq!(code, 0, "{words:?}: {out}{err}");
+        (out, err)
+    }
+
+    /// Goes up until `words` are said and `reached` holds, is interrupted there, and says which step that was.
+    fn interrupted(&self, words: &str, step: usize, reached: impl Fn(&Self) -> bool) -> String {
+        let (child, lines) = until(&mut self.command(&UP), words);
+        let begin = Instant::now();
+        while !reached(self) {
+            assert!(begin.elapsed() < LIMIT, "step {step} never comes so far");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        signal(&child, "INT");
+        let (code, said) = rest(child, lines);
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.contains(&format!("ended in step {step} of 6")) && said.contains("goes on there"), "{said}");
+        said
+    }
+
+    fn has_asked(&self, operation: &str) -> bool {
+        self.stacks.take().iter().any(|one| one == operation)
+    }
+
+    fn go(&self, name: &str) {
+        fs::write(self.place.path(name), "").unwrap();
+    }
+
+    /// Names of endpoints.
+    fn endpoints(&self) -> Vec<String> {
+        let listed = made::ask(&self.platform.url, "ListEndpoints", &json!({}));
+        let names = listed["Endpoints"].as_array().unwrap().iter();
+        names.map(|one| one["EndpointName"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn up_is_resumed_after_an_interrupt_in_each_step_and_down_leaves_nothing() {
+    let place = Place::new();
+    let walk = Walk::new(&place);
+
+    let (out, err) = walk.does(&[&["plan"], &UP[..]].concat());
+    assert!(out.contains("CreateChangeSet") && err.contains("the other 5 steps need what this one makes"), "{out}{err}");
+    assert_eq!(walk.stacks.changes(), Vec::<String>::new());
+
+    // The stack is made, and whoever asked for it never hears of it.
+    walk.stacks.fault("ExecuteChangeSet", Fault::Mute);
+    let said = walk.interrupted("stack unspsc-base is new", 1, |walk| walk.has_asked("carried out"));
+    assert!(said.contains("stack unspsc-base goes on at CloudFormation"), "{said}");
+
+    let said = walk.interrupted("pushing unspsc-train-gpu", 2, |_| true);
+    assert!(said.contains("stack unspsc-base is as it should be"), "{said}");
+    walk.go("push");
+
+    let said = walk.interrupted("was created", 3, |_| true);
+    assert!(said.contains("2 trials at most on ml.g4dn.xlarge, 0.736 dollars an hour each"), "{said}");
+    walk.go("trial");
+
+    walk.interrupted("step 4 of 6: endpoint unspsc", 4, |walk| !walk.endpoints().is_empty());
+    assert_eq!(walk.endpoints(), Vec::<String>::new(), "an endpoint that nobody waits for costs money");
+    walk.go("serving");
+
+    walk.stacks.fault("ExecuteChangeSet", Fault::Mute);
+    walk.interrupted("stack unspsc-front is new", 5, |walk| walk.has_asked("carried out"));
+    assert_eq!(walk.endpoints(), ["unspsc"]);
+
+    let said = walk.interrupted("step 6 of 6", 6, |_| true);
+    assert!(said.contains("unspsc-classify answers"), "{said}");
+    walk.go("last");
+
+    let (out, err) = walk.does(&UP);
+    assert!(out.contains("44103103") && out.ends_with(":function:unspsc-classify:live\n"), "{out}");
+    for said in [
+        "step 1 of 6: bucket, repositories, role and policy (paid for what is stored)",
+        "unspsc-serve:latest is in",
+        "has completed already",
+        "step 4 of 6: endpoint unspsc (1 to 2 instances ml.m5.large, paid by the hour until `unspsc down`)",
+        "4 environments of 256 MB kept ready, paid by the hour",
+    ] {
+        assert!(err.contains(said), "`{said}` is not said: {err}");
+    }
+    assert!(!err.contains("ended in step"), "{err}");
+    walk.stacks.take();
+    walk.does(&UP);
+    assert_eq!(walk.stacks.changes(), Vec::<String>::new(), "what is there is left alone");
+
+    down(&walk);
+    let Walk { platform, stacks, .. } = walk;
+    // The Lambda's program ends.
+    stacks.answers(|_, _| Value::Null);
+    platform.stop();
+}
+
+/// First what costs by the hour, then all of it.
+fn down(walk: &Walk<'_>) {
+    let (code, _, err) = walk.says(&["down"]);
+    assert!(code == 1 && err.contains("confirm with --yes"), "{err}");
+    let (_, err) = walk.does(&["infra", "status"]);
+    assert_eq!(walk.endpoints(), ["unspsc"], "{err}");
+    let (_, err) = walk.does(&["down", "--yes"]);
+    assert!(err.contains("nothing is left that costs by the hour; stack unspsc-base stays, with bucket"), "{err}");
+    assert_eq!(walk.endpoints(), Vec::<String>::new());
+    assert_eq!((walk.stacks.status("unspsc-front"), walk.stacks.status("unspsc-base").as_str()), ("none".to_owned(), "CREATE_COMPLETE"));
+    assert!(walk.place.path(&format!("state/s3/{BUCKET}/unspsc")).is_dir(), "data and models stay");
+
+    let (_, err) = walk.does(&["down", "--yes", "--delete-data"]);
+    assert!(err.contains("nothing is left") && !err.contains("stays"), "{err}");
+    assert!(walk.stacks.is_empty());
+    let (out, _) = walk.does(&["destroy", "--all", "--dry-run"]);
+    assert_eq!(out, "nothing to take down\n");
+    let left = Command::new("find").arg(walk.place.path(&format!("state/s3/{BUCKET}"))).args(["-type", "f"]).output().unwrap();
+    assert_eq!(texts(&left).0, "");
+    walk.does(&["down", "--yes"]);
+}
