@@ -66,7 +66,8 @@ impl Stacks {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let answer = json!({ "statusCode": 200, "body": json!({ "label": "44103103", "probability": 0.9 }).to_string() });
+        let answer =
+            json!({ "statusCode": 200, "body": json!({ "label": "44103103", "probability": 0.9 }).to_string() });
         let shared = Arc::new(Shared {
             moto: moto.trim().to_owned(),
             platform: platform.map(str::to_owned),
@@ -91,7 +92,9 @@ impl Stacks {
 
     /// Those that change something.
     pub(crate) fn changes(&self) -> Vec<String> {
-        let reads = |name: &String| ["Describe", "Get", "GET", "HEAD", "List", "Invoke"].iter().any(|one| name.starts_with(one));
+        let reads = |name: &String| {
+            ["Describe", "Get", "GET", "HEAD", "List", "Invoke"].iter().any(|one| name.starts_with(one))
+        };
         self.take().into_iter().filter(|name| !reads(name)).collect()
     }
 
@@ -119,11 +122,15 @@ impl Stacks {
         let role = "arn:aws:iam::123456789012:role/unspsc-execution";
         let variant = json!({ "VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2 });
         for (operation, request) in [
-            ("CreateModel", json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } })),
+            (
+                "CreateModel",
+                json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } }),
+            ),
             ("CreateEndpointConfig", json!({ "EndpointConfigName": name, "ProductionVariants": [variant] })),
             ("CreateEndpoint", json!({ "EndpointName": name, "EndpointConfigName": name })),
         ] {
-            let sent = self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
+            let sent =
+                self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
             let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/sagemaker/aws4_request, Signature=0";
             let sent = sent.header(AUTHORIZATION, key).body(request.to_string());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -217,7 +224,9 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         next.and_then(|next| faults.remove(next)).map(|(_, fault)| fault)
     };
     match fault {
-        Some(Fault::Throttled) if service == "lambda" => return refused(429, "TooManyRequestsException", "of the test", &service),
+        Some(Fault::Throttled) if service == "lambda" => {
+            return refused(429, "TooManyRequestsException", "of the test", &service);
+        }
         Some(Fault::Throttled) => return refused(400, "Throttling", "of the test", &service),
         Some(Fault::Refused(code, message)) => return refused(400, code, message, &service),
         _ => {}
@@ -226,7 +235,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         let qualifier = head.uri.query().unwrap_or_default().trim_start_matches("Qualifier=").to_owned();
         let event = serde_json::from_slice(&body).unwrap();
         let answer = shared.clone();
-        let answer = tokio::task::spawn_blocking(move || (answer.lambda.lock().unwrap())(&qualifier, event)).await.unwrap();
+        let answer =
+            tokio::task::spawn_blocking(move || (answer.lambda.lock().unwrap())(&qualifier, event)).await.unwrap();
         return axum::Json(answer).into_response();
     }
     let platform = shared.platform.as_ref().filter(|_| service == "s3");
