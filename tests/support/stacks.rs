@@ -240,9 +240,11 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         return axum::Json(answer).into_response();
     }
     let platform = shared.platform.as_ref().filter(|_| service == "s3");
-    let is_deleting = head.uri.query().is_some_and(|query| query.contains("delete"));
-    if platform.is_some() && (is_deleting || head.uri.path().contains("/unspsc/lambda/")) {
+    if platform.is_some() && head.uri.path().contains("/unspsc/lambda/") {
         send(&shared.client, &shared.moto, &head, body.clone()).await;
+    }
+    if platform.is_some() && head.uri.query().is_some_and(|query| query.contains("delete")) {
+        emptied(&shared, head.uri.path().trim_matches('/')).await;
     }
     let answer = send(&shared.client, platform.unwrap_or(&shared.moto), &head, body).await;
     match fault {
@@ -258,6 +260,19 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             Response::from_parts(head, String::from_utf8_lossy(&body).replace(from, to).into())
         }
         _ => answer,
+    }
+}
+
+/// Deletes all versions of all objects that a bucket has at moto, which gives them ids of its own.
+async fn emptied(shared: &Shared, bucket: &str) {
+    let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/s3/aws4_request, Signature=0";
+    let ask = async |method: reqwest::Method, path: &str| {
+        let sent = shared.client.request(method, format!("{}/{bucket}{path}", shared.moto)).header(AUTHORIZATION, key);
+        sent.send().await.unwrap().text().await.unwrap()
+    };
+    for version in ask(reqwest::Method::GET, "?versions").await.split("<Version>").skip(1) {
+        let (key, id) = (between(version, "<Key>", "</Key>"), between(version, "<VersionId>", "</VersionId>"));
+        ask(reqwest::Method::DELETE, &format!("/{key}?versionId={id}")).await;
     }
 }
 
