@@ -38,6 +38,8 @@ TYPES = {
     "AWS::Lambda::Alias": ("lambda", "CreateAlias", "DeleteAlias", ["FunctionName", "Name"], "=AliasArn"),
     "AWS::S3::BucketPolicy": ("s3", "PutBucketPolicy", "DeleteBucketPolicy", ["Bucket"], "Bucket"),
 }
+# How one is changed where what makes it refuses one that is there.
+UPDATES = {"AWS::Lambda::Alias": "UpdateAlias"}
 # Properties that no service of moto has.
 LACKING = {"AWS::Lambda::Alias": ["ProvisionedConcurrencyConfig"]}
 
@@ -54,8 +56,8 @@ AFTER = {
         ),
     ],
     FakeBucket: [
-        ("s3", "PutBucketVersioning", lambda its: given(its, "BucketName", "VersioningConfiguration")),
-        ("s3", "PutPublicAccessBlock", lambda its: given(its, "BucketName", "PublicAccessBlockConfiguration")),
+        ("s3", "PutBucketVersioning", lambda its: of_bucket(its, "VersioningConfiguration")),
+        ("s3", "PutPublicAccessBlock", lambda its: of_bucket(its, "PublicAccessBlockConfiguration")),
     ],
 }
 
@@ -63,8 +65,8 @@ AFTER = {
 ENDPOINT = {"endpoint_url": None}
 
 
-def given(its, bucket, member):
-    return {"Bucket": its[bucket], member: its[member]}
+def of_bucket(its, member):
+    return {"Bucket": its["BucketName"], member: its[member]}
 
 
 def client(service, region):
@@ -86,8 +88,9 @@ class Resource:
 
     type_name = "none"
 
-    def __init__(self, properties, region):
+    def __init__(self, properties, region, updates=None):
         self.service, create, self.deletion, self.names, ref = TYPES[self.type_name]
+        create = (updates or {}).get(self.type_name, create)
         self.client = client(self.service, region)
         shape = self.client.meta.service_model.operation_model(create).input_shape
         self.parameters = {"AlarmNames": [properties.get("AlarmName")]}
@@ -111,17 +114,16 @@ class Resource:
             if not any(word in str(error) for word in ("NotFound", "NoSuch", "No scal")):
                 raise
 
-    def is_created(self):
-        return True
-
     @classmethod
     def create_from_cloudformation_json(cls, _name, resource, _account, region, **_rest):
         return cls(resource["Properties"], region)
 
     @classmethod
     def update_from_cloudformation_json(cls, original_resource, cloudformation_json, account_id, region_name, **_rest):
-        original_resource.delete(account_id, region_name)
-        return cls(cloudformation_json["Properties"], region_name)
+        changed = cls(cloudformation_json["Properties"], region_name, UPDATES)
+        if changed.id != original_resource.id:
+            original_resource.delete(account_id, region_name)
+        return changed
 
 
 def added(name):
@@ -141,7 +143,6 @@ CLASSES = [added(name) for name in TYPES]
 
 # The bucket's policy refuses what comes without TLS, and everything does here.
 FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
-
 
 
 def completed(kind, steps):

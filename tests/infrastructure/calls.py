@@ -62,6 +62,7 @@ def recorded(name, settings):
 def calls(request, origin, kinds):
     """The calls of a request; `kinds` tells the types of resources that an action is for."""
     service, operation, given = request["service"], request["operation"], request["request"]
+    assert service in CALLS, f"{origin}: which actions do requests of {service} need? Add it to CALLS of {__file__}"
     made = CALLS[service](operation, given, kinds)
     return [Call(action, resource, context, origin) for action, resource, context in made]
 
@@ -138,9 +139,53 @@ def function(operation, given, _kinds):
 
 
 def cloudformation(operation, given, _kinds):
-    name = given["StackName"]
+    name = given.get("StackName") or given["ChangeSetName"]
     stack = name if name.startswith("arn:") else arn("cloudformation", f"stack/{name}/UUID")
     yield f"cloudformation:{operation}", stack, {}
+
+
+# Members of requests that name a place in S3, and what SageMaker does there with the execution role
+# (https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html, model-checkpoints.html for the deletion).
+PLACES = {
+    "CheckpointConfig": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+    "InputDataConfig": ["s3:GetObject"],
+    "TransformInput": ["s3:GetObject"],
+    "InputLocation": ["s3:GetObject"],
+    "ModelDataUrl": ["s3:GetObject"],
+    "OutputDataConfig": ["s3:PutObject", "s3:AbortMultipartUpload"],
+    "OutputConfig": ["s3:PutObject", "s3:AbortMultipartUpload"],
+    "TransformOutput": ["s3:PutObject", "s3:AbortMultipartUpload"],
+}
+IMAGE = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+def of_role(request, origin):
+    """The calls that a request has SageMaker make with the execution role."""
+    for member, text in texts(request["request"]):
+        if text.startswith("s3://"):
+            bucket, _, key = text.removeprefix("s3://").partition("/")
+            place = f"arn:aws:s3:::{bucket}/{key}"
+            # An archive, or what lies there.
+            objects = place if key.rsplit("/", 1)[-1].count(".") else f"{place.rstrip('/')}/file"
+            for action in PLACES[member]:
+                yield Call(action, objects, {}, origin)
+            yield Call("s3:ListBucket", f"arn:aws:s3:::{bucket}", {}, origin)
+        elif member in ("Image", "TrainingImage"):
+            name = text.partition("/")[2].partition(":")[0].partition("@")[0]
+            for action in IMAGE:
+                yield Call(action, arn("ecr", f"repository/{name}"), {}, origin)
+
+
+def texts(value, member=""):
+    """Every text of a request, with the outermost member of `PLACES` that it is in, or else the innermost."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from texts(inner, member if member in PLACES else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner, member)
+    elif isinstance(value, str):
+        yield member, value
 
 
 CALLS = {

@@ -8,7 +8,7 @@ import unittest
 from collections import defaultdict
 from dataclasses import replace
 
-from calls import ACCOUNT, REQUESTS, TAG, Call, arn, calls, recorded
+from calls import ACCOUNT, REQUESTS, TAG, Call, arn, calls, of_role, recorded
 from simulator import Simulator
 from stacks import REGION, ROOT, Stacks
 
@@ -94,7 +94,10 @@ class Policies(unittest.TestCase):
         settings = {
             f'"arn:aws:iam::{ACCOUNT}:role/unspsc"': f'"{cls.outputs["ExecutionRoleArn"]}"',
             f'"unspsc-{ACCOUNT}"': f'"{cls.bucket}"',
+            f"s3://unspsc-{ACCOUNT}/": f"s3://{cls.bucket}/",
             ":ACCOUNT:": f":{ACCOUNT}:",
+            # As `unspsc images push` would have it in the settings.
+            "amazonaws.com/unspsc-train:": "amazonaws.com/unspsc-train-cpu:",
         }
         if name == "lambda":
             found += function_calls()
@@ -106,6 +109,9 @@ class Policies(unittest.TestCase):
                 requests = recorded(file, settings) if (REQUESTS / f"{file}.json").exists() else expected[file]
                 for request in requests:
                     found += calls(request, f"{file}.json", cls.simulator.kinds)
+        else:
+            for path in sorted(REQUESTS.glob("*.json")):
+                found += [call for request in recorded(path.stem, settings) for call in of_role(request, path.name)]
         return list({call.key(): call for call in found if call.action not in NOT_ASKED}.values())
 
     @classmethod
@@ -240,11 +246,11 @@ class Policies(unittest.TestCase):
                 self.refused(name, Call(action, resource, {}))
 
     def test_an_administrators_commands_are_beyond_the_operator(self):
+        own = {action for statement in self.policies["operator"]["Statement"] for action in listed(statement["Action"])}
         for path in REQUESTS.glob("*.json"):
             if path.stem in ADMINISTRATOR:
                 made = [call for request in recorded(path.stem, {}) for call in calls(request, path.name, self.simulator.kinds)]
-                results = {self.judged("operator", call)["result"] for call in made}
-                self.assertNotEqual(results, {"Allowed"}, path.name)
+                self.assertNotEqual({call.action for call in made} - own, set(), path.name)
 
     def test_roles_are_assumed_by_their_services_for_this_account_alone(self):
         def assumed(role, principal, context):
