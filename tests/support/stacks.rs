@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use crate::python::python;
 
-/// The account of moto.
-pub(crate) const ACCOUNT: &str = "123456789012";
+/// The account of moto, as sagemaker-local has it.
+pub(crate) const ACCOUNT: &str = "000000000000";
 /// The bucket of the stack `unspsc-base`.
-pub(crate) const BUCKET: &str = "unspsc-123456789012-us-east-1";
+pub(crate) const BUCKET: &str = "unspsc-000000000000-us-east-1";
 
 /// What goes wrong with the next request for an operation.
 #[derive(Clone)]
@@ -60,7 +60,13 @@ struct Shared {
 impl Stacks {
     pub(crate) fn start(platform: Option<&str>) -> Self {
         let mut process = python(Some("moto_walk.py"));
-        let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut process = process
+            .env("MOTO_ACCOUNT_ID", ACCOUNT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut moto = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut moto).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -119,7 +125,7 @@ impl Stacks {
 
     /// Makes an endpoint that is in service at once.
     pub(crate) fn endpoint(&self, name: &str) {
-        let role = "arn:aws:iam::123456789012:role/unspsc-execution";
+        let role = "arn:aws:iam::000000000000:role/unspsc-execution";
         let variant = json!({ "VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2 });
         for (operation, request) in [
             (
