@@ -11,8 +11,8 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{
-    augment, batch, causes, deploy, destroy, download, evaluate, exit, explore, images, infra, invoke, lambda, leave, logs,
-    pipeline, prepare, status, stop, train, tune, walk,
+    augment, batch, causes, deploy, destroy, download, evaluate, exit, explore, images, infra, invoke, lambda, leave,
+    logs, pipeline, prepare, status, stop, train, tune, walk,
 };
 
 /// Runs one verb; whatever it leaves unfinished is undone before this returns, at a signal too.
@@ -61,9 +61,7 @@ pub(crate) async fn run(command: Command, config: Option<PathBuf>) -> anyhow::Re
             On::platform(&args.platform).does(async |session| lambda::run(session, args).await).await
         }
         Command::Up(args) => up(args, config, None).await,
-        Command::Down(args) => {
-            On::platform(&args.platform).does(async |session| walk::down(session, args).await).await
-        }
+        Command::Down(args) => On::platform(&args.platform).does(async |session| walk::down(session, args).await).await,
         Command::Run(args) => {
             On::platform(&args.train.platform).does(async |session| pipeline::run(session, args).await).await
         }
@@ -124,9 +122,7 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>, config: Option<&Path>) ->
 async fn infra_verb(command: &InfraCommand, config: Option<&Path>, plan: Option<&Arc<Plan>>) -> anyhow::Result<()> {
     let on = |platform| On { plan, ..On::platform(platform) };
     match command {
-        InfraCommand::Up(args) => {
-            on(&args.platform).does(async |session| infra::up(session, args, config).await).await
-        }
+        InfraCommand::Up(args) => on(&args.platform).does(async |session| infra::up(session, args, config).await).await,
         InfraCommand::Status(args) => on(&args.platform).does(async |session| infra::status(session, args).await).await,
         InfraCommand::Down(args) => on(&args.platform).does(async |session| infra::down(session, args).await).await,
     }

@@ -165,7 +165,8 @@ impl Session {
                 Started::Update(name) => deploy::leave_update(self, name).await.map(|()| false),
                 Started::ChangeSet { stack, name } => stacks::take_back(self, stack, name).await.map(|()| true),
                 Started::Stack(name) => {
-                    self.progress.say(&format!("{started} goes on at CloudFormation: the same command comes back to {name}"));
+                    self.progress
+                        .say(&format!("{started} goes on at CloudFormation: the same command comes back to {name}"));
                     Ok(false)
                 }
                 Started::Tag(name) => images::untag(name).await.map(|()| true),

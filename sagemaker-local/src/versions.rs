@@ -16,7 +16,8 @@ pub(crate) fn list(bucket: &Path, prefix: &str, marker: &str) -> S3Result<String
     let is_truncated = keys.len() > PAGE;
     keys.truncate(PAGE);
     let next = keys.last().filter(|_| is_truncated).map(|key| escaped(key));
-    let next = next.map(|key| format!("<NextKeyMarker>{key}</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>"));
+    let next =
+        next.map(|key| format!("<NextKeyMarker>{key}</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>"));
     let version = |key: &String| {
         format!("<Version><Key>{}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest></Version>", escaped(key))
     };

@@ -316,6 +316,8 @@ class Names:
     def text(self, text):
         text = regex.sub(HASH, self.hash, text)
         text = regex.sub(r"(?<=-\d{3}-)[0-9a-f]{8}(?![0-9a-z])", "TRIAL", text)
+        # A stack's id, which has its name within.
+        text = regex.sub(r"arn:aws:cloudformation:[a-z0-9-]+:\d{12}:stack/([^/]+)/[0-9a-f-]+", r"\1", text)
         text = regex.sub(r"(?<=/)algo-1-\d+", "algo-1-TIME", text)
         text = regex.sub(r"(?<=arn:aws:sagemaker:[a-z0-9-]+:)\d{12}(?=:)", "ACCOUNT", text)
         text = regex.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", text)

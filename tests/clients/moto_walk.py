@@ -20,10 +20,10 @@ from moto.awslambda import urls
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.utils import get_backend
 from moto.cloudformation import models as stacks
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.common_models import CloudFormationModel
 from moto.server import ThreadedMotoServer
 
-ACCOUNT = "123456789012"
 # By function and alias: how many were asked for, and at how many looks they are not ready yet.
 PROVISIONED = {}
 

@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use crate::python::python;
 
-/// The account of moto.
-pub(crate) const ACCOUNT: &str = "123456789012";
+/// The account of moto, as sagemaker-local has it.
+pub(crate) const ACCOUNT: &str = "000000000000";
 /// The bucket of the stack `unspsc-base`.
-pub(crate) const BUCKET: &str = "unspsc-123456789012-us-east-1";
+pub(crate) const BUCKET: &str = "unspsc-000000000000-us-east-1";
 
 /// What goes wrong with the next request for an operation.
 #[derive(Clone)]
@@ -60,13 +60,20 @@ struct Shared {
 impl Stacks {
     pub(crate) fn start(platform: Option<&str>) -> Self {
         let mut process = python(Some("moto_walk.py"));
-        let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut process = process
+            .env("MOTO_ACCOUNT_ID", ACCOUNT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut moto = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut moto).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let answer = json!({ "statusCode": 200, "body": json!({ "label": "44103103", "probability": 0.9 }).to_string() });
+        let answer =
+            json!({ "statusCode": 200, "body": json!({ "label": "44103103", "probability": 0.9 }).to_string() });
         let shared = Arc::new(Shared {
             moto: moto.trim().to_owned(),
             platform: platform.map(str::to_owned),
@@ -91,7 +98,9 @@ impl Stacks {
 
     /// Those that change something.
     pub(crate) fn changes(&self) -> Vec<String> {
-        let reads = |name: &String| ["Describe", "Get", "GET", "HEAD", "List", "Invoke"].iter().any(|one| name.starts_with(one));
+        let reads = |name: &String| {
+            ["Describe", "Get", "GET", "HEAD", "List", "Invoke"].iter().any(|one| name.starts_with(one))
+        };
         self.take().into_iter().filter(|name| !reads(name)).collect()
     }
 
@@ -116,14 +125,18 @@ impl Stacks {
 
     /// Makes an endpoint that is in service at once.
     pub(crate) fn endpoint(&self, name: &str) {
-        let role = "arn:aws:iam::123456789012:role/unspsc-execution";
+        let role = "arn:aws:iam::000000000000:role/unspsc-execution";
         let variant = json!({ "VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2 });
         for (operation, request) in [
-            ("CreateModel", json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } })),
+            (
+                "CreateModel",
+                json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } }),
+            ),
             ("CreateEndpointConfig", json!({ "EndpointConfigName": name, "ProductionVariants": [variant] })),
             ("CreateEndpoint", json!({ "EndpointName": name, "EndpointConfigName": name })),
         ] {
-            let sent = self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
+            let sent =
+                self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
             let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/sagemaker/aws4_request, Signature=0";
             let sent = sent.header(AUTHORIZATION, key).body(request.to_string());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -217,7 +230,9 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         next.and_then(|next| faults.remove(next)).map(|(_, fault)| fault)
     };
     match fault {
-        Some(Fault::Throttled) if service == "lambda" => return refused(429, "TooManyRequestsException", "of the test", &service),
+        Some(Fault::Throttled) if service == "lambda" => {
+            return refused(429, "TooManyRequestsException", "of the test", &service);
+        }
         Some(Fault::Throttled) => return refused(400, "Throttling", "of the test", &service),
         Some(Fault::Refused(code, message)) => return refused(400, code, message, &service),
         _ => {}
@@ -226,13 +241,16 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         let qualifier = head.uri.query().unwrap_or_default().trim_start_matches("Qualifier=").to_owned();
         let event = serde_json::from_slice(&body).unwrap();
         let answer = shared.clone();
-        let answer = tokio::task::spawn_blocking(move || (answer.lambda.lock().unwrap())(&qualifier, event)).await.unwrap();
+        let answer =
+            tokio::task::spawn_blocking(move || (answer.lambda.lock().unwrap())(&qualifier, event)).await.unwrap();
         return axum::Json(answer).into_response();
     }
     let platform = shared.platform.as_ref().filter(|_| service == "s3");
-    let is_deleting = head.uri.query().is_some_and(|query| query.contains("delete"));
-    if platform.is_some() && (is_deleting || head.uri.path().contains("/unspsc/lambda/")) {
+    if platform.is_some() && head.uri.path().contains("/unspsc/lambda/") {
         send(&shared.client, &shared.moto, &head, body.clone()).await;
+    }
+    if platform.is_some() && head.uri.query().is_some_and(|query| query.contains("delete")) {
+        emptied(&shared, head.uri.path().trim_matches('/')).await;
     }
     let answer = send(&shared.client, platform.unwrap_or(&shared.moto), &head, body).await;
     match fault {
@@ -248,6 +266,19 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             Response::from_parts(head, String::from_utf8_lossy(&body).replace(from, to).into())
         }
         _ => answer,
+    }
+}
+
+/// Deletes all versions of all objects that a bucket has at moto, which gives them ids of its own.
+async fn emptied(shared: &Shared, bucket: &str) {
+    let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/s3/aws4_request, Signature=0";
+    let ask = async |method: reqwest::Method, path: &str| {
+        let sent = shared.client.request(method, format!("{}/{bucket}{path}", shared.moto)).header(AUTHORIZATION, key);
+        sent.send().await.unwrap().text().await.unwrap()
+    };
+    for version in ask(reqwest::Method::GET, "?versions").await.split("<Version>").skip(1) {
+        let (key, id) = (between(version, "<Key>", "</Key>"), between(version, "<VersionId>", "</VersionId>"));
+        ask(reqwest::Method::DELETE, &format!("/{key}?versionId={id}")).await;
     }
 }
 

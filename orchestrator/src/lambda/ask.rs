@@ -59,7 +59,8 @@ fn within(body: &Value) -> Value {
 
 /// The words of a refusal.
 fn words(body: &Value) -> String {
-    let message = [&body["error"]["message"], &body["message"], &body["error"], body].into_iter().find_map(Value::as_str);
+    let message =
+        [&body["error"]["message"], &body["message"], &body["error"], body].into_iter().find_map(Value::as_str);
     message.map_or_else(|| body.to_string(), str::to_owned)
 }
 

@@ -114,7 +114,8 @@ fn zipped(program: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// Refuses a zip that Lambda would refuse, or could not start.
 fn check_zip(bytes: &[u8], architecture: Architecture) -> anyhow::Result<()> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).context("the zip cannot be read")?;
-    let sizes = (0..zip.len()).map(|number| zip.by_index_raw(number).map(|file| file.size())).sum::<Result<u64, _>>()?;
+    let sizes =
+        (0..zip.len()).map(|number| zip.by_index_raw(number).map(|file| file.size())).sum::<Result<u64, _>>()?;
     if sizes > LARGEST {
         bail!("it holds {} bytes, and Lambda takes {} at most", sizes, LARGEST);
     }

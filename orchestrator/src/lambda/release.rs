@@ -93,8 +93,8 @@ pub(super) async fn configuration(
     let request = request.set_qualifier(version.map(str::to_owned));
     let found = poll::until(session.pace, async || {
         let found = request.clone().send().await.map_err(failed("GetFunctionConfiguration"))?;
-        let is_busy = found.state() == Some(&State::Pending)
-            || found.last_update_status() == Some(&LastUpdateStatus::InProgress);
+        let is_busy =
+            found.state() == Some(&State::Pending) || found.last_update_status() == Some(&LastUpdateStatus::InProgress);
         Ok((!is_busy).then_some(found))
     })
     .await?;
@@ -113,7 +113,13 @@ pub(super) async fn configuration(
 fn is_same(one: &GetFunctionConfigurationOutput, other: &GetFunctionConfigurationOutput) -> bool {
     let of = |one: &GetFunctionConfigurationOutput| {
         let variables = one.environment().and_then(|environment| environment.variables()).cloned();
-        (one.code_sha256().map(str::to_owned), one.memory_size(), one.timeout(), one.architectures().to_vec(), variables)
+        (
+            one.code_sha256().map(str::to_owned),
+            one.memory_size(),
+            one.timeout(),
+            one.architectures().to_vec(),
+            variables,
+        )
     };
     of(one) == of(other)
 }

@@ -174,7 +174,13 @@ pub(crate) struct LambdaArgs {
     #[arg(long, env = "UNSPSC_PACKAGE", value_name = "PATH")]
     pub(crate) package: Option<PathBuf>,
     /// Processor that the Lambda runs on, for which the package was built: `arm64` or `x86_64`
-    #[arg(long, env = "UNSPSC_ARCHITECTURE", value_name = "ARCH", default_value = "arm64", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "UNSPSC_ARCHITECTURE",
+        value_name = "ARCH",
+        default_value = "arm64",
+        hide_possible_values = true
+    )]
     pub(crate) architecture: Architecture,
     /// Memory of the Lambda in MB; its share of a processor follows from it
     #[arg(long, env = "UNSPSC_LAMBDA_MEMORY_MB", value_name = "MB", default_value_t = 256,
@@ -212,11 +218,15 @@ fn stack_name(text: &str) -> Result<String, String> {
     let is_letter = |character: char| character.is_ascii_lowercase();
     let is_word = |character: char| is_letter(character) || character.is_ascii_digit();
     let is_inner = |character: char| is_word(character) || character == '-';
-    if (2..=20).contains(&text.len()) && text.starts_with(is_letter) && text.ends_with(is_word) && text.chars().all(is_inner)
+    if (2..=20).contains(&text.len())
+        && text.starts_with(is_letter)
+        && text.ends_with(is_word)
+        && text.chars().all(is_inner)
     {
         Ok(text.to_owned())
     } else {
-        Err("allowed: 2 to 20 lower-case letters, digits and hyphens, the first a letter and the last no hyphen".to_owned())
+        Err("allowed: 2 to 20 lower-case letters, digits and hyphens, the first a letter and the last no hyphen"
+            .to_owned())
     }
 }
 

@@ -47,6 +47,7 @@ Examples:
   unspsc plan train --data purchases.csv          the requests that this would make
   unspsc invoke --endpoint NAME \"toner cartridge magenta\"
   unspsc batch --job NAME --data purchases.csv    a code for each row of a table
+  unspsc up --data purchases.csv                  from an empty account to a classifier behind a Lambda
 
 Settings come from unspsc.toml (`unspsc init` writes one), the environment and options; the later of these wins. Exit \
 codes: 0 done, 1 error, 2 wrong usage or settings, 3 the job failed, 4 the job was stopped, 5 the job still runs, 128 + N \

@@ -102,7 +102,8 @@ async fn create(session: &Session, wanted: &Wanted, set: &str, is_there: bool) -
     let request = session.clients.cloudformation.create_change_set().stack_name(name).change_set_name(set);
     let request = request.change_set_type(kind).template_body(*template).set_parameters(Some(parameters.collect()));
     // Roles and policies have names of their own.
-    let request = request.capabilities(Capability::CapabilityNamedIam).tags(Tag::builder().key(key).value(value).build());
+    let request =
+        request.capabilities(Capability::CapabilityNamedIam).tags(Tag::builder().key(key).value(value).build());
     let ask = async || request.clone().send().await.map(drop).map_err(failed("CreateChangeSet"));
     let made = match ask().await {
         Err(error) if error.is_taken() => {

@@ -158,9 +158,8 @@ pub(crate) async fn bring(session: &Session, wanted: &Wanted, consent: &Consent)
 
 /// Whether template and parameters of the stack are those that are wanted.
 async fn is_same(session: &Session, stack: &Stack, wanted: &Wanted) -> anyhow::Result<bool> {
-    let differs = |(key, value): (&&str, &String)| {
-        !wanted.momentary.contains(key) && stack.parameters.get(*key) != Some(value)
-    };
+    let differs =
+        |(key, value): (&&str, &String)| !wanted.momentary.contains(key) && stack.parameters.get(*key) != Some(value);
     if wanted.parameters.iter().any(differs) {
         return Ok(false);
     }

@@ -133,6 +133,13 @@ pub(crate) async fn tune(session: &Session, args: &TuneArgs) -> anyhow::Result<S
     finish(session, args, ended, material).await.map(|()| job)
 }
 
+/// Refuses what [`tune`] would refuse before it looks at anything but its options.
+pub(crate) fn check_options(args: &TuneArgs) -> anyhow::Result<()> {
+    check(args)?;
+    Space::new(&args.train, &args.search, &train::hyperparameters(&args.train)?)?;
+    Objective::new(&args.search).map(drop)
+}
+
 /// Refuses options that SageMaker would refuse together, or that make no sense together.
 fn check(args: &TuneArgs) -> anyhow::Result<()> {
     let TuneArgs { train, search, base_line } = args;

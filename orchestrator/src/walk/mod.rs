@@ -77,7 +77,9 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
 /// Refuses what would only be refused after hours.
 fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     if session.ends_with_process() {
-        bail!("--local ends with this command, and all that it makes with it: take the whole way with `unspsc run --local`");
+        bail!(
+            "--local ends with this command, and all that it makes with it: take the whole way with `unspsc run --local`"
+        );
     }
     if args.serve.asynchronous {
         bail!("the Lambda waits for the answers of its endpoint, and one with --async gives none: leave it out");
@@ -85,7 +87,7 @@ fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     if args.tune.train.job.model == ModelKind::Rnn {
         bail!("the rnn baseline is there to be compared with and is not served: leave --model away");
     }
-    Ok(())
+    if args.train_only { train::hyperparameters(&args.tune.train).map(drop) } else { tune::check_options(&args.tune) }
 }
 
 /// The options with the images that are in ECR then.

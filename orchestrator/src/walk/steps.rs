@@ -31,7 +31,9 @@ impl<'a> Steps<'a> {
         let ends = self.session.has_planned();
         if ends {
             let left = self.all - self.begun;
-            self.session.progress.say(&format!("the other {left} steps need what this one makes: plan them when it is done"));
+            self.session
+                .progress
+                .say(&format!("the other {left} steps need what this one makes: plan them when it is done"));
         }
         ends
     }
