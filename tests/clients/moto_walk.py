@@ -10,6 +10,7 @@ resources of moto_stacks.py. Prints its address, and ends with its input.
 
 import contextlib
 import json
+import os
 import re
 import sys
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,10 +21,10 @@ from moto.awslambda import urls
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.utils import get_backend
 from moto.cloudformation import models as stacks
-from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.common_models import CloudFormationModel
 from moto.server import ThreadedMotoServer
 
+ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
 # By function and alias: how many were asked for, and at how many looks they are not ready yet.
 PROVISIONED = {}
 

@@ -57,10 +57,10 @@ pub(super) async fn release(session: &Session, release: &Release<'_>) -> anyhow:
         }
         lead(session, function, &version).await?;
     }
+    concurrency(session, function, args.provisioned_concurrency).await?;
     if session.is_plan() {
         return Ok(());
     }
-    concurrency(session, function, args.provisioned_concurrency).await?;
     ask::test(session, function, LIVE).await.with_context(|| format!("{function} does not answer"))?;
     session.progress.say(&format!("{function} answers"));
     Ok(())
@@ -181,6 +181,12 @@ async fn lead(session: &Session, function: &str, version: &str) -> anyhow::Resul
 async fn concurrency(session: &Session, function: &str, wanted: i32) -> anyhow::Result<()> {
     if wanted == 0 {
         return Ok(());
+    }
+    if session.is_plan() {
+        return match provisioned(session, function).await? {
+            None => Ok(put(session, function, wanted).await?),
+            Some(_) => Ok(()),
+        };
     }
     let step = session.progress.step(&format!("waiting until {wanted} environments of {function} are ready"));
     let mut is_put = false;

@@ -66,14 +66,16 @@ pub(crate) struct StackArgs {
     pub(crate) name: String,
 }
 
+// Options of a heading come last: those behind them would stand under it too.
+
 /// `infra up`.
 #[derive(Debug, Args)]
 pub(crate) struct InfraUpArgs {
-    #[command(flatten)]
-    pub(crate) stack: StackArgs,
     /// Make the changes that are shown; without a terminal nobody is asked
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
 }
@@ -90,14 +92,14 @@ pub(crate) struct InfraStatusArgs {
 /// `infra down`.
 #[derive(Debug, Args)]
 pub(crate) struct InfraDownArgs {
-    #[command(flatten)]
-    pub(crate) stack: StackArgs,
     /// Confirm that it is to be deleted; without a terminal nobody is asked
     #[arg(long)]
     pub(crate) yes: bool,
     /// Delete the objects of the bucket (data, models, reports) and the images of the repositories too
     #[arg(long)]
     pub(crate) delete_data: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
 }
@@ -108,13 +110,13 @@ pub(crate) struct LambdaDeployArgs {
     /// Name of the endpoint that the Lambda asks
     #[arg(long, value_name = "NAME", value_parser = endpoint_name)]
     pub(crate) endpoint: String,
+    /// Make the changes that are shown; without a terminal nobody is asked
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) lambda: LambdaArgs,
     #[command(flatten)]
     pub(crate) stack: StackArgs,
-    /// Make the changes that are shown; without a terminal nobody is asked
-    #[arg(long)]
-    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) platform: PlatformArgs,
 }
