@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/docker_engine.rs"]
+mod docker_engine;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/unspsc.rs"]
@@ -19,23 +21,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use docker_engine::{docker, has_docker};
 use place::{LIMIT, Place, TRAINING, beside_unspsc, rest, signal, until};
-
-/// What `docker` says, if it succeeds.
-fn docker(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("docker").args(arguments).stderr(Stdio::inherit()).output().ok()?;
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
-}
-
-/// Whether an engine answers.
-fn has_docker() -> bool {
-    let output = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
-    let answers = output.is_ok_and(|output| output.status.success());
-    if !answers {
-        eprintln!("skipped: no Docker Engine answers");
-    }
-    answers
-}
 
 /// An image of one program of this build, which is deleted in the end.
 struct Image(String);

@@ -7,6 +7,9 @@
 
 #[path = "images/container.rs"]
 mod container;
+#[path = "support/docker_engine.rs"]
+#[allow(dead_code, reason = "the images were built where they are named")]
+mod docker_engine;
 #[path = "images/readme.rs"]
 mod readme;
 #[path = "support/tiny_encoder.rs"]
@@ -18,7 +21,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use container::{CONFINED, Container, Images, confined, docker, images, run};
+use container::{CONFINED, Container, Images, confined, images, run};
+use docker_engine::docker;
 use serde_json::{Value, json};
 use unspsc_artifact::Architecture;
 

@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests: a panic is the report")]
 
+#[allow(dead_code, reason = "the engine is looked for with all else")]
+#[path = "support/docker_engine.rs"]
+mod docker_engine;
 #[path = "support/place.rs"]
 mod place;
 #[path = "support/unspsc.rs"]
@@ -24,6 +27,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use docker_engine::docker;
 use place::Place;
 use support::texts;
 
@@ -108,16 +112,8 @@ impl Tools {
     }
 }
 
-/// What `docker` says.
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
-    let (out, err) = texts(&output);
-    assert!(output.status.success(), "docker {arguments:?}: {err}");
-    out.trim().to_owned()
-}
-
 fn has_network() -> bool {
-    !docker(&["network", "ls", "--quiet", "--filter", &format!("name=^{NETWORK}$")]).is_empty()
+    !docker(&["network", "ls", "--quiet", "--filter", &format!("name=^{NETWORK}$")]).unwrap().is_empty()
 }
 
 /// Data, encoder and rows below `folder`, as the script wants them.
@@ -216,7 +212,7 @@ impl<'a> LocalMode<'a> {
     fn containers(&self) -> Vec<(String, String)> {
         let label = "com.docker.compose.project.working_dir";
         let format = format!("{{{{.State}}}} {{{{.ID}}}} {{{{.Label \"{label}\"}}}}");
-        let all = docker(&["ps", "--all", "--filter", &format!("label={label}"), "--format", &format]);
+        let all = docker(&["ps", "--all", "--filter", &format!("label={label}"), "--format", &format]).unwrap();
         let root = self.place.folder.path().to_string_lossy().into_owned();
         let ours = all.lines().filter(|line| line.contains(&root)).map(|line| {
             let mut words = line.split_whitespace().map(str::to_owned);

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/docker_engine.rs"]
+mod docker_engine;
 #[path = "unspsc_images/ecr.rs"]
 mod ecr;
 #[path = "support/place.rs"]
@@ -21,6 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use docker_engine::{docker, has_docker};
 use ecr::{Ecr, Fault};
 use place::{Place, rest, signal, until};
 use registry::{PASSWORD, Registry};
@@ -28,17 +31,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use support::{texts, unspsc};
 
-/// What `docker` says, if it succeeds.
-fn docker(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("docker").args(arguments).stderr(Stdio::inherit()).output().ok()?;
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
-}
-
 /// A place, where an engine answers; `docker` has settings of its own there.
 fn place_with_engine() -> Option<Place> {
-    let output = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
-    if !output.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no Docker Engine answers");
+    if !has_docker() {
         return None;
     }
     let place = Place::new();

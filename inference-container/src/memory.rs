@@ -24,8 +24,8 @@ pub(crate) fn check(bytes: u64, precision: Precision) -> Result<(), ServeError> 
 }
 
 fn check_below(root: &Path, bytes: u64, precision: Precision) -> Result<(), ServeError> {
-    // In whole numbers dense layers take a half or a quarter, and the embeddings about a half. The file itself is mapped and
-    // costs nothing that the kernel could not take back.
+    // In whole numbers dense layers take a half or a quarter. Embeddings stay in the file, which is mapped and costs nothing
+    // that the kernel could not take back; but it should not have to.
     let weights = if precision == Precision::Float32 { bytes } else { bytes / 2 };
     let needed = weights + BESIDE;
     match limit(root) {

@@ -177,9 +177,11 @@ fn load(
     if let Ok(file) = fs::metadata(directory.join(files::WEIGHTS)) {
         memory::check(file.len(), precision)?;
     }
-    let artifact = Artifact::load(&directory)?;
-    let weights = Weights::read(&directory.join(files::WEIGHTS))?;
-    let engine = Engine::load(&artifact.config, &artifact.metadata, &weights, precision, threads)?;
+    let (artifact, engine) = Artifact::load_beside(&directory, |config, metadata| {
+        let weights = Weights::read(&directory.join(files::WEIGHTS))?;
+        Ok::<_, ServeError>(Engine::load(config, metadata, &weights, precision, threads)?)
+    })?;
+    let engine = engine?;
     let index = Index::load(&directory, &artifact)?.map(Arc::new);
     let model = ModelLabels {
         architecture: format!("{:?}", artifact.config.architecture),

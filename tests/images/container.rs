@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::docker_engine::docker;
+
 /// Far above what any of this takes; only a hang meets it.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -46,12 +48,6 @@ pub(crate) fn images() -> Option<Images> {
         eprintln!("skipped: UNSPSC_TRAIN_IMAGE and UNSPSC_SERVE_IMAGE name no images; scripts/test builds them");
     }
     images.map(|(train, serve)| Images { train, serve })
-}
-
-/// What `docker` says, if it succeeds.
-pub(crate) fn docker(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("docker").args(arguments).stderr(Stdio::inherit()).output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
 /// Runs a container to its end: its exit code and all that it wrote.

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::container::{docker, images};
+use crate::container::images;
+use crate::docker_engine::docker;
 
 /// The lines after `$ ` of all blocks of a section.
 fn commands(section: &str) -> Vec<String> {

@@ -22,7 +22,7 @@ pub use index::{Entry, EntryKind, TitleIndex};
 pub use metadata::{FEATURE_LENGTH, Metadata, Scores};
 pub use text::{TextEncoder, TokenIds};
 use unspsc_contract::files;
-pub use weights::Weights;
+pub use weights::{Table, Weights};
 pub use words::words;
 
 /// A trained classifier's directory, read and checked, without its weights.
@@ -42,6 +42,18 @@ impl Artifact {
     /// # Errors
     /// Names the file that is missing, unreadable, unsupported or at odds with another.
     pub fn load(directory: &Path) -> Result<Self, ArtifactError> {
+        Ok(Self::load_beside(directory, |_, _| ())?.0)
+    }
+
+    /// As [`Artifact::load`], while `work` is done with what is said of the model: reading the tokenizer takes as long as
+    /// the weights of a small model do.
+    ///
+    /// # Errors
+    /// As [`Artifact::load`].
+    pub fn load_beside<R>(
+        directory: &Path,
+        work: impl FnOnce(&ModelConfig, &Metadata) -> R,
+    ) -> Result<(Self, R), ArtifactError> {
         let path = directory.join(files::CONFIG);
         let config = ModelConfig::read(&path)?;
         if config.outputs.len() < 2 {
@@ -49,8 +61,13 @@ impl Artifact {
             return Err(ArtifactError::Unsupported { path, reason });
         }
         let metadata = Metadata::read(&directory.join(files::UNSPSC), &config)?;
-        let text = TextEncoder::load(directory, &config, metadata.max_length, metadata.cleaning_version.is_some())?;
-        Ok(Self { config, metadata, text })
+        let (length, cleans) = (metadata.max_length, metadata.cleaning_version.is_some());
+        let (text, done) = std::thread::scope(|scope| {
+            let text = scope.spawn(|| TextEncoder::load(directory, &config, length, cleans));
+            let done = work(&config, &metadata);
+            (text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), done)
+        });
+        Ok((Self { config, metadata, text: text? }, done))
     }
 }
 

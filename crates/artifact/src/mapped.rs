@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::tensor::{Metadata, TensorView};
+use memmap2::{Mmap, UncheckedAdvice};
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::ArtifactError;
@@ -16,6 +17,10 @@ use crate::ArtifactError;
 pub(crate) struct Mapped {
     path: PathBuf,
     bytes: Mmap,
+    /// What the file says about itself and its tensors.
+    metadata: Metadata,
+    /// Where the values of tensors begin.
+    start: usize,
 }
 
 impl Mapped {
@@ -30,9 +35,10 @@ impl Mapped {
         // SAFETY: whatever the bytes are, they are read as bytes and checked; that they stay is said above.
         #[allow(unsafe_code)]
         let bytes = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        let mapped = Self { path: path.to_owned(), bytes };
-        mapped.tensors()?;
-        Ok(mapped)
+        let damaged = |source| ArtifactError::Weights { path: path.to_owned(), source };
+        // With it is checked that the tensors lie side by side and fill the file.
+        let (length, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        Ok(Self { path: path.to_owned(), bytes, metadata, start: size_of::<u64>() + length })
     }
 
     /// All of the file.
@@ -40,19 +46,25 @@ impl Mapped {
         &self.bytes
     }
 
-    /// The tensors by name.
-    pub(crate) fn tensors(&self) -> Result<SafeTensors<'_>, ArtifactError> {
-        SafeTensors::deserialize(&self.bytes).map_err(|source| self.damaged(source))
+    /// What the file says about itself.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
-    /// What the file says about itself and its tensors, and where in its bytes their values begin.
-    pub(crate) fn header(&self) -> Result<(usize, Metadata), ArtifactError> {
-        let (length, metadata) = SafeTensors::read_metadata(&self.bytes).map_err(|source| self.damaged(source))?;
-        Ok((size_of::<u64>() + length, metadata))
+    /// What the file says about the tensor `name`, and where its values are in the file's bytes.
+    pub(crate) fn tensor(&self, name: &str) -> Option<(&TensorInfo, Range<usize>)> {
+        let info = self.metadata.info(name)?;
+        let (from, to) = info.data_offsets;
+        Some((info, self.start + from..self.start + to))
     }
 
-    fn damaged(&self, source: SafeTensorError) -> ArtifactError {
-        ArtifactError::Weights { path: self.path.clone(), source }
+    /// Gives the memory back that the file's pages take in this process; what is read again comes from the page cache.
+    pub(crate) fn release(&self) {
+        // SAFETY: the mapping is one of a file that is only read, so that a page that is dropped comes back as it was.
+        #[allow(unsafe_code)]
+        let released = unsafe { self.bytes.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // A hint that is refused costs memory and nothing else.
+        let _ = released;
     }
 
     /// An error about the tensor `name`.

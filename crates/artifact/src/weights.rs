@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -12,7 +13,35 @@ use crate::mapped::{self, Mapped};
 
 /// A model's weights, mapped into memory.
 #[derive(Debug)]
-pub struct Weights(Mapped);
+pub struct Weights(Arc<Mapped>);
+
+/// A table of float32, `[rows, width]`, whose rows are read from the file as they are wanted.
+///
+/// A table of embeddings is the largest tensor of a small model, and a text reads a few rows of it: the file's own pages, which
+/// the kernel keeps for all processes and may drop, are memory enough.
+#[derive(Debug)]
+pub struct Table {
+    file: Arc<Mapped>,
+    begin: usize,
+    width: usize,
+}
+
+impl Table {
+    /// Writes row number `row` to `out`, `[width]`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn read(&self, row: usize, out: &mut [f32]) {
+        let bytes = self.width * size_of::<f32>();
+        let row = &self.file.bytes()[self.begin..][row * bytes..][..bytes];
+        for (value, bytes) in out.iter_mut().zip(row.as_chunks().0) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+    }
+}
+
+/// How many values are looked at between two decisions: so many at once are vectorised.
+const CHECKED: usize = 4096;
 
 impl Weights {
     /// Opens the file at `path`, which nobody may shorten while it is in use: a model directory's files are replaced by
@@ -21,13 +50,13 @@ impl Weights {
     /// # Errors
     /// If the file is missing, truncated or no safetensors file.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
-        Mapped::open(path).map(Self)
+        Mapped::open(path).map(|file| Self(Arc::new(file)))
     }
 
     /// Whether there is a tensor of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.0.tensors().is_ok_and(|tensors| tensors.tensor(name).is_ok())
+        self.0.tensor(name).is_some()
     }
 
     /// The values of the float32 tensor `name`, row by row, if it has exactly this `shape`.
@@ -35,20 +64,49 @@ impl Weights {
     /// # Errors
     /// Names the tensor that is missing, has another shape or type, or holds a value that is not finite.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
+        let values = self.unchecked(name, shape)?;
+        if values.chunks(CHECKED).all(all_finite) { Ok(values) } else { Err(self.not_finite(name)) }
+    }
+
+    /// As [`Weights::tensor`], for who looks at each value anyway: they may be not finite, for which there is
+    /// [`Weights::not_finite`].
+    ///
+    /// # Errors
+    /// Names the tensor that is missing or has another shape or type.
+    pub fn unchecked(&self, name: &str, shape: &[usize]) -> Result<Cow<'_, [f32]>, ArtifactError> {
         let wrong = |reason: String| self.0.wrong_tensor(name, reason);
-        let tensors = self.0.tensors()?;
-        let tensor = tensors.tensor(name).map_err(|_| wrong("is missing".into()))?;
-        if tensor.dtype() != Dtype::F32 {
-            return Err(wrong(format!("is {:?}; save the model in float32", tensor.dtype())));
+        let (info, range) = self.0.tensor(name).ok_or_else(|| wrong("is missing".into()))?;
+        if info.dtype != Dtype::F32 {
+            return Err(wrong(format!("is {:?}; save the model in float32", info.dtype)));
         }
-        if tensor.shape() != shape {
-            return Err(wrong(format!("has shape {:?}; the configuration asks for {shape:?}", tensor.shape())));
+        if info.shape != shape {
+            return Err(wrong(format!("has shape {:?}; the configuration asks for {shape:?}", info.shape)));
         }
-        let values = values(tensor.data());
-        if !values.iter().all(|value| value.is_finite()) {
-            return Err(wrong("holds a value that is not finite: the file is damaged or training diverged".into()));
-        }
-        Ok(values)
+        Ok(values(&self.0.bytes()[range]))
+    }
+
+    /// That the tensor `name` holds a value that is not finite.
+    #[must_use]
+    pub fn not_finite(&self, name: &str) -> ArtifactError {
+        let reason = "holds a value that is not finite: the file is damaged or training diverged";
+        self.0.wrong_tensor(name, reason.into())
+    }
+
+    /// The float32 tensor `name` to read rows of, if it has exactly this many `rows` of this `width`. Nobody looks at the
+    /// values before they are read: a row may hold some that are not finite.
+    ///
+    /// # Errors
+    /// As [`Weights::unchecked`].
+    pub fn table(&self, name: &str, rows: usize, width: usize) -> Result<Table, ArtifactError> {
+        self.unchecked(name, &[rows, width])?;
+        let begin = self.0.tensor(name).map_or(0, |(_, range)| range.start);
+        Ok(Table { file: Arc::clone(&self.0), begin, width })
+    }
+
+    /// Gives back the memory of what has been read so far: for when all tensors are where they are wanted. What is read later
+    /// is read again.
+    pub fn release(&self) {
+        self.0.release();
     }
 
     /// Writes float32 tensors, each a shape and its values as little-endian bytes, to `path`. The file appears whole or
@@ -65,6 +123,10 @@ impl Weights {
         // `transformers` refuses a file that does not say which library's layout it has.
         mapped::write(path, views, HashMap::from([("format".to_owned(), "pt".to_owned())]))
     }
+}
+
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |finite, value| finite & value.is_finite())
 }
 
 /// Little-endian float32, in place where the processor is little-endian too and the writer has aligned the tensors.

@@ -1,12 +1,11 @@
 //! Embeddings and layers: token ids to token vectors.
 
 use rayon::prelude::*;
-use unspsc_artifact::{ArtifactError, ModelConfig};
+use unspsc_artifact::{ArtifactError, ModelConfig, Table};
 
 use crate::batch::Batch;
 use crate::layer::{Layer, LayerNorm, Scratch, sized};
 use crate::loader::Loader;
-use crate::table::Table;
 
 /// Working memory of the encoder, kept between calls.
 #[derive(Default)]
@@ -32,18 +31,20 @@ pub(crate) struct Encoder {
 impl Encoder {
     pub(crate) fn load(loader: &Loader<'_>, config: &ModelConfig) -> Result<Self, ArtifactError> {
         let hidden = config.hidden_size;
-        let table = |part: &str, rows: usize| loader.table(&loader.encoder(part), rows, hidden);
-        let mut positions = table("embeddings.position_embeddings", config.max_positions)?.into_owned();
+        let embeddings = |part: &str, rows: usize| loader.embeddings(&loader.encoder(part), rows, hidden);
+        let mut positions = embeddings("embeddings.position_embeddings", config.max_positions)?.into_owned();
         if config.type_vocab_size > 0 {
-            let types = table("embeddings.token_type_embeddings", config.type_vocab_size)?;
+            let types = embeddings("embeddings.token_type_embeddings", config.type_vocab_size)?;
             for row in positions.chunks_exact_mut(hidden) {
                 row.iter_mut().zip(types.iter()).for_each(|(value, of_type)| *value += of_type);
             }
         }
-        let layers: Result<_, _> =
-            (0..config.layers).into_par_iter().map(|index| Layer::load(loader, config, index)).collect();
+        let (words, layers): (_, Result<_, _>) = rayon::join(
+            || loader.table(&loader.encoder("embeddings.word_embeddings"), config.vocab_size, hidden),
+            || (0..config.layers).into_par_iter().map(|index| Layer::load(loader, config, index)).collect(),
+        );
         Ok(Self {
-            words: Table::new(table("embeddings.word_embeddings", config.vocab_size)?, hidden, loader.quantises()),
+            words: words?,
             positions,
             norm: LayerNorm::load(loader, &loader.encoder("embeddings.LayerNorm"), config)?,
             layers: layers?,

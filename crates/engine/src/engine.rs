@@ -78,7 +78,7 @@ pub struct Engine {
 
 impl Engine {
     /// Builds the classifier that `config` and `metadata` describe from `weights`, computing in `precision` on
-    /// `threads` threads.
+    /// `threads` threads. The file of `weights` stays in use: rows of embeddings are read from it.
     ///
     /// # Errors
     /// Names the tensor that is missing or does not fit.
@@ -97,9 +97,12 @@ impl Engine {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("engine-{index}"));
         let pool = pool.build().map_err(|source| EngineError::Threads { threads, source })?;
         let loader = Loader::new(config, weights, kernel);
+        let (encoder, head) =
+            (pool.install(|| Encoder::load(&loader, config))?, Head::load(&loader, config, metadata)?);
+        weights.release();
         Ok(Self {
-            encoder: pool.install(|| Encoder::load(&loader, config))?,
-            head: Head::load(&loader, config, metadata)?,
+            encoder,
+            head,
             pooling: metadata.pooling,
             vocabulary: config.vocab_size,
             positions: config.max_positions,

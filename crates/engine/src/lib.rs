@@ -22,7 +22,6 @@ mod panels;
 mod precision;
 mod quantised;
 mod search;
-mod table;
 
 pub use engine::{Engine, Logits};
 pub use error::EngineError;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Weights};
+use unspsc_artifact::{Architecture, ArtifactError, ModelConfig, Table, Weights};
 
 use crate::dense::{Dense, StoredLayer};
 use crate::kernels::integer::IntegerKernel;
@@ -72,11 +72,6 @@ impl<'a> Loader<'a> {
         Self { weights, kernel, prefix: if prefixed { prefix } else { "" }, layers, names }
     }
 
-    /// Whether the encoder is to be quantised.
-    pub(crate) fn quantises(&self) -> bool {
-        self.kernel.is_some()
-    }
-
     /// The full name of a part of the encoder.
     pub(crate) fn encoder(&self, part: &str) -> String {
         format!("{}{part}", self.prefix)
@@ -87,8 +82,13 @@ impl<'a> Loader<'a> {
         format!("{}{}.{layer}.{part}", self.prefix, self.layers)
     }
 
-    /// The embedding table `name`, `[rows, width]`.
-    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Cow<'a, [f32]>, ArtifactError> {
+    /// The embedding table `name`, `[rows, width]`, in the weights file.
+    pub(crate) fn table(&self, name: &str, rows: usize, width: usize) -> Result<Table, ArtifactError> {
+        self.weights.table(&format!("{name}.weight"), rows, width)
+    }
+
+    /// The embeddings `name`, `[rows, width]`.
+    pub(crate) fn embeddings(&self, name: &str, rows: usize, width: usize) -> Result<Cow<'a, [f32]>, ArtifactError> {
         self.weights.tensor(&format!("{name}.weight"), &[rows, width])
     }
 
@@ -101,29 +101,36 @@ impl<'a> Loader<'a> {
     /// The dense layers `names`, each of `outputs` × `inputs`, as one layer whose outputs stand side by side, in the
     /// precision that was asked for.
     pub(crate) fn dense(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Dense, ArtifactError> {
-        let layers = self.layers_of(names, inputs, outputs)?;
-        Ok(match self.kernel {
-            None => Dense::Float32(Linear::new(inputs, &layers)),
-            Some(kernel) => Dense::Integer(QuantisedLinear::new(kernel, inputs, &layers)),
-        })
+        let Some(kernel) = self.kernel else { return Ok(Dense::Float32(self.linear(names, inputs, outputs)?)) };
+        // Quantising finds the largest value, and whether one is not finite.
+        let layers = self.layers_of(names, outputs, |name| self.weights.unchecked(name, &[outputs, inputs]))?;
+        let linear = QuantisedLinear::new(kernel, inputs, &layers);
+        match names.iter().enumerate().find(|(at, _)| !linear.is_finite(&(at * outputs..(at + 1) * outputs))) {
+            Some((_, name)) => Err(self.weights.not_finite(&weight_of(name))),
+            None => Ok(Dense::Integer(linear)),
+        }
     }
 
     /// As [`Loader::dense`], always in float32.
     pub(crate) fn linear(&self, names: &[String], inputs: usize, outputs: usize) -> Result<Linear, ArtifactError> {
-        Ok(Linear::new(inputs, &self.layers_of(names, inputs, outputs)?))
+        let layers = self.layers_of(names, outputs, |name| self.weights.tensor(name, &[outputs, inputs]))?;
+        Ok(Linear::new(inputs, &layers))
     }
 
-    /// The layers called `names`.
+    /// The layers called `names`, whose weights are what `weight` finds.
     fn layers_of(
         &self,
         names: &[String],
-        inputs: usize,
         outputs: usize,
+        weight: impl Fn(&str) -> Result<Cow<'a, [f32]>, ArtifactError>,
     ) -> Result<Vec<StoredLayer<'a>>, ArtifactError> {
-        let layer = |name: &String| {
-            let weight = self.weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
-            Ok((weight, self.weights.tensor(&format!("{name}.bias"), &[outputs])?))
-        };
+        let layer =
+            |name: &String| Ok((weight(&weight_of(name))?, self.weights.tensor(&format!("{name}.bias"), &[outputs])?));
         names.iter().map(layer).collect()
     }
+}
+
+/// The name of the weight of the dense layer `name`.
+fn weight_of(name: &str) -> String {
+    format!("{name}.weight")
 }

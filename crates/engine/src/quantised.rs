@@ -42,6 +42,14 @@ impl QuantisedLinear {
         self.outputs
     }
 
+    /// Whether all weights are finite of some of the layers given to [`QuantisedLinear::new`], named by the range of their
+    /// outputs.
+    pub(crate) fn is_finite(&self, some: &Range<usize>) -> bool {
+        panels::of_outputs(&self.panels, some)
+            .iter()
+            .all(|panel| panel.weights.scales.iter().all(|scale| scale.is_finite()))
+    }
+
     /// `x Wᵀ + b` for some of the layers given to [`QuantisedLinear::new`], named by the range of their outputs, and then
     /// `epilogue`. `x` is `[rows, inputs]`, `out` `[rows, some.len()]`; `quantised` is memory to work in.
     pub(crate) fn forward(
@@ -71,6 +79,24 @@ mod tests {
 
     fn values(count: usize, seed: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5).collect()
+    }
+
+    #[test]
+    fn a_weight_that_is_not_finite_is_noticed_in_its_layer_by_every_kernel() {
+        let (inputs, outputs) = (98, 130);
+        for kernel in IntegerKernel::available() {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut second = values(inputs * outputs, 1);
+                second[70 * inputs + 97] = bad;
+                let layers =
+                    [values(inputs * outputs, 0), second].map(|weight| (weight.into(), vec![0.0; outputs].into()));
+                let linear = QuantisedLinear::new(kernel, inputs, &layers);
+                assert!(
+                    linear.is_finite(&(0..outputs)) && !linear.is_finite(&(outputs..2 * outputs)),
+                    "{kernel:?} {bad}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl TitleIndex {
     /// should be.
     pub fn read(path: &Path, hidden: usize) -> Result<Self, ArtifactError> {
         let file = Mapped::open(path)?;
-        let reader = Reader::new(&file)?;
+        let reader = Reader::new(&file);
         reader.check_metadata(hidden)?;
         let (codes, title_codes) = (reader.u32s("codes")?, reader.u32s("title_codes")?);
         reader.check_codes("codes", &codes, |before, next| before <= next)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::TensorInfo;
 use unspsc_taxonomy::Code;
 
 use super::{FORMAT, VERSION, Words};
@@ -16,21 +16,18 @@ const WAY_OUT: &str = "train again, which writes the index anew";
 /// Takes tensors out of an index file.
 pub(super) struct Reader<'a> {
     file: &'a Mapped,
-    /// Where the values of tensors begin in the file's bytes.
-    start: usize,
-    metadata: Metadata,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a Mapped) -> Result<Self, ArtifactError> {
-        let (start, metadata) = file.header()?;
-        Ok(Self { file, start, metadata })
+    pub(super) fn new(file: &'a Mapped) -> Self {
+        Self { file }
     }
 
     /// Refuses a file that is no index, or one of another version or for another model.
     pub(super) fn check_metadata(&self, hidden: usize) -> Result<(), ArtifactError> {
         let unsupported = |reason: String| Err(self.file.unsupported(format!("{reason}: {WAY_OUT}")));
-        let said = self.metadata.metadata().as_ref().and_then(|all| all.get("format")).map_or("", String::as_str);
+        let said =
+            self.file.metadata().metadata().as_ref().and_then(|all| all.get("format")).map_or("", String::as_str);
         let mut words = said.split(' ');
         let [format, version, stored] = std::array::from_fn(|_| words.next().unwrap_or_default());
         if format != FORMAT {
@@ -47,7 +44,7 @@ impl<'a> Reader<'a> {
 
     /// The whole numbers of `name`, of any number.
     pub(super) fn u32s(&self, name: &str) -> Result<Vec<u32>, ArtifactError> {
-        let rows = self.info(name)?.shape.first().copied().unwrap_or(0);
+        let rows = self.rows(name)?;
         if u32::try_from(rows).is_err() {
             return Err(self.wrong(name, &format!("has {rows} rows, more than can be numbered in 32 bits")));
         }
@@ -97,7 +94,7 @@ impl<'a> Reader<'a> {
     /// The words of titles among the entries of these `kinds`.
     pub(super) fn words(&self, kinds: &Range<usize>) -> Result<Words, ArtifactError> {
         let kinds = &self.file.bytes()[kinds.clone()];
-        let rows = self.info("words")?.shape.first().copied().unwrap_or(0);
+        let rows = self.rows("words")?;
         let bytes = self.values("words", Dtype::U64, &[rows])?;
         let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
         if let Some(at) = numbers.windows(2).position(|pair| pair[0] >= pair[1]) {
@@ -136,18 +133,22 @@ impl<'a> Reader<'a> {
         Ok((ends, range))
     }
 
-    fn info(&self, name: &str) -> Result<&TensorInfo, ArtifactError> {
-        self.metadata.info(name).ok_or_else(|| self.wrong(name, "is missing"))
+    fn tensor(&self, name: &str) -> Result<(&TensorInfo, Range<usize>), ArtifactError> {
+        self.file.tensor(name).ok_or_else(|| self.wrong(name, "is missing"))
+    }
+
+    /// How many rows `name` has.
+    fn rows(&self, name: &str) -> Result<usize, ArtifactError> {
+        Ok(self.tensor(name)?.0.shape.first().copied().unwrap_or(0))
     }
 
     fn range(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Range<usize>, ArtifactError> {
-        let info = self.info(name)?;
+        let (info, range) = self.tensor(name)?;
         if info.dtype != dtype || info.shape != shape {
             let found = format!("is {:?} {:?}; it should be {dtype:?} {shape:?}", info.dtype, info.shape);
             return Err(self.wrong(name, &found));
         }
-        let (from, to) = info.data_offsets;
-        Ok(self.start + from..self.start + to)
+        Ok(range)
     }
 
     fn values(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8], ArtifactError> {

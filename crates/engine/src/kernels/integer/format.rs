@@ -37,15 +37,6 @@ impl Format {
             Self::Words => (f64::from(i32::MAX) / inputs.max(1) as f64).sqrt().floor().min(f64::from(i16::MAX)) as f32,
         }
     }
-
-    /// Writes `value`, a whole number within the limit, as number `index` of a group.
-    #[inline(always)]
-    pub(super) fn write(self, group: &mut Group, index: usize, value: i32) {
-        match self {
-            Self::Bytes | Self::NarrowBytes => group[index] = value.to_le_bytes()[0],
-            Self::Words => group[2 * index..][..2].copy_from_slice(&value.to_le_bytes()[..2]),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Weights of a panel, quantised by output.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::format::{Format, Group, ROUND};
 
 /// Outputs that one line holds weights of.
@@ -23,26 +25,102 @@ pub(crate) struct Weights {
 impl Weights {
     /// Quantises `weight`, `[outputs, inputs]`, to `format` and arranges it in rows of `width` lines.
     pub(super) fn pack(weight: &[f32], bias: &[f32], inputs: usize, width: usize, format: Format) -> Self {
-        let (outputs, group, limit) = (width * LINE_OUTPUTS, format.group(), format.limit(inputs));
+        let outputs = width * LINE_OUTPUTS;
         let mut packed = Self {
-            lines: vec![Line([[0; 4]; LINE_OUTPUTS]); inputs.div_ceil(group) * width],
+            lines: Vec::with_capacity(inputs.div_ceil(format.group()) * width),
             sums: vec![0; outputs],
             scales: vec![0.0; outputs],
             bias: vec![0.0; outputs],
         };
         packed.bias[..bias.len()].copy_from_slice(bias);
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            let (scale, inverse) = scale_of(largest(row), limit);
-            packed.scales[output] = scale;
-            for (input, value) in row.iter().enumerate() {
-                let quantised = (value * inverse + ROUND).to_bits().cast_signed() - ROUND.to_bits().cast_signed();
-                packed.sums[output] += quantised;
-                let line = &mut packed.lines[input / group * width + output / LINE_OUTPUTS];
-                format.write(&mut line.0[output % LINE_OUTPUTS], input % group, quantised);
-            }
-        }
+        Arch::new().dispatch(Packing { weight, inputs, width, format, packed: &mut packed });
         packed
     }
+}
+
+/// Groups of inputs that are quantised for all outputs before they take their places in lines: they stay in the nearest cache.
+const BLOCK: usize = 16;
+
+/// Quantises in the vectorised version that fits the processor.
+struct Packing<'a> {
+    weight: &'a [f32],
+    inputs: usize,
+    width: usize,
+    format: Format,
+    packed: &'a mut Weights,
+}
+
+impl WithSimd for Packing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { weight, inputs, width, format, packed } = self;
+        let limit = format.limit(inputs);
+        let mut inverses = vec![0.0; packed.scales.len()];
+        let rows = weight.chunks_exact(inputs);
+        for ((row, scale), inverse) in rows.clone().zip(&mut packed.scales).zip(&mut inverses) {
+            (*scale, *inverse) = scale_of(largest(row), limit);
+        }
+        let (groups, block) = (inputs.div_ceil(format.group()), BLOCK * format.group());
+        let mut quantised = vec![[[0; 4]; BLOCK]; packed.scales.len()]; // [outputs, groups]
+        for first in (0..inputs).step_by(block) {
+            let of_row = rows.clone().zip(&inverses).zip(&mut packed.sums).zip(&mut quantised);
+            for (((row, inverse), sum), quantised) in of_row {
+                let values = &row[first..inputs.min(first + block)];
+                let of_block = match format {
+                    Format::Bytes | Format::NarrowBytes => quantise_bytes(values, *inverse, quantised),
+                    Format::Words => quantise_words(values, *inverse, quantised),
+                };
+                *sum = sum.wrapping_add(of_block);
+            }
+            let lines = quantised.as_chunks::<LINE_OUTPUTS>().0;
+            for group in 0..BLOCK.min(groups - first / format.group()) {
+                packed
+                    .lines
+                    .extend(lines[..width].iter().map(|line| Line(std::array::from_fn(|output| line[output][group]))));
+            }
+        }
+    }
+}
+
+/// `value`, which has been multiplied by the inverse of its scale, as a whole number; any number for what is not finite.
+#[inline(always)]
+fn whole(value: f32) -> i32 {
+    (value + ROUND).to_bits().cast_signed().wrapping_sub(ROUND.to_bits().cast_signed())
+}
+
+/// Quantises `values` of a row to `groups`, of which the last is filled up with zeros, and returns their sum, which means
+/// nothing where a value is not finite.
+#[inline(always)]
+fn quantise_bytes(values: &[f32], inverse: f32, groups: &mut [Group; BLOCK]) -> i32 {
+    let mut sum = 0_i32;
+    let bytes = groups.as_flattened_mut();
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        let value = whole(value * inverse);
+        sum = sum.wrapping_add(value);
+        *byte = value.to_le_bytes()[0];
+    }
+    bytes[values.len()..values.len().next_multiple_of(4)].fill(0);
+    sum
+}
+
+/// As [`quantise_bytes`].
+#[inline(always)]
+fn quantise_words(values: &[f32], inverse: f32, groups: &mut [Group; BLOCK]) -> i32 {
+    let mut sum = 0_i32;
+    let (pairs, rest) = values.as_chunks();
+    for (group, [low, high]) in groups.iter_mut().zip(pairs) {
+        let (low, high) = (whole(low * inverse), whole(high * inverse));
+        sum = sum.wrapping_add(low.wrapping_add(high));
+        *group = (low.cast_unsigned() & 0xffff | high.cast_unsigned() << 16).to_le_bytes();
+    }
+    if let [last] = rest {
+        let last = whole(last * inverse);
+        sum = sum.wrapping_add(last);
+        groups[pairs.len()] = (last.cast_unsigned() & 0xffff).to_le_bytes();
+    }
+    sum
 }
 
 /// The least and the greatest value, zero among them; the greatest is not finite where one of the values is not.
