@@ -91,8 +91,6 @@ class Policies(unittest.TestCase):
         """Every call of a policy's bearer, each once."""
         found = cls.of_aws(name)
         settings = {
-            # The account of the stand-in that the stacks were recorded with.
-            "123456789012": ACCOUNT,
             f'"arn:aws:iam::{ACCOUNT}:role/unspsc"': f'"{cls.outputs["ExecutionRoleArn"]}"',
             f'"unspsc-{ACCOUNT}"': f'"{cls.bucket}"',
             f"s3://unspsc-{ACCOUNT}/": f"s3://{cls.bucket}/",
