@@ -177,68 +177,65 @@ fn quota(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    /// What services say, and a part of what is advised then.
+    const SAID: &[(&str, &str)] = &[
+        (
+            "CreateTrainingJob was refused: The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 \
+         Instances, with current utilization of 0 Instances and a request delta of 1 Instances (ResourceLimitExceeded)",
+            "Amazon SageMaker, \"ml.g4dn.xlarge for training job usage\", or choose",
+        ),
+        (
+            "The account-level service limit 'ml.m5.large for endpoint usage' is 4 Instances, with current utilization of 4 \
+         Instances (ResourceLimitExceeded)",
+            "is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker, \"ml.m5.large \
+         for endpoint usage\"",
+        ),
+        ("the limit is 0 Instances (ResourceLimitExceeded)", "\"TYPE for training job usage\""),
+        ("AlgorithmError: , exec: \"train\": executable file not found in $PATH", "no program `train`"),
+        ("CannotStartContainerError: exec: \"serve\": executable file not found in $PATH", "no program `serve`"),
+        ("AlgorithmError: exec /usr/local/bin/train: exec format error", "--platform linux/amd64"),
+        ("Could not assume role arn:aws:iam::1:role/x. Please ensure that the role exists", "sts:AssumeRole"),
+        ("SageMaker is unable to assume the role arn:aws:iam::1:role/x", "sts:AssumeRole"),
+        ("PutObject was refused: The specified bucket does not exist (NoSuchBucket)", "no such bucket"),
+        ("HeadObject was refused: the service answered HTTP 301 (PermanentRedirect)", "another region"),
+        ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
+        ("The S3 bucket 'b' must be in the same region as the job", "another region"),
+        ("docker push: dial tcp 127.0.0.1:443: connect: connection refused", "cannot reach the registry"),
+        ("docker: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "start the Docker"),
+        (
+            "DescribeRepositories was refused: sagemaker-local has no operation \"AmazonEC2ContainerRegistry_V20150921.x\"",
+            "needs none",
+        ),
+        ("Unsupported manifest media type application/vnd.oci.image.index.v1+json for image", "--provenance=false"),
+        ("training job x failed: CapacityError: Unable to provision requested ML compute capacity", "--train-instance"),
+        (
+            "transform job x failed: CapacityError: Unable to provision requested ML compute capacity due to \
+         InsufficientInstanceCapacity error",
+            "--batch-instance",
+        ),
+        (
+            "endpoint x is Failed: Unable to provision requested ML compute capacity due to \
+         InsufficientInstanceCapacity error",
+            "--serve-instance",
+        ),
+        ("training job x failed: AlgorithmError: the program left no failure, killed by SIGKILL", "memory"),
+        ("provisioned concurrency of f has failed: FUNCTION_ERROR_INIT_FAILURE", "--architecture"),
+        (
+            "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum",
+            "Concurrent executions",
+        ),
+        ("CREATE_FAILED AWS::S3::Bucket Bucket: unspsc-1 already exists", "another --name"),
+        (
+            "DescribeStacks was refused: sagemaker-local has of STS the action GetCallerIdentity and no other",
+            "AWS_ENDPOINT_URL_CLOUDFORMATION",
+        ),
+        ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
+        ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
+    ];
+
     #[test]
     fn what_services_say_leads_to_what_to_do() {
-        for (said, advised) in [
-            (
-                "CreateTrainingJob was refused: The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 \
-                 Instances, with current utilization of 0 Instances and a request delta of 1 Instances (ResourceLimitExceeded)",
-                "Amazon SageMaker, \"ml.g4dn.xlarge for training job usage\", or choose",
-            ),
-            (
-                "The account-level service limit 'ml.m5.large for endpoint usage' is 4 Instances, with current utilization of 4 \
-                 Instances (ResourceLimitExceeded)",
-                "is used up: wait until something ends, or ask for more under Service Quotas, Amazon SageMaker, \"ml.m5.large \
-                 for endpoint usage\"",
-            ),
-            ("the limit is 0 Instances (ResourceLimitExceeded)", "\"TYPE for training job usage\""),
-            ("AlgorithmError: , exec: \"train\": executable file not found in $PATH", "no program `train`"),
-            ("CannotStartContainerError: exec: \"serve\": executable file not found in $PATH", "no program `serve`"),
-            ("AlgorithmError: exec /usr/local/bin/train: exec format error", "--platform linux/amd64"),
-            ("Could not assume role arn:aws:iam::1:role/x. Please ensure that the role exists", "sts:AssumeRole"),
-            ("SageMaker is unable to assume the role arn:aws:iam::1:role/x", "sts:AssumeRole"),
-            ("PutObject was refused: The specified bucket does not exist (NoSuchBucket)", "no such bucket"),
-            ("HeadObject was refused: the service answered HTTP 301 (PermanentRedirect)", "another region"),
-            ("expecting 'eu-west-1' (AuthorizationHeaderMalformed)", "another region"),
-            ("The S3 bucket 'b' must be in the same region as the job", "another region"),
-            ("docker push: dial tcp 127.0.0.1:443: connect: connection refused", "cannot reach the registry"),
-            (
-                "docker: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
-                "start the Docker",
-            ),
-            (
-                "DescribeRepositories was refused: sagemaker-local has no operation \"AmazonEC2ContainerRegistry_V20150921.x\"",
-                "needs none",
-            ),
-            ("Unsupported manifest media type application/vnd.oci.image.index.v1+json for image", "--provenance=false"),
-            (
-                "training job x failed: CapacityError: Unable to provision requested ML compute capacity",
-                "--train-instance",
-            ),
-            (
-                "transform job x failed: CapacityError: Unable to provision requested ML compute capacity due to \
-                 InsufficientInstanceCapacity error",
-                "--batch-instance",
-            ),
-            (
-                "endpoint x is Failed: Unable to provision requested ML compute capacity due to \
-                 InsufficientInstanceCapacity error",
-                "--serve-instance",
-            ),
-            ("training job x failed: AlgorithmError: the program left no failure, killed by SIGKILL", "memory"),
-            ("provisioned concurrency of f has failed: FUNCTION_ERROR_INIT_FAILURE", "--architecture"),
-            (
-                "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum",
-                "Concurrent executions",
-            ),
-            ("CREATE_FAILED AWS::S3::Bucket Bucket: unspsc-1 already exists", "another --name"),
-            (
-                "DescribeStacks was refused: sagemaker-local has of STS the action GetCallerIdentity and no other",
-                "AWS_ENDPOINT_URL_CLOUDFORMATION",
-            ),
-            ("training job x was stopped: MaxRuntimeExceeded", "--max-runtime-secs"),
-            ("training job x was stopped: MaxWaitTimeExceeded", "--max-wait-secs"),
-        ] {
+        for (said, advised) in SAID {
             let advice = of_text(said);
             assert!(advice.as_ref().is_some_and(|advice| advice.contains(advised)), "{said}: {advice:?}");
         }

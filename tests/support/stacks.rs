@@ -46,6 +46,9 @@ pub(crate) struct Stacks {
     shared: Arc<Shared>,
 }
 
+/// What the Lambda answers to an event.
+type Answering = Box<dyn Fn(&str, Value) -> Value + Send>;
+
 struct Shared {
     moto: String,
     /// Where S3 is, if it is not moto's.
@@ -53,8 +56,7 @@ struct Shared {
     client: reqwest::Client,
     asked: Mutex<Vec<String>>,
     faults: Mutex<VecDeque<(&'static str, Fault)>>,
-    /// What the Lambda answers to an event.
-    lambda: Mutex<Box<dyn Fn(&str, Value) -> Value + Send>>,
+    lambda: Mutex<Answering>,
 }
 
 impl Stacks {

@@ -8,6 +8,8 @@ mod status;
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use aws_sdk_applicationautoscaling::types::ScalableTarget;
+use aws_sdk_sagemaker::types::ProductionVariantSummary;
 use clap::ValueEnum as _;
 
 use crate::options::{LambdaArgs, LambdaDeployArgs, StackArgs};
@@ -83,7 +85,7 @@ pub(crate) async fn deploy(
     let release = Release { args, function: &function, package: &package, place: &place, is_planned };
     release::release(session, &release).await?;
     let made = made.filter(|_| !session.is_plan());
-    Ok(made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()?)
+    made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()
 }
 
 /// The stack that is to stand before the endpoint.
@@ -123,8 +125,8 @@ async fn most_instances(session: &Session, endpoint: &str) -> anyhow::Result<i32
         described => described?,
     };
     let targets = deploy::targets(session, &deploy::resource_id(endpoint)).await?;
-    let scaled = targets.iter().map(|target| target.max_capacity()).max();
-    let now = described.production_variants().iter().filter_map(|one| one.current_instance_count()).max();
+    let scaled = targets.iter().map(ScalableTarget::max_capacity).max();
+    let now = described.production_variants().iter().filter_map(ProductionVariantSummary::current_instance_count).max();
     Ok(scaled.or(now).unwrap_or(1).max(1))
 }
 

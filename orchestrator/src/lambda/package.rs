@@ -117,7 +117,7 @@ fn check_zip(bytes: &[u8], architecture: Architecture) -> anyhow::Result<()> {
     let sizes =
         (0..zip.len()).map(|number| zip.by_index_raw(number).map(|file| file.size())).sum::<Result<u64, _>>()?;
     if sizes > LARGEST {
-        bail!("it holds {} bytes, and Lambda takes {} at most", sizes, LARGEST);
+        bail!("it holds {sizes} bytes, and Lambda takes {LARGEST} at most");
     }
     let mut program = zip.by_name(PROGRAM).context("it holds no file `bootstrap` at its top")?;
     if program.unix_mode().is_some_and(|mode| mode & 0o111 == 0) {

@@ -283,7 +283,7 @@ pub(crate) enum PlannedVerb {
     #[command(subcommand)]
     Lambda(LambdaCommand),
     /// The next step from an empty account to a classifier behind a Lambda
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Take down what `up` has made
     Down(DownArgs),
     /// The whole way: train, deploy, take down

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, ResourceChange, Tag};
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, ResourceChange, Tag,
+};
 
 use crate::aws::{ServiceError, failed};
 use crate::confirm;
@@ -74,7 +76,7 @@ async fn run(session: &Session, name: &str, set: &str, started: &Started) -> any
     if let Err(error) = execute(session, name, set).await {
         // It is under way, or through, after all: the answer got lost.
         let is_under_way = look(session, &before.id).await?.is_some_and(|now| now.status != before.status);
-        if !is_under_way && !(error.is_transient() && seen.is_past(session, &before).await?) {
+        if !(is_under_way || error.is_transient() && seen.is_past(session, &before).await?) {
             session.undo.settle(&going);
             session.undo.note(started.clone());
             return Err(error).with_context(|| format!("cannot change stack {name}"));
@@ -169,13 +171,13 @@ fn show(session: &Session, name: &str, there: Option<&Stack>, changes: &[Resourc
     session.progress.say(&format!("stack {name} {}:", if there.is_some() { "changes" } else { "is new" }));
     let mut table = tables::table(["action", "resource", "type", "replaced"]);
     for change in changes {
-        let replaced = match change.replacement().map(|one| one.as_str()) {
+        let replaced = match change.replacement().map(Replacement::as_str) {
             Some("True") => "yes: a new one is made, and the old one deleted",
             Some("Conditional") => "perhaps",
             _ => "",
         };
         table.add_row([
-            change.action().map(|action| action.as_str()).unwrap_or_default(),
+            change.action().map(ChangeAction::as_str).unwrap_or_default(),
             change.logical_resource_id().unwrap_or_default(),
             change.resource_type().unwrap_or_default(),
             replaced,

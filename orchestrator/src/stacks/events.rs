@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use aws_sdk_cloudformation::types::StackEvent;
+use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent};
 
 use crate::aws::{ServiceError, failed};
 use crate::poll;
@@ -40,7 +40,7 @@ impl Event {
             id: text(event.event_id()),
             resource: text(event.logical_resource_id()),
             kind: text(event.resource_type()),
-            status: text(event.resource_status().map(|status| status.as_str())),
+            status: text(event.resource_status().map(ResourceStatus::as_str)),
             reason: event.resource_status_reason().map(str::to_owned),
             is_of_stack: event.resource_type() == Some("AWS::CloudFormation::Stack")
                 && event.logical_resource_id() == event.stack_name(),

@@ -108,7 +108,7 @@ impl fmt::Display for Stack {
 
 /// The stack with this name or id, if it is there.
 pub(crate) async fn look(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
-    Ok(described(session, name).await?.map(|stack| Stack::new(&stack)).transpose()?)
+    described(session, name).await?.map(|stack| Stack::new(&stack)).transpose()
 }
 
 async fn described(session: &Session, name: &str) -> Result<Option<Described>, ServiceError> {
