@@ -221,7 +221,7 @@ Examples:
 Each step is a verb of its own: `infra up`, `images push`, `tune` (or `train`), `deploy`, `lambda deploy`, and a text that the \
 Lambda has to answer. What is there is left alone, so the same command goes on where it was interrupted. What it costs while \
 it stands: docs/aws.md. `unspsc down` takes it down.")]
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     /// Take down what `up` has made; data, models and images only with --delete-data
     #[command(after_help = "\
 Examples:
