@@ -89,7 +89,11 @@ const CAUSES: &[(&[&str], &str)] = &[
          executions\", or pass less --provisioned-concurrency (0 for none)",
     ),
     // What a stack makes has names of its own, which are there once: buckets in all of AWS.
-    (&["create_failed", "already exists"], "somebody has made one of that name: delete it, or choose another --name"),
+    (
+        &["create_failed", "already exists"],
+        "there is one of that name, perhaps of an earlier `unspsc images push`, or of the same --name in another region: choose another \
+         --name, or delete it if nothing runs by it",
+    ),
     (
         &["sagemaker-local has of sts the action"],
         "sagemaker-local has no CloudFormation: AWS_ENDPOINT_URL_CLOUDFORMATION names an address that has",

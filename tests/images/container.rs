@@ -114,7 +114,7 @@ impl Container {
 
     /// Stops it as the platform does, with 30 seconds between SIGTERM and SIGKILL: its exit code and its log.
     pub(crate) fn stop(&self) -> (i32, String) {
-        docker(&["stop", "--time", "30", &self.id]).unwrap();
+        docker(&["stop", "-t", "30", &self.id]).unwrap();
         (self.wait(), self.logs())
     }
 }

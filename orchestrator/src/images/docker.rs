@@ -53,8 +53,8 @@ impl Image {
         let inspect = ["image", "inspect", "--format", "{{json .}}", "--", name.as_str()];
         let text = match answer(Command::new("docker").args(inspect)).await {
             Err(error) if error.to_string().to_lowercase().contains("no such image") => bail!(
-                "there is no image {name} on this machine: `scripts/build-images` makes those of this project, \
-                 `docker image ls` lists what is here"
+                "there is no image {name} on this machine: `scripts/build-images` makes those of this project, `scripts/build-images \
+                 train-gpu` that for GPUs, and `docker image ls` lists what is here"
             ),
             text => text.with_context(|| format!("cannot look at {name}"))?,
         };

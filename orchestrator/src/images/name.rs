@@ -20,7 +20,7 @@ impl LocalName {
     }
 
     /// As it was given.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.given
     }
 }

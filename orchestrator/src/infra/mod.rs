@@ -37,7 +37,7 @@ pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Pa
     let consent = Consent { yes: args.yes, verb: "infra up" };
     let stack = base(session, &args.stack, &consent).await?;
     let Some(stack) = stack.filter(|_| !session.is_plan()) else { return Ok(()) };
-    settings::tell(session, &stack, &args.platform, config)?;
+    settings::tell(session, &stack, &args.stack, &args.platform, config)?;
     session.progress.say(&format!(
         "for whoever runs `unspsc`, who need not make stacks: attach {} to user, group or role",
         stack.output("OperatorPolicyArn")?
@@ -105,8 +105,8 @@ pub(crate) async fn delete(session: &Session, base: &Stack, stores: &[Store]) ->
 
 /// Both stacks as far as they are there and ours.
 pub(crate) async fn both(session: &Session, args: &StackArgs) -> anyhow::Result<(Option<Stack>, Option<Stack>)> {
-    let base = stacks::settled(session, &base_name(args)).await?;
-    Ok((base, stacks::settled(session, &front_name(args)).await?))
+    let base = stacks::over(session, &base_name(args)).await?;
+    Ok((base, stacks::over(session, &front_name(args)).await?))
 }
 
 /// Those of `stores` that hold something, in words.
@@ -124,8 +124,11 @@ pub(crate) async fn refuse_what_is_used(session: &Session, endpoint: Option<&str
         return Ok(());
     }
     bail!(
-        "there is still {}: what it runs by stays, and nothing was deleted; `{}` takes down what runs",
+        "there is still {}, which may run by the role and the bucket of the stack: nothing was deleted; take down what it is with \
+         `{}` and `{}`, or all that this program has made with `{}`",
         running.join(", "),
-        session.command("destroy --all --yes")
+        session.command("destroy --endpoint NAME"),
+        session.command("stop JOB"),
+        session.command("destroy --all")
     )
 }

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use crate::options::PlatformArgs;
+use crate::options::{PlatformArgs, StackArgs};
 use crate::progress::print;
 use crate::session::Session;
 use crate::settings::FILE;
@@ -20,13 +20,15 @@ pub(crate) fn are_set(stack: &Stack, platform: &PlatformArgs) -> bool {
 pub(crate) fn tell(
     session: &Session,
     stack: &Stack,
+    args: &StackArgs,
     platform: &PlatformArgs,
     config: Option<&Path>,
 ) -> anyhow::Result<()> {
     let (role, bucket) = (stack.output("ExecutionRoleArn")?, stack.output("Bucket")?);
     let path = config.unwrap_or(Path::new(FILE));
     let region = &session.clients.region;
-    let text = format!("[platform]\nregion = \"{region}\"\nrole = \"{role}\"\nbucket = \"{bucket}\"\n");
+    let name = if args.is_default() { String::new() } else { format!("name = \"{}\"\n", args.name) };
+    let text = format!("[platform]\n{name}region = \"{region}\"\nrole = \"{role}\"\nbucket = \"{bucket}\"\n");
     let written = OpenOptions::new().write(true).create_new(true).open(path);
     let said = match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => format!("written to {}, where all verbs find it:", path.display()),

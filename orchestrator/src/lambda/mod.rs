@@ -7,7 +7,7 @@ mod status;
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use aws_sdk_applicationautoscaling::types::ScalableTarget;
 use aws_sdk_sagemaker::types::ProductionVariantSummary;
 use clap::ValueEnum as _;
@@ -76,8 +76,15 @@ pub(crate) async fn deploy(
         Some(_) => release::live_version(session, &function).await?,
         None => String::new(),
     };
-    let wanted = wanted(args, stack, endpoint, (&place, live, instances));
-    let made = stacks::bring(session, &wanted, consent).await?;
+    let wanted = wanted(args, stack, endpoint, (&place, live.clone(), instances));
+    let made = match stacks::bring(session, &wanted, consent).await {
+        Err(error) if there.is_some() && !session.is_plan() => {
+            // What CloudFormation takes back is the alias too, to the version that the stack has led it to last.
+            release::keep(session, &function, &live).await.with_context(|| format!("{error:#}"))?;
+            return Err(error);
+        }
+        made => made?,
+    };
     if session.is_plan() && there.is_none() {
         return Ok(None);
     }
@@ -124,6 +131,11 @@ async fn most_instances(session: &Session, endpoint: &str) -> anyhow::Result<i32
         ),
         described => described?,
     };
+    if described.async_inference_config().is_some() {
+        bail!(
+            "endpoint {endpoint} answers into a bucket (--async), and the Lambda waits for answers: it needs another endpoint"
+        );
+    }
     let targets = deploy::targets(session, &deploy::resource_id(endpoint)).await?;
     let scaled = targets.iter().map(ScalableTarget::max_capacity).max();
     let now = described.production_variants().iter().filter_map(ProductionVariantSummary::current_instance_count).max();

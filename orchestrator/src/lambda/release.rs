@@ -36,7 +36,8 @@ pub(super) async fn release(session: &Session, release: &Release<'_>) -> anyhow:
     let step = session.progress.step(&format!("looking at {function}"));
     let latest = configuration(session, function, None).await?;
     // The change of the stack would bring the code too.
-    let is_new = latest.code_sha256() != Some(&package.code_sha256()) && !release.is_planned;
+    let has_failed = latest.last_update_status() == Some(&LastUpdateStatus::Failed);
+    let is_new = (has_failed || latest.code_sha256() != Some(&package.code_sha256())) && !release.is_planned;
     if is_new {
         update_code(session, release, place).await?;
     }
@@ -102,11 +103,17 @@ pub(super) async fn configuration(
         let why = found.state_reason().unwrap_or("Lambda gives no reason");
         bail!("{function} could not be made: {why}");
     }
+    Ok(found)
+}
+
+/// What the function is after a change.
+async fn changed(session: &Session, function: &str) -> anyhow::Result<()> {
+    let found = configuration(session, function, None).await?;
     if found.last_update_status() == Some(&LastUpdateStatus::Failed) {
         let why = found.last_update_status_reason().unwrap_or("Lambda gives no reason");
         bail!("the last change of {function} has failed: {why}");
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Whether a version is what the function is now: then Lambda would publish no other.
@@ -134,7 +141,7 @@ async fn update_code(session: &Session, release: &Release<'_>, place: &S3Uri) ->
     let _step = session.changing(&format!("giving {function} its code"));
     request.send().await.map_err(failed("UpdateFunctionCode")).with_context(|| format!("cannot change {function}"))?;
     if !session.is_plan() {
-        configuration(session, function, None).await?;
+        changed(session, function).await?;
         session.progress.say(&format!("{function} has the code of {place}"));
     }
     Ok(())
@@ -153,6 +160,14 @@ async fn publish(session: &Session, function: &str, package: &Package) -> anyhow
     configuration(session, function, Some(&version)).await?;
     session.progress.say(&format!("version {version} of {function} is published"));
     Ok(version)
+}
+
+/// Has the alias lead to the version again, if it does not any more.
+pub(super) async fn keep(session: &Session, function: &str, version: &str) -> anyhow::Result<()> {
+    if live_version(session, function).await? == version {
+        return Ok(());
+    }
+    lead(session, function, version).await
 }
 
 /// Has the alias lead to the version, and to nothing else, and waits until it does.
@@ -201,6 +216,12 @@ async fn concurrency(session: &Session, function: &str, wanted: i32) -> anyhow::
             found => found?,
         };
         let Some(found) = found else { return Ok(None) };
+        if found.status == ProvisionedConcurrencyStatusEnum::Failed && !is_put {
+            // It may have failed for the version of before, and Lambda does not try again by itself.
+            put(session, function, wanted).await?;
+            is_put = true;
+            return Ok(None);
+        }
         step.update(format!("{} of {} environments of {function} are ready", found.available, found.requested));
         Ok((found.status != ProvisionedConcurrencyStatusEnum::InProgress).then_some(found))
     })

@@ -57,13 +57,28 @@ already is left alone, so the command can be repeated.")]
     Deploy(LambdaDeployArgs),
 }
 
+/// What names of stacks begin with.
+const DEFAULT_NAME: &str = "unspsc";
+
 /// Which stacks.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Platform")]
 pub(crate) struct StackArgs {
     /// What the names of the stacks and of all that they make begin with
-    #[arg(long, env = "UNSPSC_NAME", value_name = "NAME", default_value = "unspsc", value_parser = stack_name)]
+    #[arg(long, env = "UNSPSC_NAME", value_name = "NAME", default_value = DEFAULT_NAME, value_parser = stack_name)]
     pub(crate) name: String,
+}
+
+impl StackArgs {
+    /// Whether it is what `--name` is where nobody gives one.
+    pub(crate) fn is_default(&self) -> bool {
+        self.name == DEFAULT_NAME
+    }
+
+    /// The option, for a command that a user is told; nothing where it need not be given.
+    pub(crate) fn option(&self) -> String {
+        if self.is_default() { String::new() } else { format!(" --name {}", self.name) }
+    }
 }
 
 // Options of a heading come last: those behind them would stand under it too.

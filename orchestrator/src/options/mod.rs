@@ -47,7 +47,7 @@ Examples:
   unspsc plan train --data purchases.csv          the requests that this would make
   unspsc invoke --endpoint NAME \"toner cartridge magenta\"
   unspsc batch --job NAME --data purchases.csv    a code for each row of a table
-  unspsc up --data purchases.csv                  from an empty account to a classifier behind a Lambda
+  unspsc up --data purchases.csv --encoder DIR    from an empty account to a classifier behind a Lambda
 
 Settings come from unspsc.toml (`unspsc init` writes one), the environment and options; the later of these wins. Exit \
 codes: 0 done, 1 error, 2 wrong usage or settings, 3 the job failed, 4 the job was stopped, 5 the job still runs, 128 + N \
@@ -214,9 +214,9 @@ found. Objects in the bucket (data, models, checkpoints) stay.")]
     /// From an empty account to a tuned, deployed, scaled classifier behind a Lambda
     #[command(after_help = "\
 Examples:
-  unspsc up --data purchases.csv                  six steps, each of which asks before it makes a stack
-  unspsc up --data purchases.csv --yes --train-only --train-instance ml.m5.xlarge
-  unspsc plan up --data purchases.csv             the requests of the next step
+  unspsc up --data purchases.csv --encoder DIR    six steps, each of which asks before it makes a stack
+  unspsc up --data purchases.csv --encoder DIR --yes --train-only --train-instance ml.m5.xlarge
+  unspsc plan up --data purchases.csv --encoder DIR   the requests of the next step
 
 Each step is a verb of its own: `infra up`, `images push`, `tune` (or `train`), `deploy`, `lambda deploy`, and a text that the \
 Lambda has to answer. What is there is left alone, so the same command goes on where it was interrupted. What it costs while \

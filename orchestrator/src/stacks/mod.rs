@@ -119,8 +119,16 @@ async fn described(session: &Session, name: &str) -> Result<Option<Described>, S
     }
 }
 
-/// The stack, where it is ours, once nothing is under way any more.
+/// The stack, where it is ours, once nothing is under way any more and it can be changed.
 pub(crate) async fn settled(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
+    match over(session, name).await? {
+        Some(stack) if stack.state() == State::Stuck => Err(events::stuck(session, &stack).await),
+        stack => Ok(stack),
+    }
+}
+
+/// The stack, where it is ours, once nothing is under way any more; one that is stuck can still be deleted.
+pub(crate) async fn over(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
     loop {
         let Some(stack) = look(session, name).await? else { return Ok(None) };
         if !stack.is_ours && stack.status != "REVIEW_IN_PROGRESS" {
@@ -134,8 +142,7 @@ pub(crate) async fn settled(session: &Session, name: &str) -> anyhow::Result<Opt
                 // What it comes to is seen by whoever asked.
                 events::follow(session, &stack, &events::Seen::default()).await?;
             }
-            State::Stuck => return Err(events::stuck(session, &stack).await),
-            State::Stands | State::Failed => return Ok(Some(stack)),
+            State::Stands | State::Failed | State::Stuck => return Ok(Some(stack)),
         }
     }
 }

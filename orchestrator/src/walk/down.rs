@@ -11,8 +11,10 @@ use super::steps::Steps;
 
 /// Goes all steps down.
 pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<()> {
-    let endpoint = args.endpoint.as_ref().unwrap_or(&args.stack.name);
     let (base, front) = infra::both(session, &args.stack).await?;
+    // The one that the Lambda asks may have another name.
+    let asked = front.as_ref().and_then(|front| front.parameters.get("EndpointName"));
+    let endpoint = args.endpoint.as_ref().or(asked).unwrap_or(&args.stack.name);
     let stores = match &base {
         Some(base) => infra::stores(session, base).await?,
         None => Vec::new(),
@@ -33,6 +35,9 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
             bail!("nothing was deleted");
         }
     }
+    if base.is_some() && goes {
+        infra::refuse_what_is_used(session, Some(endpoint)).await?;
+    }
     let mut steps = Steps::new(session, 3, "down");
     steps.begin("the Lambda", "");
     if let Some(front) = &front {
@@ -44,19 +49,24 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
     }
     steps.begin("bucket, repositories, role and policy", "");
     if let Some(base) = base.as_ref().filter(|_| goes) {
-        infra::refuse_what_is_used(session, Some(endpoint)).await?;
         infra::delete(session, base, &stores).await?;
     }
     steps.end();
     if session.is_plan() {
         return Ok(());
     }
+    // Others may run by the same role, or in the same account.
+    let running = destroy::running(session).await?;
+    let paid = match running.as_slice() {
+        [] => "nothing is left that costs by the hour".to_owned(),
+        _ => format!("what else was made by this program still runs, and is paid for: {}", running.join(", ")),
+    };
     match (base, full.filter(|_| !goes)) {
         (Some(base), Some(full)) => session.progress.say(&format!(
-            "nothing is left that costs by the hour; {base} stays, with {full}: `{}` deletes that too, and it cannot be had back",
-            session.command("down --delete-data --yes")
+            "{paid}; {base} stays, with {full}: `{}` deletes that too, and it cannot be had back",
+            session.command(&format!("down --delete-data --yes{}", args.stack.option()))
         )),
-        _ => session.progress.say("nothing is left"),
+        _ => session.progress.say(&format!("{paid}, and nothing of --name {}", args.stack.name)),
     }
     Ok(())
 }

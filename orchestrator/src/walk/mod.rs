@@ -11,10 +11,10 @@ use unspsc_contract::ModelKind;
 
 use crate::deploy::{self, Rollout};
 use crate::images::{self, LocalName};
-use crate::options::{ServeArgs, TuneArgs, UpArgs};
+use crate::options::{PlatformArgs, ServeArgs, TuneArgs, UpArgs};
 use crate::progress::print;
 use crate::session::Session;
-use crate::stacks::Consent;
+use crate::stacks::{Consent, Stack};
 use crate::{artifact, infra, lambda, report, train, tune};
 
 pub(crate) use self::down::down;
@@ -39,8 +39,9 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
     let base = base.context("CloudFormation has made no stack")?;
+    check_settings(&base, &args.tune.train.platform)?;
     if !session.is_plan() && !infra::are_set(&base, &args.tune.train.platform) {
-        infra::tell(session, &base, &args.tune.train.platform, config)?;
+        infra::tell(session, &base, &args.stack, &args.tune.train.platform, config)?;
     }
 
     steps.begin("images in ECR", "paid for what is stored");
@@ -84,10 +85,36 @@ fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     if args.serve.asynchronous {
         bail!("the Lambda waits for the answers of its endpoint, and one with --async gives none: leave it out");
     }
-    if args.tune.train.job.model == ModelKind::Rnn {
+    let job = &args.tune.train.job;
+    if job.model == ModelKind::Rnn {
         bail!("the rnn baseline is there to be compared with and is not served: leave --model away");
     }
+    // An image of the caller's own may hold one.
+    let is_ours = |image: &str| image.rsplit('/').next().is_some_and(|name| name.starts_with("unspsc-"));
+    let is_own =
+        args.images.iter().map(LocalName::as_str).chain(job.train_image.as_deref()).any(|image| !is_ours(image));
+    if job.encoder.is_none() && !is_own {
+        bail!(
+            "the images of this project hold no encoder: give the folder of one with --encoder, such as \
+             .deps/encoder/all-MiniLM-L6-v2, which scripts/setup makes"
+        );
+    }
     if args.train_only { train::hyperparameters(&args.tune.train).map(drop) } else { tune::check_options(&args.tune) }
+}
+
+/// Refuses settings of another stack, whose bucket and role would be taken in place of this one's.
+fn check_settings(base: &Stack, platform: &PlatformArgs) -> anyhow::Result<()> {
+    let others = [("role", "ExecutionRoleArn", &platform.role), ("bucket", "Bucket", &platform.bucket)];
+    for (setting, output, set) in others {
+        let own = base.output(output)?;
+        if let Some(other) = set.as_deref().filter(|other| *other != own) {
+            bail!(
+                "the settings have {setting} {other} and {base} has {own}: leave {setting} away, or give the settings of \
+                 {base} with --config"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The options with the images that are in ECR then.
