@@ -201,10 +201,14 @@ fn faults_of_the_service_are_survived_and_concurrency_that_fails_is_explained() 
     assert_eq!(ground.live(), "2");
 
     let says = r#""Status": "FAILED", "StatusReason": "FUNCTION_ERROR_INIT_FAILURE""#;
+    let fails = || ground.stacks.fault("GetProvisionedConcurrencyConfig", Fault::Says(r#""Status": "READY""#, says));
     // It is asked for once more, which may be enough.
-    for _ in 0..2 {
-        ground.stacks.fault("GetProvisionedConcurrencyConfig", Fault::Says(r#""Status": "READY""#, says));
-    }
+    fails();
+    ground.stacks.take();
+    ground.deploys(&[]);
+    assert_eq!(ground.stacks.changes(), ["PutProvisionedConcurrencyConfig"]);
+    // Of what is asked for once more the first look finds it under way.
+    (0..3).for_each(|_| fails());
     let (code, _, err) = ground.says(&[&DEPLOY[..], &["--yes"]].concat());
     assert!(code == 1 && err.contains("FUNCTION_ERROR_INIT_FAILURE") && err.contains("what to do:"), "{err}");
 }
