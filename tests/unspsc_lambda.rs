@@ -233,7 +233,7 @@ fn what_is_missing_or_wrong_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn the_stacks_go_together_and_not_under_an_endpoint_of_ours() {
+fn a_lambda_of_which_nothing_is_kept_ready_goes_with_both_stacks() {
     let ground = Ground::new();
     ground.deploys(&["--provisioned-concurrency", "0"]);
     assert_eq!(ground.parameter("ProvisionedConcurrency"), "0");

@@ -115,7 +115,8 @@ pub(crate) fn full(stores: &[Store]) -> Option<String> {
     (!full.is_empty()).then(|| full.join(", "))
 }
 
-/// Nobody's role is deleted who still works by it, but for the `endpoint` that goes too.
+/// Nobody's role is deleted who may still work by it, which is whatever of this program is in the account, but for the
+/// `endpoint` that goes too.
 pub(crate) async fn refuse_what_is_used(session: &Session, endpoint: Option<&str>) -> anyhow::Result<()> {
     let mut running = destroy::running(session).await?;
     let goes = endpoint.map(|name| format!("endpoint {name}"));

@@ -35,8 +35,8 @@ Examples:
   unspsc infra down --delete-data --yes           data, models and images too
   unspsc plan infra down
 
-Nothing is deleted while an endpoint is there or a job runs, since these work by the role of the stack, and nothing while the bucket \
-holds an object or a repository an image, unless --delete-data says so.")]
+Nothing is deleted while an endpoint of this program is there or a job of it runs, since these may work by the role of the stack, and \
+nothing while the bucket holds an object or a repository an image, unless --delete-data says so.")]
     Down(InfraDownArgs),
 }
 
