@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::answer::{Answer, Refusal};
 use crate::asking::{Asked, ask};
 use crate::deadline::Deadline;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Failure};
 use crate::event::Event;
 use crate::question::Question;
 use crate::settings::Settings;
@@ -70,6 +70,12 @@ impl Handler {
             // The caller's own mistakes are no trouble of the function's.
             if refusal.status >= 500 {
                 tracing::error!("{failure}");
+                if let (true, Failure::Container { message, .. }) = (self.settings.logs_descriptions, &failure) {
+                    tracing::error!(
+                        words = &message[..message.floor_char_boundary(LOGGED_BYTES)],
+                        "the container's words"
+                    );
+                }
             }
             refusal
         });

@@ -134,7 +134,7 @@ fn yes(name: &'static str, value: Option<String>) -> Result<bool, SettingsError>
     match value.trim().to_lowercase().as_str() {
         "yes" | "true" | "1" => Ok(true),
         "no" | "false" | "0" => Ok(false),
-        _ => Err(SettingsError::Wrong { name, value, wanted: "yes or no".to_owned() }),
+        _ => Err(SettingsError::Wrong { name, value, wanted: "true or false".to_owned() }),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             ("UNSPSC_MAX_DESCRIPTIONS", "20001", "a whole number from 1 to 20000"),
             ("UNSPSC_MAX_BODY_BYTES", "7000000", "a whole number from 1 to 6291456"),
             ("UNSPSC_GATEWAY_SECS", "half", "a whole number from 1 to 900"),
-            ("UNSPSC_LOG_DESCRIPTIONS", "perhaps", "yes or no"),
+            ("UNSPSC_LOG_DESCRIPTIONS", "perhaps", "true or false"),
         ] {
             let error = read("", &[(name, value)]).unwrap_err().to_string();
             assert_eq!(error, format!("{name} is `{value}`, and should be {said}"));

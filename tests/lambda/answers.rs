@@ -171,12 +171,15 @@ fn descriptions_are_logged_where_it_is_asked_for_alone() {
     let place = Place::new();
     let endpoint = Scripted::start();
     endpoint.says(&[Reply::Good]);
-    for (value, logged) in [("no", false), ("yes", true)] {
+    for (value, logged) in [("false", false), ("true", true)] {
         // At the finest level too.
         let variables = [("UNSPSC_LOG_DESCRIPTIONS", value), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")];
         let function = function(&place, &endpoint.url, &variables);
         function.invoke(&json!({ "description": "toner of a kind" }));
         assert_eq!(function.log().contains("toner of a kind"), logged, "{}", function.log());
+        endpoint.says(&[Reply::container(500, "cannot code `bread of a kind`"), Reply::Good]);
+        function.invoke(&json!({ "description": "other" }));
+        assert_eq!(function.log().contains("bread of a kind"), logged, "{}", function.log());
     }
 }
 

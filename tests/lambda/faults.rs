@@ -61,6 +61,7 @@ fn what_stays_is_said_at_once() {
         assert_eq!(endpoint.requests(), 1, "{reply:?}");
     }
     assert!(function.log().contains("as the script says"), "the log says more: {}", function.log());
+    assert!(!function.log().contains("Traceback"), "words of the container may quote texts: {}", function.log());
 }
 
 #[test]
