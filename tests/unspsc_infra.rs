@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/ground.rs"]
+mod ground;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/stacks.rs"]
@@ -10,56 +12,11 @@ mod stacks;
 mod support;
 
 use std::fs;
-use std::process::Command;
 
+use ground::Ground;
 use serde_json::{Value, json};
-use stacks::{ACCOUNT, BUCKET, Fault, Stacks};
+use stacks::{ACCOUNT, BUCKET, Fault};
 use support::{texts, unspsc};
-use tempfile::TempDir;
-
-/// A moto and a folder to work in.
-struct Ground {
-    stacks: Stacks,
-    folder: TempDir,
-}
-
-impl Ground {
-    fn new() -> Self {
-        Self { stacks: Stacks::start(None), folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = unspsc(words);
-        command.args(["--endpoint-url", &self.stacks.url]).current_dir(&self.folder);
-        command
-    }
-
-    /// Its exit code, standard output and standard error.
-    fn says(&self, words: &[&str]) -> (i32, String, String) {
-        let output = self.command(words).output().unwrap();
-        let (out, err) = texts(&output);
-        (output.status.code().unwrap(), out, err)
-    }
-
-    /// What it says, where it succeeds.
-    fn does(&self, words: &[&str]) -> (String, String) {
-        let (code, out, err) = self.says(words);
-        assert_eq!(code, 0, "{words:?}: {out}{err}");
-        (out, err)
-    }
-
-    /// What it says, where it fails.
-    fn fails(&self, words: &[&str], says: &str) -> String {
-        let (code, out, err) = self.says(words);
-        assert!(code == 1 && err.contains(says), "`{says}` is not said: {out}{err}");
-        err
-    }
-
-    fn put(&self, key: &str) {
-        let (status, answer) = self.stacks.ask("s3", "PUT", &format!("/{BUCKET}/{key}"), "abc");
-        assert_eq!(status, 200, "{answer}");
-    }
-}
 
 #[test]
 fn a_stack_is_planned_shown_made_and_left_alone_when_it_is_as_it_should_be() {
@@ -69,7 +26,8 @@ fn a_stack_is_planned_shown_made_and_left_alone_when_it_is_as_it_should_be() {
     let operations: Vec<&str> = plan.iter().map(|one| one["operation"].as_str().unwrap()).collect();
     assert_eq!(operations, ["CreateChangeSet", "ExecuteChangeSet"], "{out}");
     assert_eq!(plan[0]["request"]["StackName"], "unspsc-base");
-    assert_eq!(plan[0]["request"]["Parameters"], json!([{ "ParameterKey": "Name", "ParameterValue": "unspsc" }]));
+    let name = json!({ "ParameterKey": "Name", "ParameterValue": "unspsc" });
+    assert!(plan[0]["request"]["Parameters"].as_array().unwrap().contains(&name), "{out}");
     assert_eq!(ground.stacks.changes(), Vec::<String>::new(), "a plan only looks");
 
     // Without a terminal nobody can be asked, and nothing stays of what was asked of CloudFormation.
@@ -166,13 +124,12 @@ fn throttling_and_lost_answers_are_survived_and_what_is_under_way_is_followed() 
     assert_eq!(ground.stacks.status("unspsc-base"), "CREATE_COMPLETE");
 
     let busy = Fault::Says("<StackStatus>CREATE_COMPLETE", "<StackStatus>CREATE_IN_PROGRESS");
-    ground.stacks.fault("DescribeStacks", busy.clone());
-    ground.stacks.fault("DescribeStacks", busy);
+    (0..3).for_each(|_| ground.stacks.fault("DescribeStacks", busy.clone()));
     let (_, err) = ground.does(&["infra", "up", "--yes"]);
     assert!(err.contains("is CREATE_IN_PROGRESS, which is followed") && err.contains("nothing to change"), "{err}");
 
     let stuck = Fault::Says("<StackStatus>CREATE_COMPLETE", "<StackStatus>UPDATE_ROLLBACK_FAILED");
-    ground.stacks.fault("DescribeStacks", stuck);
+    (0..2).for_each(|_| ground.stacks.fault("DescribeStacks", stuck.clone()));
     let err = ground.fails(&["infra", "up", "--yes"], "continue-update-rollback --stack-name unspsc-base");
     assert!(err.contains("a change failed, and so did taking it back"), "{err}");
 }
@@ -201,4 +158,92 @@ fn a_service_with_an_address_of_its_own_is_asked_there() {
     let (out, err) = texts(&output);
     assert!(output.status.success() && out.contains("not there"), "{out}{err}");
     assert_eq!(ground.stacks.take(), ["DescribeStacks", "DescribeStacks"]);
+}
+
+#[test]
+fn nothing_goes_that_something_works_by() {
+    let ground = Ground::new();
+    ground.does(&["infra", "up", "--yes"]);
+    let (_, err) = ground.does(&["infra", "up", "--yes", "--name", "dog", "--config", "dog.toml"]);
+    assert!(err.contains("written to dog.toml"), "{err}");
+    for (endpoint, name, is_ours) in [("ours", "unspsc", true), ("theirs", "unspsc", false), ("dogs", "dog", true)] {
+        ground.stacks.endpoint(endpoint, name, is_ours);
+    }
+    ground.stacks.take();
+    for words in [&["infra", "down", "--yes", "--delete-data"][..], &["down", "--yes", "--delete-data"]] {
+        let err =
+            ground.fails(words, "stack unspsc-base is in use by endpoint ours, endpoint theirs, through its role");
+        assert!(err.contains("nothing was deleted; first `unspsc destroy --endpoint ours --endpoint-url"), "{err}");
+        assert!(err.contains("ask whoever has made endpoint theirs, which was not this program"), "{err}");
+    }
+    assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+
+    // What works by the stack of another name holds up that one alone.
+    ground.does(&["destroy", "--endpoint", "ours", "--yes"]);
+    ground.stacks.sagemaker("DeleteEndpoint", &json!({ "EndpointName": "theirs" }));
+    let (_, err) = ground.does(&["down", "--yes", "--delete-data"]);
+    assert!(err.contains("still runs, and is paid for: endpoint dogs, and nothing of --name unspsc"), "{err}");
+    assert_eq!(ground.stacks.status("unspsc-base"), "none");
+    ground.fails(&["down", "--name", "dog", "--yes", "--delete-data"], "stack dog-base is in use by endpoint dogs");
+    // It holds nothing, and stays nevertheless.
+    let (_, err) = ground.does(&["down", "--name", "dog", "--yes"]);
+    assert!(err.contains("stack dog-base stays, which is in use by endpoint dogs"), "{err}");
+    assert_eq!(ground.stacks.status("dog-base"), "CREATE_COMPLETE");
+    let (_, err) = ground.does(&["down", "--yes"]);
+    assert!(err.contains("there is no stack unspsc-front, no endpoint unspsc and no stack unspsc-base;"), "{err}");
+}
+
+#[test]
+fn a_stack_in_review_is_only_taken_from_who_has_begun_it() {
+    let ground = Ground::new();
+    ground.stacks.review("unspsc-base", "theirs");
+    for words in [&["infra", "up", "--yes"][..], &["infra", "down", "--yes"]] {
+        ground.fails(words, "was not made by this program: choose another --name");
+    }
+    assert_eq!(ground.stacks.status("unspsc-base"), "REVIEW_IN_PROGRESS");
+    // What a run that was killed has left.
+    ground.stacks.review("dog-base", "unspsc-change-0123456789");
+    ground.does(&["infra", "up", "--yes", "--name", "dog"]);
+    assert_eq!(ground.stacks.status("dog-base"), "CREATE_COMPLETE");
+}
+
+#[test]
+fn what_a_deletion_has_left_goes_only_if_that_is_said() {
+    let ground = Ground::new();
+    ground.does(&["infra", "up", "--yes"]);
+    ground.stacks.take();
+    let failed = Fault::Says("<StackStatus>CREATE_COMPLETE", "<StackStatus>DELETE_FAILED");
+    (0..2).for_each(|_| ground.stacks.fault("DescribeStacks", failed.clone()));
+    ground.fails(&["infra", "up"], "with what it still holds: confirm with --yes");
+    assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+    (0..2).for_each(|_| ground.stacks.fault("DescribeStacks", failed.clone()));
+    let (_, err) = ground.does(&["infra", "up", "--yes"]);
+    assert!(err.contains("stack unspsc-base is DELETE_FAILED") && err.contains("is deleted and made anew"), "{err}");
+}
+
+#[test]
+fn a_stack_that_is_stuck_can_still_be_deleted() {
+    let ground = Ground::new();
+    ground.does(&["infra", "up", "--yes"]);
+    let stuck = Fault::Says("<StackStatus>CREATE_COMPLETE", "<StackStatus>UPDATE_ROLLBACK_FAILED");
+    ground.stacks.fault("DescribeStacks", stuck);
+    ground.does(&["down", "--yes"]);
+    assert!(ground.stacks.is_empty());
+}
+
+#[test]
+fn repositories_that_are_there_stay_outside_of_the_stack() {
+    let ground = Ground::new();
+    let target = "AmazonEC2ContainerRegistry_V20150921.CreateRepository";
+    ground.stacks.carry_out("ecr", target, &json!({ "repositoryName": "unspsc-serve" }));
+    let (_, err) = ground.does(&["infra", "up", "--yes"]);
+    assert!(err.contains("repository unspsc-serve is there already: the stack does without one of its own"), "{err}");
+    assert!(err.contains("TrainCpuRepository") && !err.contains("ServeRepository"), "{err}");
+    let (_, err) = ground.does(&["infra", "up", "--yes"]);
+    assert!(err.contains("nothing to change"), "{err}");
+    let (_, err) = ground.does(&["infra", "down", "--yes", "--delete-data"]);
+    assert!(
+        err.contains("gone: stack unspsc-base; repository unspsc-serve, which the stack has not made, stays"),
+        "{err}"
+    );
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/ground.rs"]
+mod ground;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/stacks.rs"]
@@ -11,85 +13,10 @@ mod stacks;
 mod support;
 
 use std::fs;
-use std::process::Command;
 
+use ground::{DEPLOY, Ground};
 use serde_json::{Value, json};
-use stacks::{Fault, Stacks, between};
-use support::{texts, unspsc};
-use tempfile::TempDir;
-
-/// An account with the stack of bucket and role, an endpoint, and a package.
-struct Ground {
-    stacks: Stacks,
-    folder: TempDir,
-}
-
-const DEPLOY: [&str; 6] = ["lambda", "deploy", "--endpoint", "catalogue", "--package", "bootstrap"];
-
-impl Ground {
-    fn new() -> Self {
-        let ground = Self { stacks: Stacks::start(None), folder: tempfile::tempdir().unwrap() };
-        ground.does(&["infra", "up", "--yes"]);
-        ground.stacks.endpoint("catalogue");
-        ground.program("one");
-        ground.stacks.take();
-        ground
-    }
-
-    /// A program for arm64 as far as its head goes.
-    fn program(&self, text: &str) {
-        let mut program = b"\x7fELF".to_vec();
-        program.resize(64, 0);
-        program[18] = 183;
-        fs::write(self.folder.path().join("bootstrap"), [&program, text.as_bytes()].concat()).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = unspsc(words);
-        command.args(["--endpoint-url", &self.stacks.url]).current_dir(&self.folder);
-        command
-    }
-
-    fn says(&self, words: &[&str]) -> (i32, String, String) {
-        let output = self.command(words).output().unwrap();
-        let (out, err) = texts(&output);
-        (output.status.code().unwrap(), out, err)
-    }
-
-    fn does(&self, words: &[&str]) -> (String, String) {
-        let (code, out, err) = self.says(words);
-        assert_eq!(code, 0, "{words:?}: {out}{err}");
-        (out, err)
-    }
-
-    /// `lambda deploy` with further words.
-    fn deploys(&self, words: &[&str]) -> (String, String) {
-        self.does(&[&DEPLOY[..], &["--yes"], words].concat())
-    }
-
-    fn planned(&self, words: &[&str]) -> Vec<Value> {
-        let (out, _) = self.does(&[&["plan", "--json"], &DEPLOY[..], words].concat());
-        serde_json::from_str(&out).unwrap()
-    }
-
-    /// The version that the alias leads to.
-    fn live(&self) -> String {
-        let answer = self.stacks.ask("lambda", "GET", "/2015-03-31/functions/unspsc-classify/aliases/live", "").1;
-        serde_json::from_str::<Value>(&answer).unwrap()["FunctionVersion"].as_str().unwrap().to_owned()
-    }
-
-    fn configuration(&self, qualifier: &str) -> Value {
-        let path = format!("/2015-03-31/functions/unspsc-classify/configuration?Qualifier={qualifier}");
-        serde_json::from_str(&self.stacks.ask("lambda", "GET", &path, "").1).unwrap()
-    }
-
-    /// A parameter of the stack.
-    fn parameter(&self, key: &str) -> String {
-        let described = self.stacks.cloudformation("Action=DescribeStacks&StackName=unspsc-front");
-        let rest = between(&described, &format!("<ParameterKey>{key}</ParameterKey>"), "</member>").to_owned();
-        between(&rest, "<ParameterValue>", "</ParameterValue>").to_owned()
-    }
-}
+use stacks::Fault;
 
 fn operations(plan: &[Value]) -> Vec<&str> {
     plan.iter().map(|one| one["operation"].as_str().unwrap()).collect()
@@ -97,7 +24,7 @@ fn operations(plan: &[Value]) -> Vec<&str> {
 
 #[test]
 fn the_first_time_a_stack_is_made_and_then_only_what_is_new_goes_live() {
-    let ground = Ground::new();
+    let ground = Ground::with_endpoint();
     assert_eq!(operations(&ground.planned(&[])), ["PutObject", "CreateChangeSet", "ExecuteChangeSet"]);
     let (code, _, err) = ground.says(&DEPLOY);
     assert!(code == 1 && err.contains("confirm with --yes") && err.contains("AWS::Lambda::Function"), "{err}");
@@ -151,7 +78,7 @@ fn the_first_time_a_stack_is_made_and_then_only_what_is_new_goes_live() {
 
 #[test]
 fn a_version_that_does_not_answer_never_goes_live() {
-    let ground = Ground::new();
+    let ground = Ground::with_endpoint();
     ground.deploys(&[]);
     ground.program("two");
     ground.stacks.answers(|qualifier, event| {
@@ -161,8 +88,7 @@ fn a_version_that_does_not_answer_never_goes_live() {
         }
         json!({ "statusCode": 200, "body": "{}" })
     });
-    let (code, _, err) = ground.says(&[&DEPLOY[..], &["--yes"]].concat());
-    assert!(code == 1 && err.contains("version 2 of unspsc-classify does not answer"), "{err}");
+    let err = ground.deploy_fails(&[], "version 2 of unspsc-classify does not answer");
     assert!(err.contains("the alias live stays where it is") && err.contains("out of order"), "{err}");
     assert_eq!(ground.live(), "1");
     let (out, _) = ground.does(&["infra", "status"]);
@@ -178,7 +104,7 @@ fn a_version_that_does_not_answer_never_goes_live() {
 
 #[test]
 fn faults_of_the_service_are_survived_and_concurrency_that_fails_is_explained() {
-    let ground = Ground::new();
+    let ground = Ground::with_endpoint();
     for (operation, fault) in [
         ("ExecuteChangeSet", Fault::Throttled),
         ("GetFunctionConfiguration", Fault::Throttled),
@@ -209,13 +135,13 @@ fn faults_of_the_service_are_survived_and_concurrency_that_fails_is_explained() 
     assert_eq!(ground.stacks.changes(), ["PutProvisionedConcurrencyConfig"]);
     // Of what is asked for once more the first look finds it under way.
     (0..3).for_each(|_| fails());
-    let (code, _, err) = ground.says(&[&DEPLOY[..], &["--yes"]].concat());
-    assert!(code == 1 && err.contains("FUNCTION_ERROR_INIT_FAILURE") && err.contains("what to do:"), "{err}");
+    let err = ground.deploy_fails(&[], "FUNCTION_ERROR_INIT_FAILURE");
+    assert!(err.contains("what to do:"), "{err}");
 }
 
 #[test]
 fn what_is_missing_or_wrong_is_told_before_anything_is_made() {
-    let ground = Ground::new();
+    let ground = Ground::with_endpoint();
     let fails = |words: &[&str], says: &str| {
         let (code, _, err) = ground.says(&[&["lambda", "deploy", "--yes"], words].concat());
         assert!(code != 0 && err.contains(says), "`{says}` is not said: {err}");
@@ -229,12 +155,89 @@ fn what_is_missing_or_wrong_is_told_before_anything_is_made() {
     );
     fs::write(ground.folder.path().join("bootstrap"), "#!/bin/sh\n").unwrap();
     fails(&["--endpoint", "catalogue", "--package", "bootstrap"], "no program for Linux");
+    ground.program("one");
+    let answers_into_a_bucket = Fault::Says(r#""EndpointName""#, r#""AsyncInferenceConfig": {}, "EndpointName""#);
+    ground.stacks.fault("DescribeEndpoint", answers_into_a_bucket);
+    fails(&["--endpoint", "catalogue", "--package", "bootstrap"], "answers into a bucket (--async)");
+    assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+    // The settings are those of the stack unspsc-base.
+    ground.does(&["infra", "up", "--yes", "--name", "dog"]);
+    ground.stacks.take();
+    fails(
+        &["--endpoint", "catalogue", "--package", "bootstrap", "--name", "dog"],
+        "the settings have role arn:aws:iam::000000000000:role/unspsc-execution and stack dog-base has",
+    );
     assert_eq!(ground.stacks.changes(), Vec::<String>::new());
 }
 
 #[test]
+fn an_option_that_is_given_nowhere_stays_as_it_is() {
+    let ground = Ground::with_endpoint();
+    let topic = "arn:aws:sns:us-east-1:000000000000:alarms";
+    ground.deploys(&["--provisioned-concurrency=0", "--lambda-memory-mb=512", "--alarm-topic", topic]);
+    ground.stacks.take();
+    let (_, err) = ground.deploys(&[]);
+    assert!(err.contains("nothing to change"), "{err}");
+    assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+    assert_eq!(
+        (ground.parameter("ProvisionedConcurrency"), ground.parameter("AlarmTopicArn")),
+        ("0".into(), topic.into())
+    );
+    // Not asked, but what would become of it is shown.
+    let (code, _, err) = ground.says(&[&DEPLOY[..], &["--alarm-topic=none", "--provisioned-concurrency=2"]].concat());
+    assert!(code == 1 && err.contains("parameter") && err.contains("then"), "{err}");
+    let row = |key: &str| err.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key}: {err}"));
+    assert!(
+        row("AlarmTopicArn").contains(topic)
+            && row("ProvisionedConcurrency").split_whitespace().eq(["ProvisionedConcurrency", "0", "2"]),
+        "{err}"
+    );
+    assert!(!err.contains("CodeKey") && !err.contains("MemorySize"), "{err}");
+    ground.deploys(&["--alarm-topic=none"]);
+    assert_eq!((ground.parameter("AlarmTopicArn").as_str(), ground.parameter("MemorySize").as_str()), ("", "512"));
+}
+
+#[test]
+fn a_change_that_is_taken_back_leaves_the_alias_where_it_was() {
+    let ground = Ground::with_endpoint();
+    ground.deploys(&[]);
+    ground.program("two");
+    ground.deploys(&[]);
+    assert_eq!((ground.live().as_str(), ground.parameter("LiveVersion").as_str()), ("2", ""));
+    // CloudFormation takes the alias back to the version that the stack has led it to last.
+    let err =
+        ground.deploy_fails(&["--alarm-topic=arn:aws:sns:us-east-1:000000000000:absent"], "UPDATE_ROLLBACK_COMPLETE");
+    assert!(err.contains("alias live of unspsc-classify leads to version 2"), "{err}");
+    assert_eq!(ground.live(), "2");
+}
+
+#[test]
+fn code_that_lambda_could_not_take_is_given_once_more() {
+    let ground = Ground::with_endpoint();
+    ground.deploys(&[]);
+    ground.stacks.take();
+    let failed = Fault::Says(r#""LastUpdateStatus": "Successful""#, r#""LastUpdateStatus": "Failed""#);
+    ground.stacks.fault("GetFunctionConfiguration", failed);
+    ground.deploys(&[]);
+    assert_eq!(ground.stacks.changes().first().map(String::as_str), Some("UpdateFunctionCode"));
+}
+
+#[test]
+fn down_takes_the_endpoint_that_the_lambda_asks() {
+    let ground = Ground::with_endpoint();
+    ground.stacks.endpoint("mine", "unspsc", true);
+    ground.does(&["lambda", "deploy", "--yes", "--endpoint", "mine", "--package", "bootstrap"]);
+    let (_, err) = ground.does(&["down", "--yes", "--delete-data"]);
+    assert!(
+        err.contains("step 2 of 3: endpoint mine") && err.contains("nothing is left that costs by the hour"),
+        "{err}"
+    );
+    assert!(ground.stacks.is_empty());
+}
+
+#[test]
 fn a_lambda_of_which_nothing_is_kept_ready_goes_with_both_stacks() {
-    let ground = Ground::new();
+    let ground = Ground::with_endpoint();
     ground.deploys(&["--provisioned-concurrency", "0"]);
     assert_eq!(ground.parameter("ProvisionedConcurrency"), "0");
     let (_, err) = ground.does(&["infra", "down", "--delete-data", "--yes"]);

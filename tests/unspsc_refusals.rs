@@ -202,3 +202,18 @@ fn an_upload_that_is_interrupted_is_aborted() {
     });
     assert!(aborted, "{:?}", stand_in.heard);
 }
+
+#[test]
+fn an_image_without_an_encoder_is_not_trained_with_before_one_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unspsc-train-gpu@sha256:0";
+    for verb in ["train", "tune"] {
+        let words = [verb, "--endpoint-url=http://127.0.0.1:1", "--train-image", image, "--data=absent.csv"];
+        let output = unspsc(words).current_dir(&folder).output().unwrap();
+        let (_, err) = texts(&output);
+        assert!(
+            output.status.code() == Some(1) && err.contains("the image unspsc-train-gpu holds no encoder: give"),
+            "{err}"
+        );
+    }
+}

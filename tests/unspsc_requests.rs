@@ -2,10 +2,12 @@
 //! (`tests/clients/judge.py`), against golden files, against what `unspsc plan` says, and taken by two platforms: by
 //! sagemaker-local and by moto.
 //!
-//! Each line of [`STEPS`] is one command and one golden file. With `UNSPSC_GOLDEN=write` the files are written anew.
+//! Each line of [`steps::STEPS`] is one command and one golden file. With `UNSPSC_GOLDEN=write` the files are written anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/docker_stand_in.rs"]
+mod docker_stand_in;
 #[path = "unspsc_requests/judge.rs"]
 mod judge;
 #[path = "support/made.rs"]
@@ -22,6 +24,8 @@ mod recorder;
 mod stacks;
 #[path = "sagemaker_local/stand_in.rs"]
 mod stand_in;
+#[path = "unspsc_requests/steps.rs"]
+mod steps;
 #[path = "support/unspsc.rs"]
 mod support;
 #[allow(dead_code, reason = "no encoder is edited here")]
@@ -35,163 +39,16 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use docker_stand_in::DOCKER;
 use judge::Judge;
 use made::{BUCKET, TRAIN, completed};
 use moto::Moto;
 use place::{Place, rest, signal, until};
 use recorder::Recorder;
 use serde_json::{Value, json};
-use stacks::Stacks;
+use stacks::{Stacks, program};
+use steps::{DATA, ENCODER, IMAGES, KINDS, STACKS, STEPS, Step};
 use support::texts;
-
-/// One command, and what becomes of it.
-struct Step {
-    /// The name of its golden file.
-    name: &'static str,
-    /// `JOB` stands for the job of the first step.
-    command: &'static [&'static str],
-    /// Its exit code on sagemaker-local.
-    code: i32,
-    /// Whether `unspsc plan` has the verb, and has to say before what is then done.
-    is_planned: bool,
-    /// Its exit code on moto and what it says there.
-    moto: (i32, &'static str),
-}
-
-const fn planned(name: &'static str, command: &'static [&'static str], code: i32, moto: (i32, &'static str)) -> Step {
-    Step { name, command, code, is_planned: true, moto }
-}
-
-const fn read(name: &'static str, command: &'static [&'static str], moto: (i32, &'static str)) -> Step {
-    Step { name, command, code: 0, is_planned: false, moto }
-}
-
-const DATA: &str = "--data=data.csv";
-const ENCODER: &str = "--encoder=encoder";
-/// Three parts; the job fails on it, which is all the same here.
-const LARGE: &str = "--encoder=large";
-
-/// In the order in which they are given; each finds what those before it have left.
-const STEPS: &[Step] = &[
-    // Whatever is asked for is Completed at once on moto, and leaves nothing in S3: the test puts it there afterwards.
-    planned("train", &["train", DATA, ENCODER], 0, (1, "NoSuchKey")),
-    planned("train-again", &["train", DATA, ENCODER], 0, (0, "has completed already")),
-    planned(
-        "train-on-demand",
-        &[
-            "train",
-            DATA,
-            "--model=rnn",
-            "--spot=false",
-            "--checkpoints=false",
-            "--keep-alive-secs=600",
-            "--max-retries=0",
-        ],
-        0,
-        (1, "NoSuchKey"),
-    ),
-    planned("train-in-parts", &["train", DATA, LARGE], 3, (1, "NoSuchKey")),
-    read("status", &["status"], (0, "Completed")),
-    read("status-job", &["status", "JOB"], (0, "100.0000")),
-    read("logs-job", &["logs", "JOB"], (0, "algo-1-1 a line that the test has written")),
-    planned("deploy", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
-    planned("deploy-again", &["deploy", "--job=JOB", "--endpoint=catalogue"], 0, (0, "in service")),
-    planned(
-        "deploy-serverless",
-        &["deploy", "--job=JOB", "--endpoint=serverless", "--serverless"],
-        0,
-        (0, "serverless"),
-    ),
-    // Its smoke test goes through S3, which no plan tells.
-    read("deploy-async", &["deploy", "--job=JOB", "--endpoint=asynchronous", "--async"], (0, "in service")),
-    read("invoke", &["invoke", "--endpoint=catalogue", "--depth=class", "rice and beans"], (0, "Food")),
-    planned("batch", &["batch", "--job=JOB", DATA, "--output=coded.csv"], 0, (1, "are not below")),
-    planned(
-        "tune",
-        &[
-            "tune",
-            DATA,
-            "--model=rnn",
-            "--search=learning_rate=0.001..0.01:log",
-            "--strategy=random",
-            "--max-jobs=2",
-            "--parallel-jobs=2",
-        ],
-        0,
-        (1, "ListTrainingJobsForHyperParameterTuningJob"),
-    ),
-    read("status-endpoint", &["status", "catalogue"], (0, "scaling activities cannot be told")),
-    planned("destroy", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "gone: endpoint catalogue")),
-    planned("destroy-again", &["destroy", "--endpoint=catalogue", "--yes"], 0, (0, "nothing is there")),
-    planned("deploy-other", &["deploy", "--job=JOB", "--endpoint=updated"], 0, (0, "in service")),
-    // moto has no UpdateEndpoint.
-    planned(
-        "deploy-update",
-        &[
-            "deploy",
-            "--job=JOB",
-            "--endpoint=updated",
-            "--serve-instance=ml.m5.xlarge",
-            "--rollout=canary",
-            "--rollout-wait-secs=0",
-            "--rollback-alarm=errors",
-            "--scale-by=concurrency",
-        ],
-        0,
-        (1, "UpdateEndpoint"),
-    ),
-    planned("stop", &["stop", "endless"], 0, (0, "is Completed already")),
-    planned("destroy-all", &["destroy", "--all", "--yes"], 0, (0, "gone: everything")),
-];
-
-/// The same for jobs that others have made, where the containers are scripts.
-const KINDS: &[Step] = &[
-    // moto has no list of trials.
-    read("status-tuning", &["status", "tuned"], (1, "ListTrainingJobsForHyperParameterTuningJob")),
-    read("logs-tuning", &["logs", "tuned"], (1, "ListTrainingJobsForHyperParameterTuningJob")),
-    read("status-transform", &["status", "batch"], (0, "Completed")),
-    read("logs-transform", &["logs", "batch"], (0, "has logged nothing")),
-    planned("stop-tuning", &["stop", "tuning"], 0, (0, "is Completed already")),
-    planned("stop-transform", &["stop", "endless"], 0, (0, "is Completed already")),
-];
-
-/// The same for images, which moto alone has a place for; they are those of [`DOCKER`].
-const IMAGES: &[Step] = &[
-    planned("images-push", &["images", "push"], 0, (0, "serve-image")),
-    planned("images-push-again", &["images", "push"], 0, (0, "already")),
-];
-
-/// A stand-in for `docker`, for the addresses that moto gives lead to AWS. What it pushes moto has afterwards.
-const DOCKER: &str = r#"
-case "$1 $2" in
-"image inspect")
-    id=$(printf %s "$6" | sha256sum | cut -d' ' -f1)
-    echo '{"Id":"sha256:'"$id"'","Os":"linux","Architecture":"amd64","RepoTags":[]}' ;;
-"login --username") read -r password || test -n "$password" ;;
-"push "*)
-    name=${2#*/} tag=${2#*:} form=application/vnd.docker.distribution.manifest.v2+json
-    manifest='{\"schemaVersion\":2,\"mediaType\":\"'$form'\",\"config\":{\"digest\":\"'$tag'\"},\"layers\":[]}'
-    curl --silent --fail --noproxy '*' --aws-sigv4 aws:amz:us-east-1:ecr --user local:local \
-        --header 'Content-Type: application/x-amz-json-1.1' \
-        --header 'X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.PutImage' \
-        --data '{"repositoryName":"'"${name%:*}"'","imageTag":"'$tag'","imageManifest":"'"$manifest"'"}' "$MOTO" ;;
-esac"#;
-
-/// Stacks, and the Lambda before an endpoint, on moto alone.
-const STACKS: &[Step] = &[
-    planned("infra-up", &["infra", "up", "--yes"], 0, (0, "")),
-    planned("infra-up-again", &["infra", "up", "--yes"], 0, (0, "nothing to change")),
-    planned("lambda-deploy", LAMBDA, 0, (0, "")),
-    planned("lambda-deploy-same", LAMBDA, 0, (0, "nothing to change")),
-    planned("lambda-deploy-again", OTHER_CODE, 0, (0, "leads to version 2")),
-    planned("lambda-deploy-settings", OTHER_SETTINGS, 0, (0, "leads to version 3")),
-    read("infra-status", &["infra", "status"], (0, "leads to version 3")),
-    planned("infra-down", &["infra", "down", "--yes", "--delete-data"], 0, (0, "gone")),
-];
-const LAMBDA: &[&str] = &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=bootstrap"];
-const OTHER_CODE: &[&str] = &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=other"];
-const OTHER_SETTINGS: &[&str] =
-    &["lambda", "deploy", "--yes", "--endpoint=catalogue", "--package=other", "--lambda-memory-mb=512"];
 
 /// What the last step stops.
 const ENDLESS: [&str; 6] =
@@ -387,6 +244,7 @@ fn requests_are_those_of_the_golden_files_and_of_the_plan_and_botocore_finds_no_
 fn images_are_pushed_by_requests_of_the_golden_files() {
     let (place, moto) = (Place::new(), Moto::start());
     place.script("docker", DOCKER);
+    fs::write(place.path("push"), "").unwrap();
     let mut recorded = Recorded::new(&place, &moto.url);
     recorded.environment = vec![("MOTO", moto.url.clone()), ("PATH", before_path(&place))];
     for step in IMAGES {
@@ -395,17 +253,27 @@ fn images_are_pushed_by_requests_of_the_golden_files() {
         assert!(code == step.code && taken.said.contains(words), "{}: {}", step.name, taken.said);
         matches_golden(step.name, &taken.requests);
     }
+    // What is printed is written into the settings as well, in the place of what stood there.
+    fs::write(place.path("unspsc.toml"), "[training]\nspot = true  # mine\ntrain-image = \"old\"\n").unwrap();
+    let mut saved = Vec::new();
+    for _ in 0..2 {
+        let output = recorded.command(&[], &["images", "push", "--save"]).output().unwrap();
+        assert!(output.status.success() && texts(&output).1.contains("written to unspsc.toml"), "{output:?}");
+        saved.push(fs::read_to_string(place.path("unspsc.toml")).unwrap());
+    }
+    assert!(
+        saved[0].starts_with("[training]\nspot = true  # mine\ntrain-image = \"123456789012.dkr.ecr."),
+        "{saved:?}"
+    );
+    assert!(saved[0].contains("unspsc-serve@sha256:") && saved[0] == saved[1], "{saved:?}");
 }
 
 #[test]
 fn stacks_are_changed_by_requests_of_the_golden_files() {
     let (place, stacks) = (Place::new(), Stacks::start(None));
-    stacks.endpoint("catalogue");
+    stacks.endpoint("catalogue", "other", false);
     for (name, text) in [("bootstrap", "one"), ("other", "two")] {
-        let mut program = b"\x7fELF".to_vec();
-        program.resize(64, 0);
-        program[18] = 183;
-        fs::write(place.path(name), [&program, text.as_bytes()].concat()).unwrap();
+        fs::write(place.path(name), program(183, text)).unwrap();
     }
     let mut recorded = Recorded::new(&place, &stacks.url);
     for step in STACKS {
@@ -413,6 +281,9 @@ fn stacks_are_changed_by_requests_of_the_golden_files() {
             // As of an alias that somebody has made anew.
             let path = "/2019-09-30/functions/unspsc-classify/provisioned-concurrency?Qualifier=live";
             assert_eq!(stacks.ask("lambda", "DELETE", path, "").0, 204);
+        }
+        if step.name == "logs-lambda" {
+            stacks.log("/aws/lambda/unspsc-classify", "2026/11/30/[3]0", "a line that the test has written");
         }
         let taken = recorded.take(step, step.code);
         assert!(taken.said.contains(step.moto.1), "{}: {}", step.name, taken.said);

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a panic is the report")]
 
+#[path = "support/docker_stand_in.rs"]
+mod docker_stand_in;
 #[allow(dead_code, reason = "its failures are of other tests")]
 #[path = "support/lambda.rs"]
 mod lambda;
@@ -26,10 +28,11 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use docker_stand_in::DOCKER;
 use lambda::Lambda;
 use place::{LIMIT, Place, Platform, beside_unspsc, rest, signal, until};
 use serde_json::{Value, json};
-use stacks::{BUCKET, Fault, Stacks};
+use stacks::{BUCKET, Fault, Stacks, program};
 use support::{texts, unspsc};
 
 /// Trials whose objective is what their batch size says; the first waits for the file `trial`.
@@ -39,23 +42,6 @@ until [ -e ../../../../trial ]; do sleep 0.05; done
 echo "epoch 1/1: train:loss=0.500000; validation:loss=1.500000; validation:balanced_accuracy=0.$size;"
 echo "test, 9 rows: test:accuracy=0.250000; test:balanced_accuracy=0.2$size;"
 echo weights > model/weights"#;
-
-/// `docker`, which has any image; what it pushes is put into moto's ECR, once the file `push` is there.
-const DOCKER: &str = r#"
-case "$1 $2" in
-"image inspect")
-    id=$(printf %s "$6" | sha256sum | cut -d' ' -f1)
-    echo '{"Id":"sha256:'"$id"'","Os":"linux","Architecture":"amd64","RepoTags":[]}' ;;
-"login --username") read -r password || test -n "$password" ;;
-"push "*)
-    until [ -e push ]; do sleep 0.05; done
-    name=${2#*/} tag=${2#*:} form=application/vnd.docker.distribution.manifest.v2+json
-    manifest='{\"schemaVersion\":2,\"mediaType\":\"'$form'\",\"config\":{\"digest\":\"'$tag'\"},\"layers\":[]}'
-    curl --silent --fail --output /dev/null --noproxy '*' --aws-sigv4 aws:amz:us-east-1:ecr --user local:local \
-        --header 'Content-Type: application/x-amz-json-1.1' \
-        --header 'X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.PutImage' \
-        --data '{"repositoryName":"'"${name%:*}"'","imageTag":"'$tag'","imageManifest":"'"$manifest"'"}' "$MOTO" ;;
-esac"#;
 
 const UP: [&str; 14] = [
     "up",
@@ -86,10 +72,7 @@ impl<'a> Walk<'a> {
         place.script("docker", DOCKER);
         let waits = format!("until [ -e '{}' ]; do sleep 0.05; done", place.path("serving").display());
         place.script("serve", &format!("{waits}\n{}", stand_in::serve()));
-        let mut program = b"\x7fELF".to_vec();
-        program.resize(64, 0);
-        program[18] = 62;
-        fs::write(place.path("bootstrap"), program).unwrap();
+        fs::write(place.path("bootstrap"), program(62, "")).unwrap();
         let platform = place.platform_of(TRAIN, &["--serve", "serve"]);
         let stacks = Stacks::start(Some(&platform.url));
         let walk = Self { place, platform, stacks };
@@ -238,6 +221,33 @@ fn up_is_resumed_after_an_interrupt_in_each_step_and_down_leaves_nothing() {
     platform.stop();
 }
 
+#[test]
+fn up_looks_for_all_that_it_needs_before_it_makes_anything() {
+    let place = Place::new();
+    let walk = Walk::new(&place);
+    let fails = |words: &[&str], says: &str| {
+        let (code, _, err) = walk.says(&[&UP[..], words].concat());
+        assert!(code == 1 && err.contains(says), "`{says}` is not said: {err}");
+    };
+    fails(&["--async"], "leave it out");
+    let instead = |option: &str, other: &[&'static str]| {
+        let rest = UP.iter().filter(|word| !word.starts_with(option)).copied();
+        let (code, _, err) = walk.says(&rest.chain(other.iter().copied()).collect::<Vec<_>>());
+        assert_eq!(code, 1, "{err}");
+        err
+    };
+    let err = instead("--package", &["--package=absent"]);
+    assert!(err.contains("there is no absent: build it with `scripts/build-lambda`"), "{err}");
+    let err = instead("--encoder", &[]);
+    assert!(err.contains("the image unspsc-train-gpu holds no encoder: give"), "{err}");
+    place.script("docker", "echo 'Error response from daemon: No such image: x' >&2; exit 1");
+    fails(&[], "there is no image unspsc-train-gpu:latest on this machine");
+    assert_eq!(walk.stacks.changes(), Vec::<String>::new());
+    let Walk { platform, stacks, .. } = walk;
+    stacks.answers(|_, _| Value::Null);
+    platform.stop();
+}
+
 /// First what costs by the hour, then all of it.
 fn down(walk: &Walk<'_>) {
     let (code, _, err) = walk.says(&["down"]);
@@ -252,6 +262,27 @@ fn down(walk: &Walk<'_>) {
         ("none".to_owned(), "CREATE_COMPLETE")
     );
     assert!(walk.place.path(&format!("state/s3/{BUCKET}/unspsc")).is_dir(), "data and models stay");
+
+    // A job of this program by another role, whose model comes into the bucket.
+    let job = json!({
+        "TrainingJobName": "other",
+        "AlgorithmSpecification": { "TrainingImage": "train:latest", "TrainingInputMode": "File" },
+        "RoleArn": made::ROLE,
+        "OutputDataConfig": { "S3OutputPath": format!("s3://{BUCKET}/other") },
+        "ResourceConfig": { "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5 },
+        "StoppingCondition": { "MaxRuntimeInSeconds": 3600 },
+        "HyperParameters": { "batch_size": "8" },
+        "Tags": [{ "Key": "unspsc:managed-by", "Value": "unspsc" }],
+    });
+    fs::remove_file(walk.place.path("trial")).unwrap();
+    made::ask(&walk.platform.url, "CreateTrainingJob", &job);
+    let (code, _, err) = walk.says(&["down", "--yes", "--delete-data"]);
+    assert!(
+        code == 1 && err.contains("stack unspsc-base is in use by training job other, which runs, through"),
+        "{err}"
+    );
+    assert!(err.contains("first `unspsc stop other`"), "{err}");
+    walk.does(&["stop", "other"]);
 
     let (_, err) = walk.does(&["down", "--yes", "--delete-data"]);
     assert!(err.contains("nothing is left") && !err.contains("stays"), "{err}");

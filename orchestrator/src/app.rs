@@ -23,7 +23,7 @@ pub(crate) async fn run(command: Command, config: Option<PathBuf>) -> anyhow::Re
         Command::Init(_) => Ok(()),
         Command::Data(command) => data(command).await,
         Command::Images(ImagesCommand::Push(args)) => {
-            On::platform(&args.platform).does(async |session| images::push(session, args).await).await
+            On::platform(&args.platform).does(async |session| images::push(session, args, config).await).await
         }
         Command::Train(args) => {
             let on = On { interrupt: args.on_interrupt, ..On::platform(&args.train.platform) };
@@ -104,7 +104,7 @@ async fn planned(verb: &PlannedVerb, plan: &Arc<Plan>, config: Option<&Path>) ->
         PlannedVerb::Stop(args) => on(&args.platform).does(async |session| stop::run(session, args).await).await,
         PlannedVerb::Batch(args) => on(&args.platform).does(async |session| batch::run(session, args).await).await,
         PlannedVerb::Images(ImagesCommand::Push(args)) => {
-            on(&args.platform).does(async |session| images::push(session, args).await).await
+            on(&args.platform).does(async |session| images::push(session, args, config).await).await
         }
         PlannedVerb::Infra(command) => infra_verb(command, config, Some(plan)).await,
         PlannedVerb::Lambda(LambdaCommand::Deploy(args)) => {

@@ -79,7 +79,7 @@ const CAUSES: &[(&[&str], &str)] = &[
     // serverless/serverless#7250.
     (
         &["function_error_init_failure"],
-        "the program ends before it asks for work: its log group /aws/lambda/NAME-classify says why; --architecture has to be what \
+        "the program ends before it asks for work: `unspsc logs NAME-classify` says why; --architecture has to be what \
          it was built for",
     ),
     // Lambda's quotas: new accounts have 10 environments, of which 10 have to stay for other functions.
@@ -91,7 +91,7 @@ const CAUSES: &[(&[&str], &str)] = &[
     // What a stack makes has names of its own, which are there once: buckets in all of AWS.
     (
         &["create_failed", "already exists"],
-        "there is one of that name, perhaps of an earlier `unspsc images push`, or of the same --name in another region: choose another \
+        "there is one of that name, perhaps of the same --name in another region, since roles are there once in an account: choose another \
          --name, or delete it if nothing runs by it",
     ),
     (

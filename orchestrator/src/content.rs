@@ -56,7 +56,12 @@ impl Content {
 
     /// The name of a `what` with this content.
     pub(crate) fn name(&self, what: &str) -> String {
-        format!("unspsc-{what}-{}", self.digits())
+        format!("{}{}", Self::prefix(what), self.digits())
+    }
+
+    /// What the names of all that are a `what` begin with.
+    pub(crate) fn prefix(what: &str) -> String {
+        format!("unspsc-{what}-")
     }
 
     /// The name of a piece of `endpoint` with this content, which SageMaker's limit leaves room for.

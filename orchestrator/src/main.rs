@@ -77,6 +77,8 @@ fn main() -> ExitCode {
     let outcome = match (&cli.command, settings) {
         // Whatever stands in the file now, or does not.
         (Command::Init(args), _) => settings::init(&Cli::command(), cli.config.as_deref(), args),
+        // It is going to be written.
+        (command, Err(error)) if error.is_missing() && command.writes_settings() => run(cli.command, cli.config),
         (_, Err(error)) => {
             complain(&error.into());
             return ExitCode::from(USAGE);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::kinds::Kind;
+use crate::options::StackArgs;
 use crate::session::Session;
 use crate::storage::S3Uri;
 use crate::{batch, deploy, destroy, images, kinds, stacks, upload};
@@ -70,7 +71,7 @@ impl Started {
             Self::ChangeSet { stack, name } => {
                 format!("aws cloudformation delete-change-set --stack-name {stack} --change-set-name {name}")
             }
-            Self::Stack(_) => session.command("infra status"),
+            Self::Stack(name) => session.command(&format!("infra status{}", StackArgs::option_of(name))),
             Self::Tag(name) => format!("docker image rm {name}"),
         }
     }

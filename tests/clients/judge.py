@@ -331,7 +331,7 @@ class Names:
     def value(self, value, name=""):
         if name in ("CodeSha256", "TemplateBody", "UploadId", "VersionId", "NextToken", "nextToken", "ETag", "InferenceId"):
             return name.upper()
-        if isinstance(value, datetime.datetime):
+        if isinstance(value, datetime.datetime) or name == "startTime":
             return "TIME"
         if isinstance(value, dict):
             if value.get("Key") == "unspsc:version":

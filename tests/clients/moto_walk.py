@@ -2,9 +2,11 @@
 resources of moto_stacks.py. Prints its address, and ends with its input.
 
 - A change set that was executed leaves an event for each resource; one that fails is taken back, as AWS does it.
+- Change sets are listed by their stack, and a change makes and deletes what conditions say.
 - The alias of a stack has provisioned concurrency.
 - Provisioned concurrency: an alias of two versions gets none, and what is asked for is ready at the second look.
 - Functions and versions are Pending or InProgress at the first look, and refuse changes until the second.
+- A change of the stack whose alarms are to tell a topic that is called `absent` fails in the end.
 - An alias that moves gives the version before it a share of the calls, until the second look.
 """
 
@@ -21,6 +23,7 @@ from moto.awslambda import urls
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.utils import get_backend
 from moto.cloudformation import models as stacks
+from moto.cloudformation import parsing, responses
 from moto.core.common_models import CloudFormationModel
 from moto.server import ThreadedMotoServer
 
@@ -119,6 +122,8 @@ def execute(self, change_set_name, stack_name=None):
     verbs = {"Add": "CREATE", "Modify": "UPDATE", "Remove": "DELETE"}
     try:
         change_set.apply()
+        if change_set.parameters.get("AlarmTopicArn", "").endswith(":absent"):
+            raise stacks.ValidationError(message="Invalid SNS topic ARN")
     except Exception as fault:  # noqa: BLE001
         failed = next((name for name in resources if name not in made._parsed_resources), "?")
         event(stack, failed, resources.get(failed, {}).get("Type", "?"), f"{kind}_FAILED", str(fault))
@@ -126,6 +131,9 @@ def execute(self, change_set_name, stack_name=None):
         if kind == "CREATE":
             made.delete()
             made._resource_json_map = {}
+        for resource in made._parsed_resources.values():
+            if isinstance(resource, StackAlias):
+                resource.alias.update(None, stack.parameters["LiveVersion"] or "1", None)
         stack.status = "ROLLBACK_COMPLETE" if kind == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
         stack._add_stack_event(stack.status)
         return
@@ -157,6 +165,45 @@ def diff(self):
     return [stacks.Change(verb, name, known[name]["Type"]) for verb, those in names.items() for name in those]
 
 
+diff_before = parsing.ResourceMap.build_resource_diff
+apply_before = parsing.ResourceMap.update
+
+
+def is_wanted(resource, template, parameters):
+    if "Condition" not in resource:
+        return True
+    known = {name: str(one.get("Default", "")) for name, one in template["Parameters"].items()} | (parameters or {})
+    return parsing.parse_condition(template["Conditions"][resource["Condition"]], known, {})
+
+
+def build_resource_diff(self, other_template, parameters=None):
+    new = other_template["Resources"]
+    wanted = {name for name, resource in new.items() if is_wanted(resource, other_template, parameters)}
+    made = {name for name in self._resource_json_map if self._parsed_resources.get(name) is not None}
+    modified = diff_before(self, other_template, parameters)["Modify"]
+    return {
+        "Add": [name for name in new if name in wanted - made],
+        "Modify": [name for name in modified if name in wanted & made],
+        "Remove": [name for name in self._resource_json_map if name in made - wanted],
+    }
+
+
+def apply_template(self, template, parameters=None):
+    removed = self.build_resource_diff(template, parameters)["Remove"]
+    apply_before(self, template, parameters)
+    for name in removed:
+        del self._parsed_resources[name]
+
+
+def list_change_sets(self):
+    stack = self._get_param("StackName")
+    those = self.cloudformation_backend.list_change_sets()
+    return responses.ActionResult({"Summaries": [one for one in those if stack in (one.stack_name, one.stack_id)]})
+
+
+parsing.ResourceMap.build_resource_diff = build_resource_diff
+parsing.ResourceMap.update = apply_template
+responses.CloudFormationResponse.list_change_sets = list_change_sets
 stacks.ChangeSet.diff = diff
 stacks.CloudFormationBackend.execute_change_set = execute
 stacks.CloudFormationBackend.delete_change_set = delete_change_set

@@ -73,7 +73,7 @@ class OnMoto(unittest.TestCase):
         self.assertEqual(self.outputs["FunctionArn"], function["FunctionArn"])
         self.assertEqual((function["Runtime"], function["Handler"]), ("provided.al2023", "bootstrap"))
         self.assertGreaterEqual(function["Timeout"], 70)
-        variables = {"UNSPSC_ENDPOINT": "catalogue", "UNSPSC_LOG_DESCRIPTIONS": "no"}
+        variables = {"UNSPSC_ENDPOINT": "catalogue", "UNSPSC_LOG_DESCRIPTIONS": "false"}
         self.assertEqual(function["Environment"]["Variables"], variables)
         alias = client.get_alias(FunctionName="unspsc-classify", Name="live")
         self.assertEqual((alias["AliasArn"], alias["FunctionVersion"]), (self.outputs["AliasArn"], "1"))

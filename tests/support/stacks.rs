@@ -125,26 +125,58 @@ impl Stacks {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked)
     }
 
-    /// Makes an endpoint that is in service at once.
-    pub(crate) fn endpoint(&self, name: &str) {
-        let role = "arn:aws:iam::000000000000:role/unspsc-execution";
-        let variant = json!({ "VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2 });
-        for (operation, request) in [
-            (
-                "CreateModel",
-                json!({ "ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": { "Image": "serve" } }),
-            ),
-            ("CreateEndpointConfig", json!({ "EndpointConfigName": name, "ProductionVariants": [variant] })),
-            ("CreateEndpoint", json!({ "EndpointName": name, "EndpointConfigName": name })),
-        ] {
-            let sent =
-                self.shared.client.post(&self.shared.moto).header("x-amz-target", format!("SageMaker.{operation}"));
-            let key = "AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/sagemaker/aws4_request, Signature=0";
-            let sent = sent.header(AUTHORIZATION, key).body(request.to_string());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let status = runtime.block_on(sent.send()).unwrap().status();
-            assert!(status.is_success(), "{operation}: {status}");
-        }
+    /// Makes an endpoint that is in service at once and works by the role of NAME, with this program's tag or without.
+    pub(crate) fn endpoint(&self, endpoint: &str, name: &str, is_ours: bool) {
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/{name}-execution");
+        let variant = json!({
+            "VariantName": "AllTraffic", "ModelName": endpoint, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2,
+        });
+        let tags = if is_ours { json!([{ "Key": "unspsc:managed-by", "Value": "unspsc" }]) } else { json!([]) };
+        let container = json!({ "Image": "serve" });
+        self.sagemaker(
+            "CreateModel",
+            &json!({ "ModelName": endpoint, "ExecutionRoleArn": role, "PrimaryContainer": container, "Tags": tags }),
+        );
+        self.sagemaker(
+            "CreateEndpointConfig",
+            &json!({ "EndpointConfigName": endpoint, "ProductionVariants": [variant], "Tags": tags }),
+        );
+        self.sagemaker(
+            "CreateEndpoint",
+            &json!({ "EndpointName": endpoint, "EndpointConfigName": endpoint, "Tags": tags }),
+        );
+    }
+
+    pub(crate) fn sagemaker(&self, operation: &str, request: &Value) {
+        self.carry_out("sagemaker", &format!("SageMaker.{operation}"), request);
+    }
+
+    /// Has a service that speaks JSON carry out a request.
+    pub(crate) fn carry_out(&self, service: &str, target: &str, request: &Value) {
+        let sent = self.shared.client.post(&self.shared.moto).header("x-amz-target", target);
+        let key = format!("AWS4-HMAC-SHA256 Credential=local/20261129/us-east-1/{service}/aws4_request, Signature=0");
+        let sent = sent.header(AUTHORIZATION, key).body(request.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let status = runtime.block_on(sent.send()).unwrap().status();
+        assert!(status.is_success(), "{target}: {status}");
+    }
+
+    /// Writes a line into a log, which is there.
+    pub(crate) fn log(&self, group: &str, stream: &str, line: &str) {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+        let at = json!({ "logGroupName": group, "logStreamName": stream });
+        self.carry_out("logs", "Logs_20140328.CreateLogStream", &at);
+        let mut events = at;
+        events["logEvents"] = json!([{ "timestamp": now, "message": line }]);
+        self.carry_out("logs", "Logs_20140328.PutLogEvents", &events);
+    }
+
+    /// Makes a change set of a stack that there is not, as somebody who goes to look at it.
+    pub(crate) fn review(&self, stack: &str, change_set: &str) {
+        let template = "Resources: {Queue: {Type: AWS::SQS::Queue}}";
+        self.cloudformation(&format!(
+            "Action=CreateChangeSet&ChangeSetType=CREATE&StackName={stack}&ChangeSetName={change_set}&TemplateBody={template}"
+        ));
     }
 
     /// The answer of CloudFormation, which has to be one.
@@ -179,6 +211,14 @@ impl Drop for Stacks {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
+}
+
+/// A program for the processor that an ELF file calls so, as far as its head goes.
+pub(crate) fn program(machine: u8, text: &str) -> Vec<u8> {
+    let mut program = b"\x7fELF".to_vec();
+    program.resize(64, 0);
+    program[18] = machine;
+    [&program, text.as_bytes()].concat()
 }
 
 /// The text between two others.

@@ -145,15 +145,16 @@ pub(super) async fn all(session: &Session) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// Endpoints and jobs that run, as far as they bear this program's tag.
-pub(super) async fn running(session: &Session) -> anyhow::Result<Vec<Part>> {
+/// Endpoints and jobs that run, each with whether it bears this program's tag.
+pub(super) async fn running(session: &Session) -> anyhow::Result<Vec<(Part, bool)>> {
     let (jobs, endpoints) = (jobs::running(session).await?, endpoints(session).await?);
     let endpoints = endpoints.into_iter().map(|(name, arn)| (Part::Endpoint(name), arn));
     let all: Vec<(Part, String)> = endpoints.chain(jobs.into_iter().map(|(job, arn)| (Part::Job(job), arn))).collect();
     let arns = all.iter().map(|(_, arn)| arn.clone());
-    let mut tags = content::tags_of_all(&session.clients.sagemaker, arns).await?;
-    tags.retain(|_, tags| content::is_ours(tags));
-    Ok(all.into_iter().filter(|(_, arn)| tags.contains_key(arn)).map(|(part, _)| part).collect())
+    let tags = content::tags_of_all(&session.clients.sagemaker, arns).await?;
+    // What has no tags any more has gone since it was listed.
+    let tagged = |(part, arn): (Part, String)| tags.get(&arn).map(|tags| (part, content::is_ours(tags)));
+    Ok(all.into_iter().filter_map(tagged).collect())
 }
 
 /// The configurations that bear the tag of the endpoint.

@@ -99,6 +99,16 @@ pub(super) async fn stop(session: &Session, jobs: impl Iterator<Item = &Job>) {
 }
 
 impl Job {
+    /// What it is a job for.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     async fn stop(&self, session: &Session) -> Result<(), ServiceError> {
         kinds::ask_to_stop(session, self.kind, &self.name).await
     }

@@ -4,6 +4,7 @@
 mod find;
 mod jobs;
 mod part;
+mod ties;
 
 use anyhow::bail;
 
@@ -17,6 +18,7 @@ use self::find::Found;
 pub(crate) use self::find::{configs_of, models_of};
 use self::part::Part;
 pub(crate) use self::part::{config, endpoint, model, policy, target};
+pub(crate) use self::ties::{Base, running_by};
 
 /// Takes down what was named, if that was confirmed.
 pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result<()> {
@@ -114,7 +116,8 @@ pub(crate) async fn destroy(session: &Session, name: &str) -> anyhow::Result<boo
 
 /// Endpoints that are there and jobs that run, of this program.
 pub(crate) async fn running(session: &Session) -> anyhow::Result<Vec<String>> {
-    Ok(find::running(session).await?.iter().map(ToString::to_string).collect())
+    let running = find::running(session).await?;
+    Ok(running.iter().filter(|(_, is_ours)| *is_ours).map(|(part, _)| part.to_string()).collect())
 }
 
 /// What [`destroy`] would ask for, of a deployment that was planned only.

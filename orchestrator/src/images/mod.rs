@@ -5,6 +5,7 @@ mod name;
 mod repository;
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -14,10 +15,12 @@ use crate::options::PushArgs;
 use crate::poll;
 use crate::progress::print;
 use crate::session::Session;
+use crate::settings;
 use crate::undo::Started;
 
 pub(crate) use docker::untag;
 pub(crate) use name::LocalName;
+pub(crate) use repository::is_there as is_repository;
 
 use docker::{Image, Login, PLATFORM};
 use repository::Held;
@@ -30,17 +33,18 @@ const SEEN_WITHIN: Duration = Duration::from_secs(60);
 /// An image in its repository, by a name that never means another one.
 pub(crate) struct Pinned {
     name: LocalName,
-    reference: String,
+    pub(crate) reference: String,
+}
+
+impl AsRef<LocalName> for Pinned {
+    fn as_ref(&self) -> &LocalName {
+        &self.name
+    }
 }
 
 impl Pinned {
     fn new(name: &LocalName, address: &str, held: &Held) -> Self {
         Self { name: name.clone(), reference: format!("{address}@{}", held.digest) }
-    }
-
-    /// Whether the last part of its name, as of `team/unspsc-serve`, says that it is that.
-    fn is(&self, word: &str) -> bool {
-        self.name.repository().rsplit('/').next().is_some_and(|name| name.contains(word))
     }
 }
 
@@ -48,18 +52,32 @@ impl Pinned {
 const OURS: &str = "unspsc";
 
 /// Pushes images and prints the settings that name them.
-pub(crate) async fn push(session: &Session, args: &PushArgs) -> anyhow::Result<()> {
-    let pinned = bring(session, &args.images, OURS).await?;
+pub(crate) async fn push(session: &Session, args: &PushArgs, config: Option<&Path>) -> anyhow::Result<()> {
+    let pinned = bring(session, &args.images, &args.stack.name).await?;
     if session.is_plan() {
         return Ok(());
     }
-    session.progress.say("for unspsc.toml; a digest names this very image, whatever is pushed later:");
-    print(settings(&pinned).trim_end())
+    let keys = [("training", "train-image", "train"), ("serving", "serve-image", "serve")];
+    if args.save {
+        let image = |(table, key, word)| Some((table, key, first(&pinned, word)?.reference.clone()));
+        let path = settings::set(config, &keys.into_iter().filter_map(image).collect::<Vec<_>>())?;
+        session
+            .progress
+            .say(&format!("written to {}; a digest names this very image, whatever is pushed later:", path.display()));
+    } else {
+        session.progress.say(
+            "for unspsc.toml, or written there with --save; a digest names this very image, whatever is pushed later:",
+        );
+    }
+    print(lines(&pinned).trim_end())
 }
 
-/// Sees to it that the images are in ECR, this project's in repositories whose names begin with `name`; none come of it in
-/// a plan.
-pub(crate) async fn bring(session: &Session, names: &[LocalName], name: &str) -> anyhow::Result<Vec<Pinned>> {
+/// Refuses images that are not on this machine, or that SageMaker's instances cannot run.
+pub(crate) async fn check(names: &[LocalName]) -> anyhow::Result<()> {
+    look(names).await.map(drop)
+}
+
+async fn look(names: &[LocalName]) -> anyhow::Result<Vec<Image>> {
     let mut images = Vec::new();
     for name in names {
         let image = Image::find(name).await?;
@@ -72,6 +90,13 @@ pub(crate) async fn bring(session: &Session, names: &[LocalName], name: &str) ->
         }
         images.push(image);
     }
+    Ok(images)
+}
+
+/// Sees to it that the images are in ECR, this project's in repositories whose names begin with `name`; none come of it in
+/// a plan.
+pub(crate) async fn bring(session: &Session, names: &[LocalName], name: &str) -> anyhow::Result<Vec<Pinned>> {
+    let images = look(names).await?;
     let mut login = None;
     let mut pinned = Vec::new();
     for (local, image) in names.iter().zip(&images) {
@@ -85,8 +110,13 @@ pub(crate) async fn bring(session: &Session, names: &[LocalName], name: &str) ->
 }
 
 /// The first of the images whose name says that it is one that trains (`train`) or serves (`serve`).
-pub(crate) fn first<'a>(pinned: &'a [Pinned], word: &str) -> Option<&'a str> {
-    pinned.iter().find(|one| one.is(word)).map(|one| one.reference.as_str())
+pub(crate) fn first<'a, T: AsRef<LocalName>>(images: &'a [T], word: &str) -> Option<&'a T> {
+    images.iter().find(|one| is_of(one, word))
+}
+
+/// Whether the last part of its name, as of `team/unspsc-serve`, says that it is that.
+fn is_of(image: &impl AsRef<LocalName>, word: &str) -> bool {
+    image.as_ref().repository().rsplit('/').next().is_some_and(|name| name.contains(word))
 }
 
 /// Sees to it that the image is in its repository; nothing if that is only planned.
@@ -167,8 +197,8 @@ async fn send(
 }
 
 /// The images as lines of unspsc.toml. Of several for one key the first is set.
-fn settings(pinned: &[Pinned]) -> String {
-    let of = |word: &str| pinned.iter().filter(|one| one.is(word)).collect::<Vec<_>>();
+fn lines(pinned: &[Pinned]) -> String {
+    let of = |word: &str| pinned.iter().filter(|one| is_of(*one, word)).collect::<Vec<_>>();
     let mut text = String::new();
     for (table, key, verbs, images) in [
         ("training", "train-image", "train, tune, run", of("train")),
@@ -180,7 +210,7 @@ fn settings(pinned: &[Pinned]) -> String {
             let _ = writeln!(text, "{begin}{key} = \"{}\"", image.reference);
         }
     }
-    let others = pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| one.is(word)));
+    let others = pinned.iter().filter(|one| !["train", "serve"].iter().any(|word| is_of(*one, word)));
     others.for_each(|one| text += &format!("# {}\n", one.reference));
     text
 }
@@ -196,6 +226,6 @@ mod tests {
         let expected = "[training]  # train, tune, run\ntrain-image = \"r/unspsc-train-cpu@sha256:0\"\n\
                         # train-image = \"r/unspsc-train-gpu@sha256:0\"\n[serving]  # deploy, batch, run\n\
                         serve-image = \"r/trainers/unspsc-serve@sha256:0\"\n# r/other@sha256:0\n";
-        assert_eq!(settings(&pinned), expected);
+        assert_eq!(lines(&pinned), expected);
     }
 }

@@ -25,6 +25,12 @@ impl LocalName {
     }
 }
 
+impl AsRef<Self> for LocalName {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl FromStr for LocalName {
     type Err = String;
 

@@ -40,6 +40,11 @@ pub(super) async fn ensure(session: &Session, name: &str) -> anyhow::Result<Opti
     Ok(Some(created))
 }
 
+/// Whether there is a repository `name`.
+pub(crate) async fn is_there(session: &Session, name: &str) -> Result<bool, ServiceError> {
+    Ok(look(session, name).await?.is_some())
+}
+
 /// The address of the repository `name`, if it is there.
 async fn look(session: &Session, name: &str) -> Result<Option<String>, ServiceError> {
     let found = session.clients.ecr.describe_repositories().repository_names(name).send().await;

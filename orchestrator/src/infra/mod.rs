@@ -8,12 +8,13 @@ mod stores;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
-use crate::options::{InfraDownArgs, InfraUpArgs, StackArgs};
+use crate::destroy::{self, Base};
+use crate::options::{InfraDownArgs, InfraUpArgs, PlatformArgs, StackArgs};
 use crate::session::Session;
-use crate::stacks::{self, Consent, Stack, Wanted};
-use crate::{confirm, destroy};
+use crate::stacks::{self, Consent, Stack, State, Wanted};
+use crate::{confirm, images};
 
 pub(crate) use self::settings::{are_set, tell};
 pub(crate) use self::status::run as status;
@@ -21,6 +22,13 @@ pub(crate) use self::stores::{Store, of as stores};
 
 /// The template of bucket, repositories, role and policy.
 const BASE: &str = include_str!("../../../infrastructure/base.yaml");
+
+/// Parameters that say whether the stack makes a repository, and the end of that one's name.
+const REPOSITORIES: [(&str, &str); 3] = [
+    ("MakeTrainCpuRepository", "train-cpu"),
+    ("MakeTrainGpuRepository", "train-gpu"),
+    ("MakeServeRepository", "serve"),
+];
 
 /// The stack of bucket, repositories, role and policy.
 pub(crate) fn base_name(args: &StackArgs) -> String {
@@ -47,7 +55,25 @@ pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Pa
 
 /// Makes or changes the stack, by which this session works from now on; nothing comes of it in a plan.
 pub(crate) async fn base(session: &Session, args: &StackArgs, consent: &Consent) -> anyhow::Result<Option<Stack>> {
-    let parameters = BTreeMap::from([("Name", args.name.clone())]);
+    let mut parameters = BTreeMap::from([("Name", args.name.clone())]);
+    let there = stacks::look(session, &base_name(args)).await?;
+    let there = there.filter(|there| !matches!(there.state(), State::Failed | State::Gone));
+    for (parameter, kind) in REPOSITORIES {
+        let makes = match &there {
+            Some(there) => there.parameters.get(parameter).is_none_or(|makes| makes == "true"),
+            None => {
+                let repository = format!("{}-{kind}", args.name);
+                let is_there = images::is_repository(session, &repository).await?;
+                if is_there {
+                    session.progress.say(&format!(
+                        "repository {repository} is there already: the stack does without one of its own, and leaves it alone"
+                    ));
+                }
+                !is_there
+            }
+        };
+        parameters.insert(parameter, makes.to_string());
+    }
     let wanted = Wanted { name: base_name(args), template: BASE, parameters, momentary: &[] };
     let stack = stacks::bring(session, &wanted, consent).await?;
     if let Some(stack) = &stack {
@@ -72,8 +98,10 @@ pub(crate) async fn down(session: &Session, args: &InfraDownArgs) -> anyhow::Res
     if let Some(full) = full(&stores).filter(|_| !args.delete_data) {
         bail!("{full}: nothing was deleted; --delete-data deletes all of that too, and it cannot be had back");
     }
-    if base.is_some() {
-        refuse_what_is_used(session, None).await?;
+    if let Some(base) = &base
+        && let Some(users) = users(session, base, &stores, None).await?
+    {
+        return Err(users.refusal(base));
     }
     if !session.is_plan() && !args.yes {
         let unasked = "this deletes the stacks with what they hold: confirm with --yes, or see with `unspsc plan infra down` what \
@@ -90,9 +118,17 @@ pub(crate) async fn down(session: &Session, args: &InfraDownArgs) -> anyhow::Res
         delete(session, base, &stores).await?;
     }
     if !session.is_plan() {
-        session.progress.say(&format!("gone: {}", found.join(", ")));
+        let stays = base.iter().flat_map(|base| stays(base, &args.stack)).map(|one| format!("; {one} stays"));
+        session.progress.say(&format!("gone: {}{}", found.join(", "), stays.collect::<String>()));
     }
     Ok(())
+}
+
+/// Repositories of this name that are none of the stack's.
+pub(crate) fn stays(base: &Stack, args: &StackArgs) -> Vec<String> {
+    let is_other = |parameter: &str| base.parameters.get(parameter).is_some_and(|makes| makes == "false");
+    let others = REPOSITORIES.iter().filter(|(parameter, _)| is_other(parameter));
+    others.map(|(_, kind)| format!("repository {}-{kind}, which the stack has not made,", args.name)).collect()
 }
 
 /// Deletes the stack of bucket and repositories, and all that is in these.
@@ -115,21 +151,46 @@ pub(crate) fn full(stores: &[Store]) -> Option<String> {
     (!full.is_empty()).then(|| full.join(", "))
 }
 
-/// Nobody's role is deleted who may still work by it, which is whatever of this program is in the account, but for the
-/// `endpoint` that goes too.
-pub(crate) async fn refuse_what_is_used(session: &Session, endpoint: Option<&str>) -> anyhow::Result<()> {
-    let mut running = destroy::running(session).await?;
-    let goes = endpoint.map(|name| format!("endpoint {name}"));
-    running.retain(|one| Some(one) != goes.as_ref());
-    if running.is_empty() {
-        return Ok(());
+/// Who still works by the role, the bucket or the images of the stack, but for the `endpoint` that goes too; with what ends it.
+pub(crate) async fn users(
+    session: &Session,
+    stack: &Stack,
+    stores: &[Store],
+    endpoint: Option<&str>,
+) -> anyhow::Result<Option<Users>> {
+    let (buckets, repositories) = stores::names(stores);
+    let base = Base { role: stack.outputs.get("ExecutionRoleArn").cloned(), buckets, repositories };
+    let running = destroy::running_by(session, &base, endpoint).await?;
+    let (who, ends): (Vec<String>, Vec<String>) = running.into_iter().unzip();
+    Ok((!who.is_empty()).then(|| Users { who: who.join(", "), ends: ends.join(", ") }))
+}
+
+/// Who works by a stack.
+pub(crate) struct Users {
+    pub(crate) who: String,
+    /// What ends that.
+    ends: String,
+}
+
+impl Users {
+    /// Why nothing of `stack` is deleted.
+    pub(crate) fn refusal(&self, stack: &Stack) -> anyhow::Error {
+        let Self { who, ends } = self;
+        anyhow!("{stack} is in use by {who}, through its role, bucket or images: nothing was deleted; first {ends}")
     }
-    bail!(
-        "there is still {}, which may run by the role and the bucket of the stack: nothing was deleted; take down what it is with \
-         `{}` and `{}`, or all that this program has made with `{}`",
-        running.join(", "),
-        session.command("destroy --endpoint NAME"),
-        session.command("stop JOB"),
-        session.command("destroy --all")
-    )
+}
+
+/// Refuses settings of another stack, whose bucket and role would be taken in place of this one's.
+pub(crate) fn check_settings(base: &Stack, platform: &PlatformArgs) -> anyhow::Result<()> {
+    let others = [("role", "ExecutionRoleArn", &platform.role), ("bucket", "Bucket", &platform.bucket)];
+    for (setting, output, set) in others {
+        let own = base.output(output)?;
+        if let Some(other) = set.as_deref().filter(|other| *other != own) {
+            bail!(
+                "the settings have {setting} {other} and {base} has {own}: leave {setting} away, or give the settings of \
+                 {base} with --config"
+            );
+        }
+    }
+    Ok(())
 }

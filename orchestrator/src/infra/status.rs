@@ -34,10 +34,14 @@ pub(crate) async fn run(session: &Session, args: &InfraStatusArgs) -> anyhow::Re
     if let Some(front) = &front
         && front.outputs.contains_key("FunctionName")
     {
-        lambda::show(session, front).await?;
+        lambda::show(session, front, &args.stack).await?;
     }
     if base.is_none() {
-        session.progress.say(&format!("`{}` makes {}", session.command("infra up"), base_name(&args.stack)));
+        session.progress.say(&format!(
+            "`{}` makes {}",
+            session.command(&format!("infra up{}", args.stack.option())),
+            base_name(&args.stack)
+        ));
     }
     Ok(())
 }

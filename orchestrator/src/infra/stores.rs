@@ -63,6 +63,12 @@ pub(crate) async fn of(session: &Session, stack: &Stack) -> anyhow::Result<Vec<S
     Ok(stores)
 }
 
+/// Names of buckets and of repositories.
+pub(super) fn names(stores: &[Store]) -> (Vec<String>, Vec<String>) {
+    let of = |kind| stores.iter().filter(|store| store.kind == kind).map(|store| store.name.clone()).collect();
+    (of(Kind::Bucket), of(Kind::Repository))
+}
+
 async fn look(session: &Session, kind: Kind, name: &str) -> anyhow::Result<Option<Store>> {
     let (holds, is_more) = match kind {
         Kind::Bucket => {

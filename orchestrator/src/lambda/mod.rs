@@ -1,25 +1,24 @@
 //! `unspsc lambda deploy`: the stack before an endpoint, and versions of the Lambda that its callers get once they answer.
 
 mod ask;
+mod front;
 mod package;
 mod release;
 mod status;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, bail};
 use aws_sdk_applicationautoscaling::types::ScalableTarget;
 use aws_sdk_sagemaker::types::ProductionVariantSummary;
-use clap::ValueEnum as _;
 
-use crate::options::{LambdaArgs, LambdaDeployArgs, StackArgs};
+use crate::options::{LambdaDeployArgs, PlatformArgs, StackArgs};
 use crate::progress::print;
 use crate::session::Session;
-use crate::stacks::{self, Consent, Stack, State, Wanted};
+use crate::stacks::{self, Consent, Stack, State};
 use crate::storage::S3Uri;
 use crate::{deploy, infra, storage};
 
 pub(crate) use self::ask::answer;
+pub(crate) use self::front::Front;
 pub(crate) use self::status::show;
 
 use self::package::Package;
@@ -31,52 +30,60 @@ const FRONT: &str = include_str!("../../../infrastructure/endpoint.yaml");
 pub(crate) const LIVE: &str = "live";
 /// Parameters that say how the stack was made, and not what it is: the code goes past it, and so does the alias.
 const MOMENTARY: &[&str] = &["CodeBucket", "CodeKey", "LiveVersion"];
+/// What the names of functions end in.
+const FUNCTION: &str = "-classify";
 /// Where packages lie in the bucket.
 const PLACE: &str = "unspsc/lambda";
 
 /// Refuses a package that Lambda would refuse.
-pub(crate) async fn check_package(args: &LambdaArgs) -> anyhow::Result<()> {
-    Package::read(args).await.map(drop)
+pub(crate) async fn check_package(front: &Front) -> anyhow::Result<()> {
+    Package::read(front).await.map(drop)
 }
 
 /// The Lambda as it is called.
 pub(crate) fn function_name(args: &StackArgs) -> String {
-    format!("{}-classify", args.name)
+    format!("{}{FUNCTION}", args.name)
+}
+
+/// Whether `name` is one that a Lambda of this program may have.
+pub(crate) fn is_function(name: &str) -> bool {
+    name.ends_with(FUNCTION)
 }
 
 /// Deploys and prints what is to be called.
 pub(crate) async fn run(session: &Session, args: &LambdaDeployArgs) -> anyhow::Result<()> {
     let consent = Consent { yes: args.yes, verb: "lambda deploy" };
-    let Some(alias) = deploy(session, &args.lambda, &args.stack, &args.endpoint, &consent).await? else {
-        return Ok(());
-    };
+    let front = Front::of(session, &args.lambda, &args.stack).await?;
+    let on = (&args.stack, &args.platform);
+    let Some(alias) = deploy(session, &front, on, &args.endpoint, &consent).await? else { return Ok(()) };
     print(&alias)
 }
 
 /// Brings the package to the Lambda before the endpoint; the ARN of what is to be called, or nothing in a plan.
 pub(crate) async fn deploy(
     session: &Session,
-    args: &LambdaArgs,
-    stack: &StackArgs,
+    front: &Front,
+    (stack, platform): (&StackArgs, &PlatformArgs),
     endpoint: &str,
     consent: &Consent,
 ) -> anyhow::Result<Option<String>> {
-    let package = Package::read(args).await?;
+    let package = Package::read(front).await?;
     let instances = most_instances(session, endpoint).await?;
     let base = stacks::look(session, &infra::base_name(stack)).await?;
     if let Some(base) = base.filter(|base| base.state() == State::Stands) {
+        infra::check_settings(&base, platform)?;
         session.provide(base.output("ExecutionRoleArn")?, base.output("Bucket")?);
     }
     storage::ensure_bucket(session).await?;
     let place = package.upload(session, &S3Uri::new(session.bucket()?, PLACE)).await?;
     let function = function_name(stack);
-    let front = infra::front_name(stack);
-    let there = stacks::settled(session, &front).await?.filter(|there| there.state() == State::Stands);
+    let there =
+        stacks::settled(session, &infra::front_name(stack)).await?.filter(|there| there.state() == State::Stands);
     let live = match &there {
         Some(_) => release::live_version(session, &function).await?,
         None => String::new(),
     };
-    let wanted = wanted(args, stack, endpoint, (&place, live.clone(), instances));
+    let wanted = front.wanted(stack, (endpoint, deploy::VARIANT, instances), (&place, &live));
     let made = match stacks::bring(session, &wanted, consent).await {
         Err(error) if there.is_some() && !session.is_plan() => {
             // What CloudFormation takes back is the alias too, to the version that the stack has led it to last.
@@ -89,37 +96,10 @@ pub(crate) async fn deploy(
         return Ok(None);
     }
     let is_planned = session.is_plan() && made.is_none();
-    let release = Release { args, function: &function, package: &package, place: &place, is_planned };
+    let release = Release { front, function: &function, package: &package, place: &place, is_planned };
     release::release(session, &release).await?;
     let made = made.filter(|_| !session.is_plan());
     made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()
-}
-
-/// The stack that is to stand before the endpoint.
-fn wanted(
-    args: &LambdaArgs,
-    stack: &StackArgs,
-    endpoint: &str,
-    (place, live, instances): (&S3Uri, String, i32),
-) -> Wanted {
-    let architecture = args.architecture.to_possible_value();
-    let architecture = architecture.map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let parameters = BTreeMap::from([
-        ("Name", stack.name.clone()),
-        ("EndpointName", endpoint.to_owned()),
-        ("VariantName", deploy::VARIANT.to_owned()),
-        ("CodeBucket", place.bucket.clone()),
-        ("CodeKey", place.key.clone()),
-        ("Architecture", architecture),
-        ("MemorySize", args.lambda_memory_mb.to_string()),
-        ("LiveVersion", live),
-        ("ProvisionedConcurrency", args.provisioned_concurrency.to_string()),
-        ("MaximumConcurrency", args.maximum_concurrency.max(args.provisioned_concurrency).to_string()),
-        ("MaximumInstances", instances.to_string()),
-        ("AlarmTopicArn", args.alarm_topic.clone().unwrap_or_default()),
-        ("LogDescriptions", if args.log_descriptions { "yes" } else { "no" }.to_owned()),
-    ]);
-    Wanted { name: infra::front_name(stack), template: FRONT, parameters, momentary: MOMENTARY }
 }
 
 /// How many instances the endpoint may have, which an alarm watches for.

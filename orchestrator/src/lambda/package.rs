@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use aws_smithy_types::base64;
@@ -12,15 +12,17 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use crate::download::hex;
-use crate::options::{Architecture, LambdaArgs};
+use crate::options::Architecture;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::storage::S3Uri;
 use crate::tables::count;
 use crate::upload::Bundle;
 
+use super::Front;
+
 /// The program that Lambda starts.
-const PROGRAM: &str = "bootstrap";
+pub(super) const PROGRAM: &str = "bootstrap";
 /// What a program for Linux begins with.
 const ELF: &[u8] = b"\x7fELF";
 /// What a zip begins with.
@@ -40,9 +42,9 @@ pub(super) struct Package {
 }
 
 impl Package {
-    /// Reads what `args` name, on a thread that may take its time.
-    pub(super) async fn read(args: &LambdaArgs) -> anyhow::Result<Self> {
-        let (path, architecture) = (path(args), args.architecture);
+    /// Reads that of `front`, on a thread that may take its time.
+    pub(super) async fn read(front: &Front) -> anyhow::Result<Self> {
+        let (path, architecture) = (front.package.clone(), front.architecture);
         let read = move || read(&path, architecture);
         tokio::task::spawn_blocking(read).await.context("the reading of the package came to a sudden end")?
     }
@@ -59,7 +61,7 @@ impl Package {
         let path = scratch.path().join(&name);
         fs::write(&path, &self.bytes).context("cannot write the package into a temporary folder")?;
         let bundle = Bundle::read(vec![path]).await?;
-        let step = session.sending("uploading the package of the Lambda", bundle.bytes());
+        let step = session.sending("bringing the package of the Lambda to S3", bundle.bytes());
         let sent = bundle.upload(session, parent, &step).await?;
         drop(step);
         let place = parent.join(&name);
@@ -69,15 +71,6 @@ impl Package {
         }
         Ok(place)
     }
-}
-
-/// Where the package is.
-fn path(args: &LambdaArgs) -> PathBuf {
-    let folder = match args.architecture {
-        Architecture::Arm64 => "arm64",
-        Architecture::X86 => "x86-64",
-    };
-    args.package.clone().unwrap_or_else(|| Path::new("target/lambda").join(folder).join(PROGRAM))
 }
 
 fn read(path: &Path, architecture: Architecture) -> anyhow::Result<Package> {

@@ -6,23 +6,21 @@ use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurat
 use aws_sdk_lambda::types::{
     AliasRoutingConfiguration, Architecture as Processor, LastUpdateStatus, ProvisionedConcurrencyStatusEnum, State,
 };
-use clap::ValueEnum as _;
 
 use crate::aws::{ServiceError, failed};
-use crate::options::LambdaArgs;
 use crate::poll;
 use crate::session::Session;
 use crate::storage::S3Uri;
 
 use super::package::Package;
-use super::{LIVE, ask};
+use super::{Front, LIVE, ask};
 
 /// What a plan calls a version that there is not yet.
 const NEXT_VERSION: &str = "(the version that is published)";
 
 /// What is to be released.
 pub(super) struct Release<'a> {
-    pub(super) args: &'a LambdaArgs,
+    pub(super) front: &'a Front,
     pub(super) function: &'a str,
     pub(super) package: &'a Package,
     pub(super) place: &'a S3Uri,
@@ -32,7 +30,7 @@ pub(super) struct Release<'a> {
 
 /// Lets the callers of the alias have the package, and what the stack has made of the Lambda otherwise.
 pub(super) async fn release(session: &Session, release: &Release<'_>) -> anyhow::Result<()> {
-    let Release { args, function, package, place, .. } = release;
+    let Release { front, function, package, place, .. } = release;
     let step = session.progress.step(&format!("looking at {function}"));
     let latest = configuration(session, function, None).await?;
     // The change of the stack would bring the code too.
@@ -58,7 +56,7 @@ pub(super) async fn release(session: &Session, release: &Release<'_>) -> anyhow:
         }
         lead(session, function, &version).await?;
     }
-    concurrency(session, function, args.provisioned_concurrency).await?;
+    concurrency(session, function, front.ready).await?;
     if session.is_plan() {
         return Ok(());
     }
@@ -133,9 +131,8 @@ fn is_same(one: &GetFunctionConfigurationOutput, other: &GetFunctionConfiguratio
 
 /// Has the function run the package at `place`, and waits until it does.
 async fn update_code(session: &Session, release: &Release<'_>, place: &S3Uri) -> anyhow::Result<()> {
-    let Release { args, function, .. } = release;
-    let processor = args.architecture.to_possible_value();
-    let processor = processor.map(|value| Processor::from(value.get_name())).context("no architecture")?;
+    let Release { front, function, .. } = release;
+    let processor = Processor::from(front.processor().as_str());
     let request = session.clients.lambda.update_function_code().function_name(*function).architectures(processor);
     let request = request.s3_bucket(&place.bucket).s3_key(&place.key);
     let _step = session.changing(&format!("giving {function} its code"));

@@ -2,6 +2,7 @@
 
 use aws_sdk_lambda::types::ProvisionedConcurrencyStatusEnum;
 
+use crate::options::StackArgs;
 use crate::progress::print;
 use crate::session::Session;
 use crate::stacks::Stack;
@@ -10,7 +11,7 @@ use super::release::{alias, configuration, is_shared, provisioned};
 use super::{LIVE, function_of};
 
 /// Shows the alias of the stack's Lambda.
-pub(crate) async fn show(session: &Session, front: &Stack) -> anyhow::Result<()> {
+pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> anyhow::Result<()> {
     let function = function_of(front)?;
     let alias = alias(session, function).await?;
     let version = alias.function_version().unwrap_or("unknown");
@@ -21,7 +22,9 @@ pub(crate) async fn show(session: &Session, front: &Stack) -> anyhow::Result<()>
         print("  another version still has a share of the calls: Lambda is moving it, or somebody has given it one")?;
     }
     if served.code_sha256() != latest.code_sha256() {
-        print("  the function has code that the alias does not lead to: `unspsc lambda deploy` goes on with it")?;
+        let endpoint = front.parameters.get("EndpointName").map_or("NAME", String::as_str);
+        let deploy = session.command(&format!("lambda deploy --endpoint {endpoint}{}", args.option()));
+        print(&format!("  the function has code that the alias does not lead to: `{deploy}` goes on with it"))?;
     }
     let made = front.parameters.get("LiveVersion").map(String::as_str).unwrap_or_default();
     let made = if made.is_empty() { "1" } else { made };

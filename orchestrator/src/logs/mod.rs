@@ -3,10 +3,13 @@
 mod reading;
 mod tail;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::aws::ServiceError;
 use crate::kinds::{self, Kind};
+use crate::lambda;
 use crate::options::LogsArgs;
 use crate::poll;
 use crate::progress::print;
@@ -16,6 +19,8 @@ use self::reading::Reading;
 
 pub(crate) use self::tail::{Line, Source, Tail};
 
+/// What is shown of a Lambda, whose log has weeks in many streams, unless it is asked for more.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// What has a log of its own.
 const LOGGING: [Kind; 3] = [Kind::Training, Kind::Transform, Kind::Endpoint];
 
@@ -23,15 +28,23 @@ const LOGGING: [Kind; 3] = [Kind::Training, Kind::Transform, Kind::Endpoint];
 pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()> {
     let mut found = kinds::look(session, &args.name).await?;
     // A log outlives its endpoint, such as one that did not come up and was taken down.
-    let is_gone = found.is_empty();
+    let is_lambda = found.is_empty() && lambda::is_function(&args.name);
+    let is_gone = found.is_empty() && !is_lambda;
     if is_gone {
         found.extend(LOGGING);
     } else if found.len() > 1 {
         let nouns: Vec<String> = found.iter().map(|kind| kind.with_article()).collect();
         session.progress.say(&format!("{} is the name of {}: their lines together", args.name, nouns.join(" and of ")));
     }
-    let since = args.since.map(|span| Timestamp::now().as_millisecond() - i64::try_from(span.as_millis()).unwrap_or(0));
+    if is_lambda && args.since.is_none() {
+        session.progress.say("the last day of the Lambda; --since shows more, or less");
+    }
+    let span = args.since.or(is_lambda.then_some(DAY));
+    let since = span.map(|span| Timestamp::now().as_millisecond() - i64::try_from(span.as_millis()).unwrap_or(0));
     let mut reading = Reading::begin(session, &args.name, &found, since, args.follow).await?;
+    if is_lambda {
+        reading.add(&Source::of_lambda(&args.name));
+    }
     let lines = reading.new_lines(session).await?;
     if is_gone && !reading.has_streams() {
         return Err(kinds::nothing(session, &args.name));
@@ -52,7 +65,7 @@ pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()
     loop {
         let (is_over, lines) = poll::until(session.pace, async || {
             // Asked first, read second: whatever was said before the end is in the log by then.
-            let is_over = are_over(session, &found, &args.name).await?;
+            let is_over = !is_lambda && are_over(session, &found, &args.name).await?;
             reading.look_for_trials(session).await?;
             let lines = reading.new_lines(session).await?;
             Ok((is_over || !lines.is_empty()).then_some((is_over, lines)))

@@ -58,6 +58,11 @@ impl Reading {
         Ok(reading)
     }
 
+    /// Reads a log too.
+    pub(super) fn add(&mut self, source: &Source) {
+        self.tails.push(Tail::new(source, self.since));
+    }
+
     async fn begin_tuning(&mut self, session: &Session, name: &str, follow: bool) -> anyhow::Result<()> {
         let job = kinds::describe_tuning(session, name).await?;
         let trials = kinds::trials(session, name).await?;

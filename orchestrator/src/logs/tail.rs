@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::types::LogStream;
 
 use crate::aws::{ServiceError, failed};
 
 /// Pages of one stream that are read in a row; what is behind them comes next time.
 const MAX_PAGES: usize = 50;
+
+/// A stream's last line may be known so late: an hour, in milliseconds.
+///
+/// Source: <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogStream.html>.
+const KNOWN_LATE: i64 = 60 * 60 * 1000;
 
 /// Where something logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,11 @@ impl Source {
     /// Where an endpoint logs: a stream for each instance.
     pub(crate) fn of_endpoint(endpoint: &str) -> Self {
         Self { group: format!("/aws/sagemaker/Endpoints/{endpoint}"), prefix: None, label: String::new() }
+    }
+
+    /// Where a Lambda logs: a stream for each environment.
+    pub(crate) fn of_lambda(function: &str) -> Self {
+        Self { group: format!("/aws/lambda/{function}"), prefix: None, label: String::new() }
     }
 
     fn of_streams(group: &str, job: &str) -> Self {
@@ -105,7 +116,9 @@ impl Tail {
             let request = client.describe_log_streams().log_group_name(&self.source.group);
             let request = request.set_log_stream_name_prefix(self.source.prefix.clone()).set_next_token(token);
             let page = request.send().await.map_err(failed("DescribeLogStreams"))?;
-            for name in page.log_streams().iter().filter_map(|stream| stream.log_stream_name()) {
+            let since = self.since;
+            let fresh = page.log_streams().iter().filter(|stream| !is_past(stream, since));
+            for name in fresh.filter_map(|stream| stream.log_stream_name()) {
                 self.tokens.entry(name.to_owned()).or_insert(None);
             }
             token = page.next_token().map(str::to_owned);
@@ -140,4 +153,10 @@ impl Tail {
         }
         Ok(())
     }
+}
+
+/// Whether the stream has had its last line before the time from which on lines are wanted.
+fn is_past(stream: &LogStream, since: Option<i64>) -> bool {
+    let last = stream.last_event_timestamp().zip(since);
+    last.is_some_and(|(last, since)| last + KNOWN_LATE < since)
 }

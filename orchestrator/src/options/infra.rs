@@ -35,8 +35,8 @@ Examples:
   unspsc infra down --delete-data --yes           data, models and images too
   unspsc plan infra down
 
-Nothing is deleted while an endpoint of this program is there or a job of it runs, since these may work by the role of the stack, and \
-nothing while the bucket holds an object or a repository an image, unless --delete-data says so.")]
+Nothing is deleted while an endpoint or a job works by the role, the bucket or the images of the stack, and nothing while the bucket \
+holds an object or a repository an image, unless --delete-data says so.")]
     Down(InfraDownArgs),
 }
 
@@ -53,10 +53,12 @@ Examples:
 The first time the stack NAME-front is made of infrastructure/endpoint.yaml: role, log, Lambda, alias `live`, provisioned \
 concurrency and its scaling, alarms, dashboard. Later the package is uploaded, a version is published and asked one known \
 text, and only then the alias moves to it; an alias stays where it is if the version does not answer. What is there \
-already is left alone, so the command can be repeated.")]
+already is left alone, so the command can be repeated; an option that is given nowhere stays as it is too.")]
     Deploy(LambdaDeployArgs),
 }
 
+/// What `--alarm-topic` says where alarms are to tell nobody.
+pub(crate) const NO_TOPIC: &str = "none";
 /// What names of stacks begin with.
 const DEFAULT_NAME: &str = "unspsc";
 
@@ -78,6 +80,12 @@ impl StackArgs {
     /// The option, for a command that a user is told; nothing where it need not be given.
     pub(crate) fn option(&self) -> String {
         if self.is_default() { String::new() } else { format!(" --name {}", self.name) }
+    }
+
+    /// The same for the stack of this name.
+    pub(crate) fn option_of(stack: &str) -> String {
+        let name = stack.rsplit_once('-').map_or(stack, |(name, _)| name).to_owned();
+        Self { name }.option()
     }
 }
 
@@ -183,41 +191,35 @@ pub(crate) struct DownArgs {
     pub(crate) platform: PlatformArgs,
 }
 
-/// What stands before the endpoint.
+/// What stands before the endpoint; what is given nowhere stays as the stack has it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Lambda")]
 pub(crate) struct LambdaArgs {
     /// The program `bootstrap`, or a zip with it [default: what scripts/build-lambda has made for the architecture]
     #[arg(long, env = "UNSPSC_PACKAGE", value_name = "PATH")]
     pub(crate) package: Option<PathBuf>,
-    /// Processor that the Lambda runs on, for which the package was built: `arm64` or `x86_64`
-    #[arg(
-        long,
-        env = "UNSPSC_ARCHITECTURE",
-        value_name = "ARCH",
-        default_value = "arm64",
-        hide_possible_values = true
-    )]
-    pub(crate) architecture: Architecture,
-    /// Memory of the Lambda in MB; its share of a processor follows from it
-    #[arg(long, env = "UNSPSC_LAMBDA_MEMORY_MB", value_name = "MB", default_value_t = 256,
+    /// Processor that the Lambda runs on, for which the package was built: `arm64` or `x86_64` [of a new one: arm64]
+    #[arg(long, env = "UNSPSC_ARCHITECTURE", value_name = "ARCH", hide_possible_values = true)]
+    pub(crate) architecture: Option<Architecture>,
+    /// Memory of the Lambda in MB; its share of a processor follows from it [of a new one: 256]
+    #[arg(long, env = "UNSPSC_LAMBDA_MEMORY_MB", value_name = "MB",
           value_parser = clap::value_parser!(i32).range(128..=10_240))]
-    pub(crate) lambda_memory_mb: i32,
-    /// Environments that are kept ready at least, paid by the hour; 0 for none
-    #[arg(long, env = "UNSPSC_PROVISIONED_CONCURRENCY", value_name = "N", default_value_t = 4,
+    pub(crate) lambda_memory_mb: Option<i32>,
+    /// Environments that are kept ready at least, paid by the hour; 0 for none [of a new one: 4]
+    #[arg(long, env = "UNSPSC_PROVISIONED_CONCURRENCY", value_name = "N",
           value_parser = clap::value_parser!(i32).range(0..=1000))]
-    pub(crate) provisioned_concurrency: i32,
-    /// Environments that are kept ready at most
-    #[arg(long, env = "UNSPSC_MAXIMUM_CONCURRENCY", value_name = "N", default_value_t = 16,
+    pub(crate) provisioned_concurrency: Option<i32>,
+    /// Environments that are kept ready at most [of a new one: 16]
+    #[arg(long, env = "UNSPSC_MAXIMUM_CONCURRENCY", value_name = "N",
           value_parser = clap::value_parser!(i32).range(1..=1000))]
-    pub(crate) maximum_concurrency: i32,
-    /// SNS topic that alarms tell
+    pub(crate) maximum_concurrency: Option<i32>,
+    /// SNS topic that alarms tell; `none` takes it away [of a new one: none]
     #[arg(long, env = "UNSPSC_ALARM_TOPIC", value_name = "ARN", value_parser = topic)]
     pub(crate) alarm_topic: Option<String>,
-    /// Write the texts that the Lambda is asked about into its log
+    /// Write the texts that the Lambda is asked about into its log [of a new one: false]
     #[arg(long, env = "UNSPSC_LOG_DESCRIPTIONS", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
-          require_equals = true, default_missing_value = "true", default_value_t = false)]
-    pub(crate) log_descriptions: bool,
+          require_equals = true, default_missing_value = "true")]
+    pub(crate) log_descriptions: Option<bool>,
 }
 
 /// A processor.
@@ -247,12 +249,12 @@ fn stack_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// The ARN of an SNS topic.
+/// The ARN of an SNS topic, or [`NO_TOPIC`].
 fn topic(text: &str) -> Result<String, String> {
-    if text.starts_with("arn:aws") && text.contains(":sns:") {
+    if text == NO_TOPIC || text.starts_with("arn:aws") && text.contains(":sns:") {
         Ok(text.to_owned())
     } else {
-        Err("write the ARN of the topic, such as arn:aws:sns:eu-central-1:123456789012:alarms".to_owned())
+        Err("write the ARN of the topic, such as arn:aws:sns:eu-central-1:123456789012:alarms, or none".to_owned())
     }
 }
 

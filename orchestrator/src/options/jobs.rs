@@ -23,7 +23,7 @@ pub(crate) struct StatusArgs {
 /// `logs`.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Job or endpoint
+    /// Job, endpoint, or the Lambda before one, such as unspsc-classify
     #[arg(value_name = "NAME", value_parser = resource_name)]
     pub(crate) name: String,
     /// Go on showing lines as they come, until a job is over, an endpoint deleted, or Ctrl-C

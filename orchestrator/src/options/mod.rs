@@ -22,7 +22,7 @@ pub(crate) use data::{AugmentArgs, DataArgs, DataCommand, DownloadArgs, ExploreA
 pub(crate) use images::{ImagesCommand, PushArgs};
 pub(crate) use infra::{
     Architecture, DownArgs, InfraCommand, InfraDownArgs, InfraStatusArgs, InfraUpArgs, LambdaArgs, LambdaCommand,
-    LambdaDeployArgs, StackArgs, UpArgs,
+    LambdaDeployArgs, NO_TOPIC, StackArgs, UpArgs,
 };
 pub(crate) use invoke::{AnswerFormat, InvokeArgs};
 pub(crate) use jobs::{LogsArgs, StatusArgs, StopArgs};
@@ -121,6 +121,7 @@ all of them.")]
 Examples:
   unspsc logs NAME --tail 50
   unspsc logs NAME --since 10m --follow
+  unspsc logs unspsc-classify --follow            the Lambda before an endpoint
 
 Of a tuning job the log of its best trial is shown, or the latest one's while none has a value; with --follow the trials as \
 they run. A name that several things bear shows the lines of all.")]
@@ -239,6 +240,23 @@ Examples:
 Whatever goes wrong on the way, Ctrl-C included, what was started is taken down.")]
     Run(RunArgs),
 }
+impl Command {
+    /// Whether it writes the file of settings where there is none.
+    pub(crate) fn writes_settings(&self) -> bool {
+        let of_images = |command: &ImagesCommand| matches!(command, ImagesCommand::Push(args) if args.save);
+        match self {
+            Self::Infra(InfraCommand::Up(_)) | Self::Up(_) => true,
+            Self::Images(command) => of_images(command),
+            Self::Plan(PlanArgs { verb, .. }) => match verb {
+                PlannedVerb::Infra(InfraCommand::Up(_)) | PlannedVerb::Up(_) => true,
+                PlannedVerb::Images(command) => of_images(command),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {

@@ -104,8 +104,13 @@ mod tests {
     use super::*;
 
     /// What is checked and has no default.
-    const NO_DEFAULT: [&str; 12] = [
+    const NO_DEFAULT: [&str; 17] = [
         "alarm-topic",
+        "architecture",
+        "lambda-memory-mb",
+        "provisioned-concurrency",
+        "maximum-concurrency",
+        "log-descriptions",
         "bucket",
         "endpoint-url",
         "role",

@@ -6,6 +6,7 @@
 
 mod file;
 mod init;
+mod set;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::builder::Resettable;
 use clap::{Arg, Command};
 
 pub(crate) use init::run as init;
+pub(crate) use set::set;
 
 use file::Entry;
 
@@ -48,6 +50,13 @@ pub(crate) enum SettingsError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+}
+
+impl SettingsError {
+    /// Whether there is no such file.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
 }
 
 /// `command` for which a variable that is empty is one that is not set: so it is left in scripts.

@@ -5,6 +5,7 @@ use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOut
 use aws_sdk_cloudformation::types::{
     Capability, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement, ResourceChange, Tag,
 };
+use comfy_table::Table;
 
 use crate::aws::{ServiceError, failed};
 use crate::confirm;
@@ -14,7 +15,10 @@ use crate::session::Session;
 use crate::tables;
 use crate::undo::Started;
 
-use super::{Stack, Wanted, events, look};
+use super::{REVIEW, Stack, Wanted, events, look};
+
+/// What the names of change sets say that they are.
+const CHANGE: &str = "change";
 
 /// Whether what is shown is also wanted.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ pub(super) async fn apply(
     consent: &Consent,
 ) -> anyhow::Result<Option<Stack>> {
     let Wanted { name, template, parameters, .. } = wanted;
-    let set = Content::of(&(name, template, parameters))?.name("change");
+    let set = Content::of(&(name, template, parameters))?.name(CHANGE);
     let started = Started::ChangeSet { stack: name.clone(), name: set.clone() };
     session.undo.note(started.clone());
     create(session, wanted, &set, there.is_some()).await?;
@@ -52,7 +56,7 @@ pub(super) async fn apply(
         session.progress.say(&format!("stack {name} is as it should be: nothing to change"));
         return Ok(there.cloned());
     };
-    show(session, name, there, &changes(session, described).await?);
+    show(session, wanted, there, &changes(session, described).await?);
     if !consent.yes {
         let unasked = format!(
             "this changes stack {name}: confirm with --yes; `unspsc plan {}` prints the request and changes nothing",
@@ -119,6 +123,28 @@ async fn create(session: &Session, wanted: &Wanted, set: &str, is_there: bool) -
     made.with_context(|| format!("cannot ask CloudFormation what stack {name} needs"))
 }
 
+/// Whether all change sets of the stack are this program's, by their names.
+pub(super) async fn are_ours(session: &Session, stack: &Stack) -> Result<bool, ServiceError> {
+    let ours = Content::prefix(CHANGE);
+    let mut token = None;
+    loop {
+        let request = session.clients.cloudformation.list_change_sets().stack_name(&stack.id).set_next_token(token);
+        let page = match request.send().await.map_err(failed("ListChangeSets")) {
+            // It has gone meanwhile, and nobody's is there.
+            Err(error) if error.is_missing() => return Ok(true),
+            page => page?,
+        };
+        let mut names = page.summaries().iter().filter_map(|summary| summary.change_set_name());
+        if names.any(|name| !name.starts_with(&ours)) {
+            return Ok(false);
+        }
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(true);
+        }
+    }
+}
+
 /// Whether this is CloudFormation's way to say that a stack is as it should be.
 fn is_unchanged(reason: &str) -> bool {
     ["didn't contain changes", "No updates are to be performed"].iter().any(|words| reason.contains(words))
@@ -167,8 +193,12 @@ async fn changes(session: &Session, mut first: DescribeChangeSetOutput) -> anyho
 }
 
 /// Shows what is going to be done.
-fn show(session: &Session, name: &str, there: Option<&Stack>, changes: &[ResourceChange]) {
-    session.progress.say(&format!("stack {name} {}:", if there.is_some() { "changes" } else { "is new" }));
+fn show(session: &Session, wanted: &Wanted, there: Option<&Stack>, changes: &[ResourceChange]) {
+    let is_new = if there.is_some() { "changes" } else { "is new" };
+    session.progress.say(&format!("stack {} {is_new}:", wanted.name));
+    if let Some(values) = there.and_then(|there| values(wanted, there)) {
+        session.progress.say(&values.to_string());
+    }
     let mut table = tables::table(["action", "resource", "type", "replaced"]);
     for change in changes {
         let replaced = match change.replacement().map(Replacement::as_str) {
@@ -187,6 +217,19 @@ fn show(session: &Session, name: &str, there: Option<&Stack>, changes: &[Resourc
     session.progress.say(&table.to_string());
 }
 
+/// The parameters that become others, before and after.
+fn values(wanted: &Wanted, there: &Stack) -> Option<Table> {
+    let mut table = tables::table(["parameter", "now", "then"]);
+    for (key, then) in wanted.parameters.iter().filter(|(key, _)| !wanted.momentary.contains(key)) {
+        let now = there.parameters.get(*key);
+        if now != Some(then) {
+            table.add_row([key, now.map(String::as_str).unwrap_or_default(), then.as_str()]);
+        }
+    }
+    tables::keep_whole(&mut table, 0..3);
+    (!table.is_empty()).then_some(table)
+}
+
 async fn execute(session: &Session, stack: &str, set: &str) -> Result<(), ServiceError> {
     let request = session.clients.cloudformation.execute_change_set().stack_name(stack).change_set_name(set);
     // By it a second request is known for the same.
@@ -202,7 +245,7 @@ pub(crate) async fn take_back(session: &Session, stack: &str, set: &str) -> anyh
         _ => {}
     }
     match look(session, stack).await? {
-        Some(left) if left.status == "REVIEW_IN_PROGRESS" => super::delete(session, &left).await,
+        Some(left) if left.status == REVIEW && are_ours(session, &left).await? => super::delete(session, &left).await,
         _ => Ok(()),
     }
 }

@@ -11,11 +11,15 @@ use anyhow::{Context as _, bail};
 use aws_sdk_cloudformation::types::{Stack as Described, TemplateStage};
 
 use crate::aws::{ServiceError, failed};
+use crate::confirm;
 use crate::content::MANAGED_BY;
 use crate::session::Session;
 
 pub(crate) use self::change::{Consent, take_back};
 pub(crate) use self::delete::delete;
+
+/// The status of a stack that holds nothing yet but change sets, and shows no tags.
+const REVIEW: &str = "REVIEW_IN_PROGRESS";
 
 /// What a stack is to be.
 #[derive(Debug)]
@@ -83,8 +87,7 @@ impl Stack {
     /// How it stands.
     pub(crate) fn state(&self) -> State {
         match self.status.as_str() {
-            // It holds nothing yet but change sets.
-            "REVIEW_IN_PROGRESS" => State::Failed,
+            REVIEW => State::Failed,
             "DELETE_COMPLETE" => State::Gone,
             "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => State::Failed,
             "UPDATE_ROLLBACK_FAILED" | "IMPORT_ROLLBACK_FAILED" => State::Stuck,
@@ -131,7 +134,8 @@ pub(crate) async fn settled(session: &Session, name: &str) -> anyhow::Result<Opt
 pub(crate) async fn over(session: &Session, name: &str) -> anyhow::Result<Option<Stack>> {
     loop {
         let Some(stack) = look(session, name).await? else { return Ok(None) };
-        if !stack.is_ours && stack.status != "REVIEW_IN_PROGRESS" {
+        let is_ours = stack.is_ours || stack.status == REVIEW && change::are_ours(session, &stack).await?;
+        if !is_ours {
             bail!("{stack} is there and was not made by this program: choose another --name");
         }
         match stack.state() {
@@ -152,7 +156,7 @@ pub(crate) async fn over(session: &Session, name: &str) -> anyhow::Result<Option
 pub(crate) async fn bring(session: &Session, wanted: &Wanted, consent: &Consent) -> anyhow::Result<Option<Stack>> {
     let mut there = settled(session, &wanted.name).await?;
     if let Some(stack) = there.take_if(|stack| stack.state() == State::Failed) {
-        clear(session, &stack).await?;
+        clear(session, &stack, consent).await?;
     }
     if let Some(stack) = &there
         && is_same(session, stack, wanted).await?
@@ -175,11 +179,22 @@ async fn is_same(session: &Session, stack: &Stack, wanted: &Wanted) -> anyhow::R
     Ok(answer.template_body().is_some_and(|body| body.trim() == wanted.template.trim()))
 }
 
-/// Deletes a stack that has never come about, after it was said why.
-async fn clear(session: &Session, stack: &Stack) -> anyhow::Result<()> {
-    if stack.status != "REVIEW_IN_PROGRESS" {
-        let why = events::first_failure(session, stack).await?.map(|event| format!(" ({event})")).unwrap_or_default();
-        session.progress.say(&format!("{stack} is {}{why}: it is deleted and made anew", stack.status));
+/// Deletes a stack that can only be deleted, after it was said why, and only with consent where it may hold something.
+async fn clear(session: &Session, stack: &Stack, consent: &Consent) -> anyhow::Result<()> {
+    if stack.status == REVIEW {
+        return delete(session, stack).await;
+    }
+    let why = events::first_failure(session, stack).await?.map(|event| format!(" ({event})")).unwrap_or_default();
+    let goes = format!("{stack} is {}{why}: it is deleted and made anew", stack.status);
+    // What such a stack had made is taken back already.
+    let is_empty = stack.status == "ROLLBACK_COMPLETE";
+    if !is_empty && !session.is_plan() && !consent.yes {
+        let unasked = format!("{goes}, with what it still holds: confirm with --yes");
+        if !confirm::asked(session, [&goes], "delete what is left of it?", &unasked).await? {
+            bail!("nothing was changed");
+        }
+    } else {
+        session.progress.say(&goes);
     }
     delete(session, stack).await
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use unspsc_contract::{Hyperparameters, ModelKind};
 
 use crate::content::digest;
-use crate::options::TrainArgs;
+use crate::options::{JobArgs, TrainArgs};
 use crate::prepare;
 use crate::session::Session;
 use crate::storage::S3Uri;
@@ -18,6 +18,8 @@ use super::request;
 
 /// Hyperparameters that have an option of their own.
 const OPTIONS: [&str; 3] = ["model", "level", "seed"];
+/// Images of `scripts/build-images`, to which an encoder is given as a channel.
+const WITHOUT_ENCODER: [&str; 2] = ["unspsc-train-cpu", "unspsc-train-gpu"];
 /// Where everything lies in the bucket; SageMaker adds a job's name to it for what the job leaves.
 const PREFIX: &str = "unspsc";
 
@@ -43,6 +45,7 @@ impl Material {
         let image_needed =
             "--train-image is needed on AWS: the URI of the training image in ECR, which `unspsc images push` prints";
         let image = session.setting(args.job.train_image.as_deref(), "unspsc-train:local", image_needed)?;
+        check_encoder(&args.job, image)?;
         session.role()?;
         let bucket = S3Uri::new(session.bucket()?, PREFIX);
         let folder = session.writable(&args.output).join("data");
@@ -105,6 +108,19 @@ pub(crate) fn hyperparameters(args: &TrainArgs) -> anyhow::Result<BTreeMap<Strin
         }
     }
     Ok(Hyperparameters::from_map(&map)?.to_map())
+}
+
+/// Refuses to train a pretrained encoder that nobody gives, neither an option nor, by its name, the `image`: the job would be paid for
+/// and fail.
+pub(crate) fn check_encoder(job: &JobArgs, image: &str) -> anyhow::Result<()> {
+    let name = image.rsplit('/').next().and_then(|name| name.split(['@', ':']).next()).unwrap_or_default();
+    if job.model == ModelKind::Encoder && job.encoder.is_none() && WITHOUT_ENCODER.contains(&name) {
+        bail!(
+            "the image {name} holds no encoder: give the folder of one with --encoder, such as .deps/encoder/all-MiniLM-L6-v2, \
+             which scripts/setup makes"
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a hyperparameter that has an option of its own.

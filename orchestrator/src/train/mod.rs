@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::{follow, report};
 
-pub(crate) use self::material::{Material, base_line, check_name, hyperparameters};
+pub(crate) use self::material::{Material, base_line, check_encoder, check_name, hyperparameters};
 
 /// A training that has come to its end, or of a plan, one that would have.
 #[derive(Debug)]

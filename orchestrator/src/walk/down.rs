@@ -2,32 +2,99 @@
 
 use anyhow::bail;
 
-use crate::options::DownArgs;
+use crate::infra::{Store, Users};
+use crate::options::{DownArgs, StackArgs};
 use crate::session::Session;
 use crate::stacks::Stack;
 use crate::{confirm, deploy, destroy, infra, stacks};
 
 use super::steps::Steps;
 
+/// What there is to take down.
+struct Found {
+    base: Option<Stack>,
+    front: Option<Stack>,
+    /// Name of the endpoint, and whether it is there.
+    endpoint: (String, bool),
+    stores: Vec<Store>,
+    /// What the stores hold, in words.
+    full: Option<String>,
+    /// Who else works by the base.
+    users: Option<Users>,
+}
+
+impl Found {
+    async fn look(session: &Session, args: &DownArgs) -> anyhow::Result<Self> {
+        let (base, front) = infra::both(session, &args.stack).await?;
+        // The one that the Lambda asks may have another name.
+        let asked = front.as_ref().and_then(|front| front.parameters.get("EndpointName"));
+        let endpoint = args.endpoint.as_ref().or(asked).unwrap_or(&args.stack.name).clone();
+        let is_there = match deploy::describe(session, &endpoint).await {
+            Err(error) if error.is_missing() => false,
+            described => described.map(|_| true)?,
+        };
+        let stores = match &base {
+            Some(base) => infra::stores(session, base).await?,
+            None => Vec::new(),
+        };
+        let full = infra::full(&stores);
+        let users = match base.as_ref().filter(|_| full.is_none() || args.delete_data) {
+            Some(base) => infra::users(session, base, &stores, Some(&endpoint)).await?,
+            None => None,
+        };
+        Ok(Self { base, front, endpoint: (endpoint, is_there), stores, full, users })
+    }
+
+    /// The base, where it goes too: what holds nothing and serves nobody goes without being asked for.
+    fn base_that_goes(&self, args: &DownArgs) -> Option<&Stack> {
+        let goes = args.delete_data || self.full.is_none() && self.users.is_none();
+        self.base.as_ref().filter(|_| goes)
+    }
+
+    /// What goes, in words.
+    fn lines(&self, args: &DownArgs) -> Vec<String> {
+        let (endpoint, is_there) = &self.endpoint;
+        let endpoint = is_there.then(|| format!("endpoint {endpoint} and what belongs to it"));
+        let base = self.base_that_goes(args);
+        let full = self.full.clone().filter(|_| base.is_some());
+        let front = self.front.iter().map(ToString::to_string);
+        front.chain(endpoint).chain(base.map(ToString::to_string)).chain(full).collect()
+    }
+
+    /// What is left of it after all steps, in words; `paid` is what else costs.
+    fn left(&self, session: &Session, args: &DownArgs, paid: &str) -> String {
+        let StackArgs { name } = &args.stack;
+        match &self.base {
+            Some(base) if self.base_that_goes(args).is_none() => match &self.full {
+                Some(full) => {
+                    let delete = session.command(&format!("down --delete-data --yes{}", args.stack.option()));
+                    format!("{paid}; {base} stays, with {full}: `{delete}` deletes that too, and it cannot be had back")
+                }
+                None => {
+                    let who = self.users.as_ref().map(|users| users.who.as_str()).unwrap_or_default();
+                    format!("{paid}; {base} stays, which is in use by {who}")
+                }
+            },
+            None if self.front.is_none() && !self.endpoint.1 => {
+                let (front, base) = (infra::front_name(&args.stack), infra::base_name(&args.stack));
+                format!("there is no stack {front}, no endpoint {} and no stack {base}; {paid}", self.endpoint.0)
+            }
+            base => {
+                let stays = base.iter().flat_map(|base| infra::stays(base, &args.stack));
+                let stays: String = stays.map(|one| format!("; {one} stays")).collect();
+                format!("{paid}, and nothing of --name {name}{stays}")
+            }
+        }
+    }
+}
+
 /// Goes all steps down.
 pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<()> {
-    let (base, front) = infra::both(session, &args.stack).await?;
-    // The one that the Lambda asks may have another name.
-    let asked = front.as_ref().and_then(|front| front.parameters.get("EndpointName"));
-    let endpoint = args.endpoint.as_ref().or(asked).unwrap_or(&args.stack.name);
-    let stores = match &base {
-        Some(base) => infra::stores(session, base).await?,
-        None => Vec::new(),
-    };
-    let full = infra::full(&stores);
-    let goes = full.is_none() || args.delete_data;
-    let there = match deploy::describe(session, endpoint).await {
-        Err(error) if error.is_missing() => None,
-        described => Some(described?).map(|_| format!("endpoint {endpoint} and what belongs to it")),
-    };
-    let name = |stack: &Stack| stack.to_string();
-    let lines = front.iter().map(name).chain(there).chain(base.iter().filter(|_| goes).map(name));
-    let lines: Vec<String> = lines.chain(full.clone().filter(|_| goes)).collect();
+    let found = Found::look(session, args).await?;
+    if let (Some(base), Some(users), true) = (&found.base, &found.users, args.delete_data) {
+        return Err(users.refusal(base));
+    }
+    let lines = found.lines(args);
     if !lines.is_empty() && !session.is_plan() && !args.yes {
         let unasked = "this takes down the Lambda, the endpoint and what they stand on: confirm with --yes, or see with `unspsc plan \
                        down` what would be done";
@@ -35,12 +102,10 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
             bail!("nothing was deleted");
         }
     }
-    if base.is_some() && goes {
-        infra::refuse_what_is_used(session, Some(endpoint)).await?;
-    }
-    let mut steps = Steps::new(session, 3, "down");
+    let endpoint = &found.endpoint.0;
+    let mut steps = Steps::new(session, 3, "down", &args.stack);
     steps.begin("the Lambda", "");
-    if let Some(front) = &front {
+    if let Some(front) = &found.front {
         stacks::delete(session, front).await?;
     }
     steps.begin(&format!("endpoint {endpoint}"), "");
@@ -48,25 +113,19 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
         bail!("endpoint {endpoint} is somebody else's, and stays");
     }
     steps.begin("bucket, repositories, role and policy", "");
-    if let Some(base) = base.as_ref().filter(|_| goes) {
-        infra::delete(session, base, &stores).await?;
+    if let Some(base) = found.base_that_goes(args) {
+        infra::delete(session, base, &found.stores).await?;
     }
     steps.end();
     if session.is_plan() {
         return Ok(());
     }
-    // Others may run by the same role, or in the same account.
+    // Others may run in the same account.
     let running = destroy::running(session).await?;
     let paid = match running.as_slice() {
         [] => "nothing is left that costs by the hour".to_owned(),
         _ => format!("what else was made by this program still runs, and is paid for: {}", running.join(", ")),
     };
-    match (base, full.filter(|_| !goes)) {
-        (Some(base), Some(full)) => session.progress.say(&format!(
-            "{paid}; {base} stays, with {full}: `{}` deletes that too, and it cannot be had back",
-            session.command(&format!("down --delete-data --yes{}", args.stack.option()))
-        )),
-        _ => session.progress.say(&format!("{paid}, and nothing of --name {}", args.stack.name)),
-    }
+    session.progress.say(&found.left(session, args, &paid));
     Ok(())
 }

@@ -11,11 +11,12 @@ use unspsc_contract::ModelKind;
 
 use crate::deploy::{self, Rollout};
 use crate::images::{self, LocalName};
-use crate::options::{PlatformArgs, ServeArgs, TuneArgs, UpArgs};
+use crate::lambda::{self, Front};
+use crate::options::{ServeArgs, StackArgs, TuneArgs, UpArgs};
 use crate::progress::print;
 use crate::session::Session;
-use crate::stacks::{Consent, Stack};
-use crate::{artifact, infra, lambda, report, train, tune};
+use crate::stacks::Consent;
+use crate::{artifact, infra, report, train, tune};
 
 pub(crate) use self::down::down;
 
@@ -26,12 +27,13 @@ const TEXT: &str = "Edible sandwiches, coffee, tea; bread, biscuits";
 
 /// Goes all steps up.
 pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) -> anyhow::Result<()> {
-    check(session, args)?;
     // Before anything is paid for.
-    lambda::check_package(&args.lambda).await?;
+    check(session, args).await?;
+    let front = Front::of(session, &args.lambda, &args.stack).await?;
+    lambda::check_package(&front).await?;
     let endpoint = args.endpoint.as_ref().unwrap_or(&args.stack.name);
     let consent = Consent { yes: args.yes, verb: "up" };
-    let mut steps = Steps::new(session, 6, "up");
+    let mut steps = Steps::new(session, 6, "up", &args.stack);
 
     steps.begin("bucket, repositories, role and policy", "paid for what is stored");
     let base = infra::base(session, &args.stack, &consent).await?;
@@ -39,7 +41,7 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
     let base = base.context("CloudFormation has made no stack")?;
-    check_settings(&base, &args.tune.train.platform)?;
+    infra::check_settings(&base, &args.tune.train.platform)?;
     if !session.is_plan() && !infra::are_set(&base, &args.tune.train.platform) {
         infra::tell(session, &base, &args.stack, &args.tune.train.platform, config)?;
     }
@@ -62,8 +64,9 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
 
-    steps.begin("the Lambda before it", &of_environments(args));
-    let alias = lambda::deploy(session, &args.lambda, &args.stack, endpoint, &consent).await?;
+    steps.begin("the Lambda before it", &of_environments(&front, &args.stack));
+    let on = (&args.stack, &args.tune.train.platform);
+    let alias = lambda::deploy(session, &front, on, endpoint, &consent).await?;
     if session.is_plan() {
         return Ok(());
     }
@@ -76,7 +79,7 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
 }
 
 /// Refuses what would only be refused after hours.
-fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
+async fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     if session.ends_with_process() {
         bail!(
             "--local ends with this command, and all that it makes with it: take the whole way with `unspsc run --local`"
@@ -89,52 +92,43 @@ fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     if job.model == ModelKind::Rnn {
         bail!("the rnn baseline is there to be compared with and is not served: leave --model away");
     }
-    // An image of the caller's own may hold one.
-    let is_ours = |image: &str| image.rsplit('/').next().is_some_and(|name| name.starts_with("unspsc-"));
-    let is_own =
-        args.images.iter().map(LocalName::as_str).chain(job.train_image.as_deref()).any(|image| !is_ours(image));
-    if job.encoder.is_none() && !is_own {
-        bail!(
-            "the images of this project hold no encoder: give the folder of one with --encoder, such as \
-             .deps/encoder/all-MiniLM-L6-v2, which scripts/setup makes"
-        );
+    let images = wanted(args)?;
+    let of_training = images::first(&images, "train").map(LocalName::as_str).or(job.train_image.as_deref());
+    train::check_encoder(job, of_training.unwrap_or_default())?;
+    if args.train_only {
+        train::hyperparameters(&args.tune.train).map(drop)?;
+    } else {
+        tune::check_options(&args.tune)?;
     }
-    if args.train_only { train::hyperparameters(&args.tune.train).map(drop) } else { tune::check_options(&args.tune) }
-}
-
-/// Refuses settings of another stack, whose bucket and role would be taken in place of this one's.
-fn check_settings(base: &Stack, platform: &PlatformArgs) -> anyhow::Result<()> {
-    let others = [("role", "ExecutionRoleArn", &platform.role), ("bucket", "Bucket", &platform.bucket)];
-    for (setting, output, set) in others {
-        let own = base.output(output)?;
-        if let Some(other) = set.as_deref().filter(|other| *other != own) {
-            bail!(
-                "the settings have {setting} {other} and {base} has {own}: leave {setting} away, or give the settings of \
-                 {base} with --config"
-            );
-        }
-    }
-    Ok(())
+    images::check(&images).await
 }
 
 /// The options with the images that are in ECR then.
 async fn with_images(session: &Session, args: &UpArgs) -> anyhow::Result<(TuneArgs, ServeArgs)> {
     let (mut tune, mut serve) = (args.tune.clone(), args.serve.clone());
-    if tune.train.job.train_image.is_some() && serve.serve_image.is_some() && args.images.is_empty() {
+    let names = wanted(args)?;
+    if names.is_empty() {
         session.progress.say("the images are those of the settings");
         return Ok((tune, serve));
     }
-    let names = if args.images.is_empty() { usual(&tune)? } else { args.images.clone() };
     let pinned = images::bring(session, &names, &args.stack.name).await?;
-    let of = |word: &str| images::first(&pinned, word).map(str::to_owned);
+    let of = |word: &str| images::first(&pinned, word).map(|one| one.reference.clone());
     tune.train.job.train_image = of("train").or(tune.train.job.train_image);
     serve.serve_image = of("serve").or(serve.serve_image);
     Ok((tune, serve))
 }
 
-/// The images of this project for the instances.
-fn usual(tune: &TuneArgs) -> anyhow::Result<Vec<LocalName>> {
-    let family = tune.train.job.train_instance.trim_start_matches("ml.");
+/// The images of this machine to bring to ECR: those that were given, or this project's for the instances; none where the
+/// settings name both.
+fn wanted(args: &UpArgs) -> anyhow::Result<Vec<LocalName>> {
+    let job = &args.tune.train.job;
+    if !args.images.is_empty() {
+        return Ok(args.images.clone());
+    }
+    if job.train_image.is_some() && args.serve.serve_image.is_some() {
+        return Ok(Vec::new());
+    }
+    let family = job.train_instance.trim_start_matches("ml.");
     // Families with a GPU begin so: g4dn, g5, p3 and the like.
     let train = if family.starts_with(['g', 'p']) { "unspsc-train-gpu:latest" } else { "unspsc-train-cpu:latest" };
     let parsed = [train, "unspsc-serve:latest"].map(|name| name.parse().map_err(anyhow::Error::msg));
@@ -172,14 +166,17 @@ fn of_instances(args: &UpArgs) -> String {
     }
     let scaling = &args.serve.scaling;
     let (least, most) = (scaling.min_instances, scaling.max_instances);
-    format!("{least} to {most} instances {}, paid by the hour until `unspsc down`", args.serve.serve_instance)
+    let (instance, name) = (&args.serve.serve_instance, args.stack.option());
+    format!("{least} to {most} instances {instance}, paid by the hour until `unspsc down{name}`")
 }
 
 /// What the fifth step costs.
-fn of_environments(args: &UpArgs) -> String {
-    let (ready, memory) = (args.lambda.provisioned_concurrency, args.lambda.lambda_memory_mb);
+fn of_environments(front: &Front, stack: &StackArgs) -> String {
+    let (ready, memory, name) = (front.ready, front.memory_mb, stack.option());
     if ready == 0 {
         return format!("{memory} MB, paid for each request");
     }
-    format!("{ready} environments of {memory} MB kept ready, paid by the hour until `unspsc down`, and each request")
+    format!(
+        "{ready} environments of {memory} MB kept ready, paid by the hour until `unspsc down{name}`, and each request"
+    )
 }

@@ -1,11 +1,14 @@
 //! Which step of how many, and how to go on after the last that was begun.
 
+use crate::options::StackArgs;
 use crate::session::Session;
 
 /// The steps of a walk; dropped before its end, it says how to go on.
 pub(super) struct Steps<'a> {
     session: &'a Session,
     verb: &'static str,
+    /// The option that names the stacks.
+    option: String,
     all: usize,
     begun: usize,
     what: String,
@@ -14,8 +17,9 @@ pub(super) struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     /// Before the first of `all` steps.
-    pub(super) fn new(session: &'a Session, all: usize, verb: &'static str) -> Self {
-        Self { session, verb, all, begun: 0, what: String::new(), is_over: session.is_plan() }
+    pub(super) fn new(session: &'a Session, all: usize, verb: &'static str, stack: &StackArgs) -> Self {
+        let (option, is_over) = (stack.option(), session.is_plan());
+        Self { session, verb, option, all, begun: 0, what: String::new(), is_over }
     }
 
     /// Says which step begins, and what it costs while it stands.
@@ -49,9 +53,10 @@ impl Drop for Steps<'_> {
         if self.is_over {
             return;
         }
-        let Self { verb, all, begun, what, .. } = self;
-        let back = if *verb == "up" { "; `unspsc down` takes down what there is" } else { "" };
-        self.session.progress.say(&format!(
+        let Self { session, verb, option, all, begun, what, .. } = self;
+        let down = session.command(&format!("down{option}"));
+        let back = if *verb == "up" { format!("; `{down}` takes down what there is") } else { String::new() };
+        session.progress.say(&format!(
             "ended in step {begun} of {all}, {what}: `unspsc {verb}` with the same options goes on there{back}"
         ));
     }
