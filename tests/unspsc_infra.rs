@@ -37,6 +37,7 @@ fn a_stack_is_planned_shown_made_and_left_alone_when_it_is_as_it_should_be() {
     assert!(ground.stacks.is_empty());
 
     let (out, err) = ground.does(&["infra", "up", "--yes"]);
+    assert!(err.contains("written to unspsc.toml"), "{err}");
     let role = format!("arn:aws:iam::{ACCOUNT}:role/unspsc-execution");
     let settings = format!("[platform]\nregion = \"us-east-1\"\nrole = \"{role}\"\nbucket = \"{BUCKET}\"\n");
     assert_eq!(out, settings, "{err}");
@@ -60,6 +61,9 @@ fn a_stack_is_planned_shown_made_and_left_alone_when_it_is_as_it_should_be() {
     let (_, err) = ground.does(&["infra", "up", "--yes"]);
     assert!(err.contains("yours and stays as it is"), "{err}");
     assert_eq!(fs::read_to_string(ground.folder.path().join("unspsc.toml")).unwrap(), "# mine\n");
+    ground.does(&["infra", "up", "--yes", "--save"]);
+    let saved = fs::read_to_string(ground.folder.path().join("unspsc.toml")).unwrap();
+    assert_eq!(saved, format!("# mine\n\n{settings}"));
 
     let (out, _) = ground.does(&["infra", "status"]);
     for said in ["unspsc-base", "CREATE_COMPLETE", "unspsc-front", "not there", BUCKET, &role] {
@@ -75,6 +79,11 @@ fn what_holds_something_is_only_deleted_if_that_is_said() {
     ground.does(&["infra", "up", "--yes"]);
     ground.put("unspsc/data/rows.csv");
     ground.stacks.take();
+    // A name that was typed is one that the next command has to be told, whatever the settings say.
+    let (_, err) = ground.does(&["down", "--yes"]);
+    assert!(err.contains("`unspsc down --delete-data --yes --endpoint-url"), "{err}");
+    let (_, err) = ground.does(&["down", "--yes", "--name", "unspsc"]);
+    assert!(err.contains("`unspsc down --delete-data --yes --name unspsc --endpoint-url"), "{err}");
     let err = ground.fails(&["infra", "down", "--yes"], "--delete-data");
     assert!(err.contains(&format!("bucket {BUCKET} with 1 object")), "{err}");
     ground.fails(&["infra", "down", "--delete-data"], "confirm with --yes");
@@ -176,13 +185,17 @@ fn nothing_goes_that_something_works_by() {
         assert!(err.contains("nothing was deleted; first `unspsc destroy --endpoint ours --endpoint-url"), "{err}");
         assert!(err.contains("ask whoever has made endpoint theirs, which was not this program"), "{err}");
     }
+    // Its role cannot be told any more, and is needed all the same.
+    ground.stacks.sagemaker("DeleteEndpointConfig", &json!({ "EndpointConfigName": "ours" }));
+    ground.fails(&["infra", "down", "--yes"], "stack unspsc-base is in use by endpoint ours, endpoint theirs");
     assert_eq!(ground.stacks.changes(), Vec::<String>::new());
 
     // What works by the stack of another name holds up that one alone.
     ground.does(&["destroy", "--endpoint", "ours", "--yes"]);
     ground.stacks.sagemaker("DeleteEndpoint", &json!({ "EndpointName": "theirs" }));
     let (_, err) = ground.does(&["down", "--yes", "--delete-data"]);
-    assert!(err.contains("still runs, and is paid for: endpoint dogs, and nothing of --name unspsc"), "{err}");
+    let others = "still runs, and is paid for: endpoint dogs";
+    assert!(err.contains("nothing of --name unspsc is left; what else") && err.contains(others), "{err}");
     assert_eq!(ground.stacks.status("unspsc-base"), "none");
     ground.fails(&["down", "--name", "dog", "--yes", "--delete-data"], "stack dog-base is in use by endpoint dogs");
     // It holds nothing, and stays nevertheless.
@@ -219,6 +232,8 @@ fn what_a_deletion_has_left_goes_only_if_that_is_said() {
     (0..2).for_each(|_| ground.stacks.fault("DescribeStacks", failed.clone()));
     let (_, err) = ground.does(&["infra", "up", "--yes"]);
     assert!(err.contains("stack unspsc-base is DELETE_FAILED") && err.contains("is deleted and made anew"), "{err}");
+    // What it had made itself is made anew with it.
+    assert!(!err.contains("is there already") && err.contains("ServeRepository"), "{err}");
 }
 
 #[test]

@@ -61,9 +61,12 @@ fn the_first_time_a_stack_is_made_and_then_only_what_is_new_goes_live() {
     assert!(err.contains("alias live of unspsc-classify leads to version 2"), "{err}");
     assert_eq!(ground.live(), "2");
     let (out, _) = ground.does(&["infra", "status"]);
-    for said in
-        ["leads to version 2", "with version 1; `lambda deploy` has moved the alias since", "4 of 4 environments"]
-    {
+    for said in [
+        "asks endpoint catalogue; arm64, 256 MB; 4 to 16 environments are kept ready; alarms tell nobody; texts are not logged",
+        "leads to version 2",
+        "with version 1; `lambda deploy` has moved the alias since",
+        "4 of 4 environments",
+    ] {
         assert!(out.contains(said), "`{said}` is not shown: {out}");
     }
 
@@ -160,6 +163,7 @@ fn what_is_missing_or_wrong_is_told_before_anything_is_made() {
     ground.stacks.fault("DescribeEndpoint", answers_into_a_bucket);
     fails(&["--endpoint", "catalogue", "--package", "bootstrap"], "answers into a bucket (--async)");
     assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+    fails(&["--endpoint", "catalogue", "--package", "bootstrap", "--name", "absent"], "`unspsc infra up --name absent");
     // The settings are those of the stack unspsc-base.
     ground.does(&["infra", "up", "--yes", "--name", "dog"]);
     ground.stacks.take();
@@ -212,12 +216,32 @@ fn a_change_that_is_taken_back_leaves_the_alias_where_it_was() {
 }
 
 #[test]
+fn callers_are_answered_while_another_endpoint_takes_the_place_of_the_first() {
+    let ground = Ground::with_endpoint();
+    ground.deploys(&[]);
+    ground.stacks.endpoint("second", "other", false);
+    let to_second = ["lambda", "deploy", "--yes", "--endpoint", "second", "--package", "bootstrap"];
+    // As long as the alias leads to a version that asks the first, that may be asked.
+    ground.stacks.answers(|_, _| json!({ "statusCode": 500, "body": "out of order" }));
+    ground.fails(&to_second, "version 2 of unspsc-classify does not answer");
+    assert_eq!((ground.live().as_str(), ground.parameter("FormerEndpointName").as_str()), ("1", "catalogue"));
+    ground.stacks.answers(|_, _| json!({ "statusCode": 200, "body": "{}" }));
+    let (_, err) = ground.does(&to_second);
+    assert!(err.contains("nothing asks endpoint catalogue any more"), "{err}");
+    assert_eq!((ground.live().as_str(), ground.parameter("FormerEndpointName").as_str()), ("2", ""));
+    ground.stacks.take();
+    ground.does(&to_second);
+    assert_eq!(ground.stacks.changes(), Vec::<String>::new());
+}
+
+#[test]
 fn code_that_lambda_could_not_take_is_given_once_more() {
     let ground = Ground::with_endpoint();
     ground.deploys(&[]);
     ground.stacks.take();
     let failed = Fault::Says(r#""LastUpdateStatus": "Successful""#, r#""LastUpdateStatus": "Failed""#);
-    ground.stacks.fault("GetFunctionConfiguration", failed);
+    // The first look is at the version that the alias leads to.
+    (0..2).for_each(|_| ground.stacks.fault("GetFunctionConfiguration", failed.clone()));
     ground.deploys(&[]);
     assert_eq!(ground.stacks.changes().first().map(String::as_str), Some("UpdateFunctionCode"));
 }
@@ -227,6 +251,12 @@ fn down_takes_the_endpoint_that_the_lambda_asks() {
     let ground = Ground::with_endpoint();
     ground.stacks.endpoint("mine", "unspsc", true);
     ground.does(&["lambda", "deploy", "--yes", "--endpoint", "mine", "--package", "bootstrap"]);
+    ground.fails(
+        &["down", "--yes", "--endpoint", "absent"],
+        "the Lambda asks endpoint mine, and there is no endpoint absent",
+    );
+    let (_, err) = ground.does(&["down", "--yes", "--name", "other"]);
+    assert!(err.contains("and is paid for: endpoint mine, stack unspsc-front"), "{err}");
     let (_, err) = ground.does(&["down", "--yes", "--delete-data"]);
     assert!(
         err.contains("step 2 of 3: endpoint mine") && err.contains("nothing is left that costs by the hour"),

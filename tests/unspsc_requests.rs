@@ -253,6 +253,8 @@ fn images_are_pushed_by_requests_of_the_golden_files() {
         assert!(code == step.code && taken.said.contains(words), "{}: {}", step.name, taken.said);
         matches_golden(step.name, &taken.requests);
     }
+    let output = recorded.command(&[], &["images", "push", "--name", "cat"]).output().unwrap();
+    assert!(texts(&output).0.contains("amazonaws.com/cat-serve@sha256:"), "{output:?}");
     // What is printed is written into the settings as well, in the place of what stood there.
     fs::write(place.path("unspsc.toml"), "[training]\nspot = true  # mine\ntrain-image = \"old\"\n").unwrap();
     let mut saved = Vec::new();
@@ -289,6 +291,8 @@ fn stacks_are_changed_by_requests_of_the_golden_files() {
         assert!(taken.said.contains(step.moto.1), "{}: {}", step.name, taken.said);
         matches_golden(step.name, &taken.requests);
     }
+    let output = recorded.command(&[], &["logs", "nowhere-classify"]).output().unwrap();
+    assert!(!output.status.success() && texts(&output).1.contains("there is no job"), "{output:?}");
 }
 
 /// The path to programs with those of the place before all others.

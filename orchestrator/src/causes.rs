@@ -96,7 +96,8 @@ const CAUSES: &[(&[&str], &str)] = &[
     ),
     (
         &["sagemaker-local has of sts the action"],
-        "sagemaker-local has no CloudFormation: AWS_ENDPOINT_URL_CLOUDFORMATION names an address that has",
+        "sagemaker-local has no CloudFormation: without --local, which goes by no other address, AWS_ENDPOINT_URL_CLOUDFORMATION names \
+         one that has",
     ),
     // The engine sends what `docker push` is told to.
     (
@@ -146,16 +147,21 @@ pub(crate) fn at_address(error: anyhow::Error, endpoint_url: Option<&str>) -> an
         Some(ServiceError::NoAnswer { reason, .. }) => reason.to_lowercase().contains("connection refused"),
         _ => false,
     });
-    match endpoint_url {
-        Some(url) if is_refused => error.context(Unreached(url.to_owned())),
-        _ => error,
+    // A service may have an address of its own, and which one was asked the error does not say.
+    let own = std::env::vars().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL_")).map(|(_, url)| url);
+    let urls: Vec<String> = own.chain(endpoint_url.map(str::to_owned)).filter(|url| !url.is_empty()).collect();
+    match urls.as_slice() {
+        [] => error,
+        _ if !is_refused => error,
+        [url] => error.context(Unreached(url.clone())),
+        urls => error.context(Unreached(format!("one of {}", urls.join(", ")))),
     }
 }
 
 /// What to do about `error`, where that is known.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     if error.is::<Unreached>() {
-        let advice = "start `sagemaker-local` there, or correct --endpoint-url or AWS_ENDPOINT_URL";
+        let advice = "start `sagemaker-local` there, or correct --endpoint-url, AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_…";
         return Some(advice.to_owned());
     }
     let denial = error.chain().find_map(|cause| match cause.downcast_ref() {

@@ -78,7 +78,11 @@ fn main() -> ExitCode {
         // Whatever stands in the file now, or does not.
         (Command::Init(args), _) => settings::init(&Cli::command(), cli.config.as_deref(), args),
         // It is going to be written.
-        (command, Err(error)) if error.is_missing() && command.writes_settings() => run(cli.command, cli.config),
+        (command, Err(error)) if error.is_missing() && command.writes_settings() => {
+            // Whoever has mistyped its name sees it.
+            let _ = writeln!(std::io::stderr(), "{error}: no setting is taken from there");
+            run(cli.command, cli.config)
+        }
         (_, Err(error)) => {
             complain(&error.into());
             return ExitCode::from(USAGE);

@@ -151,6 +151,18 @@ class OnMoto(unittest.TestCase):
         self.assertEqual(len(alarms), 5)
         self.stacks.cloudformation.delete_stack(StackName="bare-front")
 
+    def test_3_both_endpoints_may_be_asked_while_one_takes_the_place_of_the_other(self):
+        for number, (former, names) in enumerate([("", ["other"]), ("catalogue", ["other", "catalogue"])]):
+            name = f"both{number}"
+            self.stacks.bring(
+                f"{name}-front", FRONT, Name=name, EndpointName="other", FormerEndpointName=former, CodeBucket=self.outputs["Bucket"],
+                CodeKey=PACKAGE,
+            )
+            asked = self.stacks.policy(f"{name}-lambda")["Statement"][0]["Resource"]
+            asked = asked if isinstance(asked, list) else [asked]
+            self.assertEqual([arn.split(":")[-1] for arn in asked], [f"endpoint/{name}" for name in names])
+            self.stacks.cloudformation.delete_stack(StackName=f"{name}-front")
+
     def test_4_after_the_deletion_nothing_is_left(self):
         self.stacks.cloudformation.delete_stack(StackName="unspsc-front")
         client = self.stacks.client

@@ -117,7 +117,7 @@ impl Stacks {
         let method = method.parse().unwrap();
         let sent = self.shared.client.request(method, format!("{}{path}", self.shared.moto)).header(AUTHORIZATION, key);
         let form = "application/x-www-form-urlencoded";
-        let sent = if service == "cloudformation" { sent.header(CONTENT_TYPE, form) } else { sent };
+        let sent = if ["cloudformation", "iam"].contains(&service) { sent.header(CONTENT_TYPE, form) } else { sent };
         let asked = async {
             let answer = sent.body(body.to_owned()).send().await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())

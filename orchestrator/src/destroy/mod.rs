@@ -23,7 +23,7 @@ pub(crate) use self::ties::{Base, running_by};
 /// Takes down what was named, if that was confirmed.
 pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result<()> {
     let what = args.what.endpoint.as_ref().map_or_else(
-        || "everything that this program has made".to_owned(),
+        || "everything that this program has made on SageMaker".to_owned(),
         |name| format!("endpoint {name} and what belongs to it"),
     );
     let step = session.progress.step(&format!("looking for {what}"));
@@ -59,7 +59,11 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     }
     session.progress.say(&format!("gone: {what}"));
     if args.what.all {
-        session.progress.say("objects in the bucket (data, models, checkpoints) stay");
+        let down = session.command("down");
+        session.progress.say(&format!(
+            "objects in the bucket (data, models, checkpoints) stay, and so do stacks: `{down}` takes down the Lambda, which costs by \
+             the hour"
+        ));
     }
     Ok(())
 }

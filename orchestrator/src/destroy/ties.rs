@@ -1,8 +1,10 @@
 //! What an endpoint or a job works by: its role, its images, its places in S3.
 
-use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
 use aws_sdk_sagemaker::types::{
-    ContainerDefinition, HyperParameterTrainingJobDefinition, ModelDataSource, OutputDataConfig, TransformOutput,
+    AlgorithmSpecification, AsyncInferenceConfig, AsyncInferenceOutputConfig, Channel, CheckpointConfig,
+    ContainerDefinition, DataCaptureConfig, DeployedImage, HyperParameterAlgorithmSpecification,
+    HyperParameterTrainingJobDefinition, ModelDataSource, OutputDataConfig, ProductionVariantSummary,
+    S3ModelDataSource, TransformInput, TransformOutput,
 };
 
 use crate::aws::{ServiceError, failed};
@@ -67,7 +69,9 @@ pub(crate) async fn running_by(
             Err(error) if error.is_missing() => continue,
             ties => ties?,
         };
-        if ties.iter().any(|tie| base.holds(tie)) {
+        // An endpoint serves on when its configuration or model are gone, by a role that nobody sees any more.
+        let is_unknown = is_ours && !ties.iter().any(|tie| matches!(tie, Tie::Role(_)));
+        if is_unknown || ties.iter().any(|tie| base.holds(tie)) {
             running.push((part.to_string(), remedy(session, &part, is_ours)));
         }
     }
@@ -77,8 +81,9 @@ pub(crate) async fn running_by(
 /// What ends it.
 fn remedy(session: &Session, part: &Part, is_ours: bool) -> String {
     match part {
-        Part::Job(job) => format!("`{}`", session.command(&format!("stop {}", job.name()))),
+        Part::Job(job) if is_ours => format!("`{}`", session.command(&format!("stop {}", job.name()))),
         Part::Endpoint(name) if is_ours => format!("`{}`", session.command(&format!("destroy --endpoint {name}"))),
+        Part::Job(job) => format!("ask whoever has made {}, which was not this program", job.name()),
         part => format!("ask whoever has made {part}, which was not this program"),
     }
 }
@@ -86,34 +91,62 @@ fn remedy(session: &Session, part: &Part, is_ours: bool) -> String {
 async fn ties(session: &Session, part: &Part) -> Result<Vec<Tie>, ServiceError> {
     match part {
         Part::Job(job) => of_job(session, job.kind(), job.name()).await,
-        Part::Endpoint(name) => {
-            let described = deploy::describe(session, name).await?;
-            let models = deploy::models_used(session, &deploy::configs_used(&described)).await?;
-            let mut ties = Vec::new();
-            for model in &models {
-                ties.extend(of_model(session, model).await?);
-            }
-            Ok(ties)
-        }
+        Part::Endpoint(name) => of_endpoint(session, name).await,
         _ => Ok(Vec::new()),
     }
+}
+
+async fn of_endpoint(session: &Session, name: &str) -> Result<Vec<Tie>, ServiceError> {
+    let described = deploy::describe(session, name).await?;
+    let images = described.production_variants().iter().flat_map(ProductionVariantSummary::deployed_images);
+    let mut ties: Vec<Tie> = images.filter_map(DeployedImage::specified_image).map(image).collect();
+    for config in deploy::configs_used(&described) {
+        let request = session.clients.sagemaker.describe_endpoint_config().endpoint_config_name(config);
+        let config = match request.send().await.map_err(failed("DescribeEndpointConfig")) {
+            Err(error) if error.is_missing() => continue,
+            config => config?,
+        };
+        let answers = config.async_inference_config().and_then(AsyncInferenceConfig::output_config);
+        ties.extend(answers.and_then(AsyncInferenceOutputConfig::s3_output_path).map(place));
+        ties.extend(config.data_capture_config().and_then(DataCaptureConfig::destination_s3_uri).map(place));
+        for variant in config.production_variants().iter().chain(config.shadow_production_variants()) {
+            if let Some(model) = variant.model_name() {
+                ties.extend(of_model(session, model).await?);
+            }
+        }
+    }
+    Ok(ties)
 }
 
 async fn of_job(session: &Session, kind: Kind, name: &str) -> Result<Vec<Tie>, ServiceError> {
     match kind {
         Kind::Training => {
             let job = follow::describe(session, name).await?;
-            let image = job.algorithm_specification().and_then(|algorithm| algorithm.training_image());
-            Ok(trained(job.role_arn(), job.output_data_config(), image))
+            Ok(Trained {
+                role: job.role_arn(),
+                algorithm: job.algorithm_specification().and_then(AlgorithmSpecification::training_image),
+                inputs: job.input_data_config(),
+                output: job.output_data_config(),
+                checkpoints: job.checkpoint_config(),
+            }
+            .ties())
         }
         Kind::Tuning => {
             let job = kinds::describe_tuning(session, name).await?;
-            let one = job.training_job_definition();
+            let all = job.training_job_definition().into_iter().chain(job.training_job_definitions());
             let of = |one: &HyperParameterTrainingJobDefinition| {
-                let image = one.algorithm_specification().and_then(|algorithm| algorithm.training_image());
-                trained(one.role_arn(), one.output_data_config(), image)
+                let algorithm = one.algorithm_specification();
+                let algorithm = algorithm.and_then(HyperParameterAlgorithmSpecification::training_image);
+                Trained {
+                    role: one.role_arn(),
+                    algorithm,
+                    inputs: one.input_data_config(),
+                    output: one.output_data_config(),
+                    checkpoints: one.checkpoint_config(),
+                }
+                .ties()
             };
-            Ok(one.into_iter().chain(job.training_job_definitions()).flat_map(of).collect())
+            Ok(all.flat_map(of).collect())
         }
         Kind::Transform => {
             let job = kinds::describe_transform(session, name).await?;
@@ -121,6 +154,8 @@ async fn of_job(session: &Session, kind: Kind, name: &str) -> Result<Vec<Tie>, S
                 Some(model) => of_model(session, model).await?,
                 None => Vec::new(),
             };
+            let input = job.transform_input().and_then(TransformInput::data_source);
+            ties.extend(input.and_then(|source| source.s3_data_source()?.s3_uri()).map(place));
             ties.extend(job.transform_output().and_then(TransformOutput::s3_output_path).map(place));
             Ok(ties)
         }
@@ -128,35 +163,50 @@ async fn of_job(session: &Session, kind: Kind, name: &str) -> Result<Vec<Tie>, S
     }
 }
 
-fn trained(role: Option<&str>, output: Option<&OutputDataConfig>, image: Option<&str>) -> Vec<Tie> {
-    let output = output.and_then(OutputDataConfig::s3_output_path).map(place);
-    let role = role.map(|role| Tie::Role(role.to_owned()));
-    role.into_iter().chain(output).chain(image.map(|image| Tie::Image(image.to_owned()))).collect()
+/// What a training job, or each trial, works by.
+struct Trained<'a> {
+    role: Option<&'a str>,
+    algorithm: Option<&'a str>,
+    inputs: &'a [Channel],
+    output: Option<&'a OutputDataConfig>,
+    checkpoints: Option<&'a CheckpointConfig>,
+}
+
+impl Trained<'_> {
+    fn ties(&self) -> Vec<Tie> {
+        let inputs = self.inputs.iter().filter_map(|channel| channel.data_source()?.s3_data_source()?.s3_uri());
+        let output = self.output.and_then(OutputDataConfig::s3_output_path);
+        let places = inputs.chain(output).chain(self.checkpoints.and_then(CheckpointConfig::s3_uri)).map(place);
+        places.chain(self.role.map(role)).chain(self.algorithm.map(image)).collect()
+    }
 }
 
 async fn of_model(session: &Session, name: &str) -> Result<Vec<Tie>, ServiceError> {
     let request = session.clients.sagemaker.describe_model().model_name(name);
     let model = match request.send().await.map_err(failed("DescribeModel")) {
-        // An endpoint serves on without its model, by the role that this had and nobody can see any more.
         Err(error) if error.is_missing() => return Ok(Vec::new()),
         model => model?,
     };
-    let role = model.execution_role_arn().map(|role| Tie::Role(role.to_owned()));
-    Ok(role.into_iter().chain(containers(&model).flat_map(of_container)).collect())
-}
-
-fn containers(model: &DescribeModelOutput) -> impl Iterator<Item = &ContainerDefinition> {
-    model.primary_container().into_iter().chain(model.containers())
+    let containers = model.primary_container().into_iter().chain(model.containers());
+    Ok(model.execution_role_arn().map(role).into_iter().chain(containers.flat_map(of_container)).collect())
 }
 
 fn of_container(container: &ContainerDefinition) -> impl Iterator<Item = Tie> {
     let source = container.model_data_source().and_then(ModelDataSource::s3_data_source);
-    let places = container.model_data_url().into_iter().chain(source.and_then(|source| source.s3_uri())).map(place);
-    places.chain(container.image().map(|image| Tie::Image(image.to_owned())))
+    let places = container.model_data_url().into_iter().chain(source.and_then(S3ModelDataSource::s3_uri)).map(place);
+    places.chain(container.image().map(image))
+}
+
+fn role(arn: &str) -> Tie {
+    Tie::Role(arn.to_owned())
 }
 
 fn place(uri: &str) -> Tie {
     Tie::Place(uri.to_owned())
+}
+
+fn image(name: &str) -> Tie {
+    Tie::Image(name.to_owned())
 }
 
 #[cfg(test)]
@@ -170,7 +220,7 @@ mod tests {
             buckets: vec!["cat-1".to_owned()],
             repositories: vec!["cat-serve".to_owned()],
         };
-        let image = |name: &str| Tie::Image(format!("1.dkr.ecr.eu-central-1.amazonaws.com/{name}"));
+        let image = |name: &str| image(&format!("1.dkr.ecr.eu-central-1.amazonaws.com/{name}"));
         for tie in [
             Tie::Role("arn:aws:iam::1:role/cat-execution".to_owned()),
             place("s3://cat-1/unspsc/a"),

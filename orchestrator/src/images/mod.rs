@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use crate::aws::ServiceError;
 use crate::options::PushArgs;
 use crate::poll;
 use crate::progress::print;
@@ -58,9 +59,10 @@ pub(crate) async fn push(session: &Session, args: &PushArgs, config: Option<&Pat
         return Ok(());
     }
     let keys = [("training", "train-image", "train"), ("serving", "serve-image", "serve")];
-    if args.save {
-        let image = |(table, key, word)| Some((table, key, first(&pinned, word)?.reference.clone()));
-        let path = settings::set(config, &keys.into_iter().filter_map(image).collect::<Vec<_>>())?;
+    let image = |(table, key, word)| Some((table, key, first(&pinned, word)?.reference.clone()));
+    let set: Vec<_> = keys.into_iter().filter_map(image).collect();
+    if args.save && !set.is_empty() {
+        let path = settings::set(config, &set)?;
         session
             .progress
             .say(&format!("written to {}; a digest names this very image, whatever is pushed later:", path.display()));
@@ -75,6 +77,23 @@ pub(crate) async fn push(session: &Session, args: &PushArgs, config: Option<&Pat
 /// Refuses images that are not on this machine, or that SageMaker's instances cannot run.
 pub(crate) async fn check(names: &[LocalName]) -> anyhow::Result<()> {
     look(names).await.map(drop)
+}
+
+/// Refuses an image of the caller's ECR that is not there any more; of one elsewhere nothing can be told.
+pub(crate) async fn check_pushed(session: &Session, reference: &str) -> anyhow::Result<()> {
+    let parts = reference.split_once('/').and_then(|(host, rest)| Some((host, rest.split_once('@')?)));
+    let Some((host, (repository, digest))) = parts.filter(|(host, _)| host.contains(".dkr.ecr.")) else {
+        return Ok(());
+    };
+    let account = host.split('.').next().unwrap_or_default();
+    match repository::holds(session, account, repository, digest).await {
+        Ok(false) => bail!(
+            "the settings name the image {reference}, and ECR has none: `{}` pushes it anew, or leave it away",
+            session.command("images push --save")
+        ),
+        Ok(true) | Err(ServiceError::Denied { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn look(names: &[LocalName]) -> anyhow::Result<Vec<Image>> {

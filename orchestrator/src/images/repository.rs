@@ -82,6 +82,16 @@ pub(super) async fn find(session: &Session, name: &str, tag: &str) -> Result<Opt
     Ok(held)
 }
 
+/// Whether the repository `name` of the account has the image with this digest.
+pub(super) async fn holds(session: &Session, account: &str, name: &str, digest: &str) -> Result<bool, ServiceError> {
+    let request = session.clients.ecr.describe_images().registry_id(account).repository_name(name);
+    let request = request.image_ids(ImageIdentifier::builder().image_digest(digest).build());
+    match request.send().await.map_err(failed("DescribeImages")) {
+        Err(error) if error.is_missing() => Ok(false),
+        found => found.map(|found| !found.image_details().is_empty()),
+    }
+}
+
 /// A token to push with, for some hours.
 pub(super) async fn token(session: &Session) -> anyhow::Result<Token> {
     let request = session.clients.ecr.get_authorization_token().send();

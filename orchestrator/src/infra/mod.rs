@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail};
 use crate::destroy::{self, Base};
 use crate::options::{InfraDownArgs, InfraUpArgs, PlatformArgs, StackArgs};
 use crate::session::Session;
-use crate::stacks::{self, Consent, Stack, State, Wanted};
+use crate::stacks::{self, Consent, Stack, Wanted};
 use crate::{confirm, images};
 
 pub(crate) use self::settings::{are_set, tell};
@@ -45,7 +45,7 @@ pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Pa
     let consent = Consent { yes: args.yes, verb: "infra up" };
     let stack = base(session, &args.stack, &consent).await?;
     let Some(stack) = stack.filter(|_| !session.is_plan()) else { return Ok(()) };
-    settings::tell(session, &stack, &args.stack, &args.platform, config)?;
+    settings::tell(session, &stack, &args.stack, &args.platform, (config, args.save))?;
     session.progress.say(&format!(
         "for whoever runs `unspsc`, who need not make stacks: attach {} to user, group or role",
         stack.output("OperatorPolicyArn")?
@@ -55,27 +55,17 @@ pub(crate) async fn up(session: &Session, args: &InfraUpArgs, config: Option<&Pa
 
 /// Makes or changes the stack, by which this session works from now on; nothing comes of it in a plan.
 pub(crate) async fn base(session: &Session, args: &StackArgs, consent: &Consent) -> anyhow::Result<Option<Stack>> {
+    let there = stacks::cleared(session, &base_name(args), consent).await?;
     let mut parameters = BTreeMap::from([("Name", args.name.clone())]);
-    let there = stacks::look(session, &base_name(args)).await?;
-    let there = there.filter(|there| !matches!(there.state(), State::Failed | State::Gone));
     for (parameter, kind) in REPOSITORIES {
         let makes = match &there {
             Some(there) => there.parameters.get(parameter).is_none_or(|makes| makes == "true"),
-            None => {
-                let repository = format!("{}-{kind}", args.name);
-                let is_there = images::is_repository(session, &repository).await?;
-                if is_there {
-                    session.progress.say(&format!(
-                        "repository {repository} is there already: the stack does without one of its own, and leaves it alone"
-                    ));
-                }
-                !is_there
-            }
+            None => !is_made_otherwise(session, &repository(args, kind)).await?,
         };
         parameters.insert(parameter, makes.to_string());
     }
     let wanted = Wanted { name: base_name(args), template: BASE, parameters, momentary: &[] };
-    let stack = stacks::bring(session, &wanted, consent).await?;
+    let stack = stacks::bring(session, &wanted, there, consent).await?;
     if let Some(stack) = &stack {
         session.provide(stack.output("ExecutionRoleArn")?, stack.output("Bucket")?);
     }
@@ -118,17 +108,41 @@ pub(crate) async fn down(session: &Session, args: &InfraDownArgs) -> anyhow::Res
         delete(session, base, &stores).await?;
     }
     if !session.is_plan() {
-        let stays = base.iter().flat_map(|base| stays(base, &args.stack)).map(|one| format!("; {one} stays"));
-        session.progress.say(&format!("gone: {}{}", found.join(", "), stays.collect::<String>()));
+        let stays = match &base {
+            Some(base) => stays(session, base, &args.stack).await?,
+            None => String::new(),
+        };
+        session.progress.say(&format!("gone: {}{stays}", found.join(", ")));
     }
     Ok(())
 }
 
-/// Repositories of this name that are none of the stack's.
-pub(crate) fn stays(base: &Stack, args: &StackArgs) -> Vec<String> {
+/// Whether the repository is there before the stack that could make it; said, if it is.
+async fn is_made_otherwise(session: &Session, repository: &str) -> anyhow::Result<bool> {
+    let is_there = images::is_repository(session, repository).await?;
+    if is_there {
+        session.progress.say(&format!(
+            "repository {repository} is there already: the stack does without one of its own, and leaves it alone"
+        ));
+    }
+    Ok(is_there)
+}
+
+fn repository(args: &StackArgs, kind: &str) -> String {
+    format!("{}-{kind}", args.name)
+}
+
+/// The repositories of this name that are none of the stack's and stay when it goes, in words behind others.
+pub(crate) async fn stays(session: &Session, base: &Stack, args: &StackArgs) -> anyhow::Result<String> {
+    let mut words = String::new();
     let is_other = |parameter: &str| base.parameters.get(parameter).is_some_and(|makes| makes == "false");
-    let others = REPOSITORIES.iter().filter(|(parameter, _)| is_other(parameter));
-    others.map(|(_, kind)| format!("repository {}-{kind}, which the stack has not made,", args.name)).collect()
+    for (_, kind) in REPOSITORIES.iter().filter(|(parameter, _)| is_other(parameter)) {
+        let name = repository(args, kind);
+        if images::is_repository(session, &name).await? {
+            words += &format!("; repository {name}, which the stack has not made, stays");
+        }
+    }
+    Ok(words)
 }
 
 /// Deletes the stack of bucket and repositories, and all that is in these.

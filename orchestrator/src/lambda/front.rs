@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::bail;
 use clap::ValueEnum as _;
 
+use crate::deploy::VARIANT;
 use crate::infra;
 use crate::options::{Architecture, LambdaArgs, NO_TOPIC, StackArgs};
 use crate::session::Session;
@@ -18,6 +20,8 @@ use super::{FRONT, MOMENTARY};
 /// The Lambda before an endpoint, as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Front {
+    /// The endpoint that it asks now, where it is there.
+    pub(crate) endpoint: Option<String>,
     /// Where its package is on this machine.
     pub(super) package: PathBuf,
     pub(super) architecture: Architecture,
@@ -34,13 +38,13 @@ pub(crate) struct Front {
 impl Front {
     /// By the options, and by the stack for what they do not say.
     pub(crate) async fn of(session: &Session, args: &LambdaArgs, stack: &StackArgs) -> anyhow::Result<Self> {
-        let there = stacks::look(session, &infra::front_name(stack)).await?;
+        let there = stacks::settled(session, &infra::front_name(stack)).await?;
         // One that has never come about says what was wrong with it, perhaps.
-        let there = there.filter(|there| !matches!(there.state(), State::Failed | State::Gone));
-        Ok(Self::new(args, &there.map(|there| there.parameters).unwrap_or_default()))
+        let there = there.filter(|there| there.state() == State::Stands);
+        Self::new(args, &there.map(|there| there.parameters).unwrap_or_default())
     }
 
-    fn new(args: &LambdaArgs, parameters: &BTreeMap<String, String>) -> Self {
+    fn new(args: &LambdaArgs, parameters: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let has = |key: &str| parameters.get(key).map(String::as_str);
         let architecture = args.architecture.or_else(|| Architecture::from_str(has("Architecture")?, false).ok());
         let architecture = architecture.unwrap_or(Architecture::Arm64);
@@ -49,18 +53,25 @@ impl Front {
             Architecture::X86 => "x86-64",
         };
         let package = args.package.clone();
-        let ready = args.provisioned_concurrency.or_else(|| number(has("ProvisionedConcurrency"))).unwrap_or(4);
-        let most_ready = args.maximum_concurrency.or_else(|| number(has("MaximumConcurrency"))).unwrap_or(16);
+        let ready = args.provisioned_concurrency.or_else(|| read(has("ProvisionedConcurrency"))).unwrap_or(4);
+        let most_ready = args.maximum_concurrency.or_else(|| read(has("MaximumConcurrency"))).unwrap_or(16);
         let topic = args.alarm_topic.as_deref().or_else(|| has("AlarmTopicArn")).filter(|topic| *topic != NO_TOPIC);
-        Self {
+        if most_ready < ready {
+            bail!(
+                "with {ready} environments kept ready at least (--provisioned-concurrency), --maximum-concurrency cannot be \
+                 {most_ready}: give it {ready} or more"
+            );
+        }
+        Ok(Self {
+            endpoint: has("EndpointName").map(str::to_owned),
             package: package.unwrap_or_else(|| Path::new("target/lambda").join(folder).join(PROGRAM)),
             architecture,
-            memory_mb: args.lambda_memory_mb.or_else(|| number(has("MemorySize"))).unwrap_or(256),
+            memory_mb: args.lambda_memory_mb.or_else(|| read(has("MemorySize"))).unwrap_or(256),
             ready,
-            most_ready: most_ready.max(ready),
+            most_ready,
             topic: topic.unwrap_or_default().to_owned(),
-            logs_descriptions: args.log_descriptions.or_else(|| number(has("LogDescriptions"))).unwrap_or(false),
-        }
+            logs_descriptions: args.log_descriptions.or_else(|| read(has("LogDescriptions"))).unwrap_or(false),
+        })
     }
 
     /// The architecture as Lambda and the template write it.
@@ -68,17 +79,19 @@ impl Front {
         self.architecture.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The stack of it before the `endpoint`, which has `instances` at most; its alias leads to the version `live`.
+    /// The stack of it before the `endpoint`, which has `instances` at most; its alias leads to the version `live`, which may ask
+    /// the endpoint `former`.
     pub(super) fn wanted(
         &self,
         stack: &StackArgs,
-        (endpoint, variant, instances): (&str, &str, i32),
+        (endpoint, former, instances): (&str, &str, i32),
         (place, live): (&S3Uri, &str),
     ) -> Wanted {
         let parameters = BTreeMap::from([
             ("Name", stack.name.clone()),
             ("EndpointName", endpoint.to_owned()),
-            ("VariantName", variant.to_owned()),
+            ("FormerEndpointName", former.to_owned()),
+            ("VariantName", VARIANT.to_owned()),
             ("CodeBucket", place.bucket.clone()),
             ("CodeKey", place.key.clone()),
             ("Architecture", self.processor()),
@@ -94,7 +107,7 @@ impl Front {
     }
 }
 
-fn number<T: FromStr>(text: Option<&str>) -> Option<T> {
+fn read<T: FromStr>(text: Option<&str>) -> Option<T> {
     text?.parse().ok()
 }
 
@@ -114,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_no_option_says_stays_as_the_stack_has_it() {
-        let new = Front::new(&NOTHING, &BTreeMap::new());
+        let new = Front::new(&NOTHING, &BTreeMap::new()).unwrap();
         assert_eq!((new.processor().as_str(), new.memory_mb, new.ready, new.most_ready), ("arm64", 256, 4, 16));
         assert_eq!((new.topic.as_str(), new.logs_descriptions), ("", false));
         assert_eq!(new.package, Path::new("target/lambda/arm64/bootstrap"));
@@ -129,19 +142,22 @@ mod tests {
             ("LogDescriptions", "true"),
         ];
         let parameters = parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let kept = Front::new(&NOTHING, &parameters);
+        let kept = Front::new(&NOTHING, &parameters).unwrap();
         assert_eq!((kept.processor().as_str(), kept.memory_mb, kept.ready, kept.most_ready), ("x86_64", 512, 0, 8));
         assert_eq!((kept.topic.as_str(), kept.logs_descriptions), (topic, true));
         assert_eq!(kept.package, Path::new("target/lambda/x86-64/bootstrap"));
 
         let said = LambdaArgs {
-            provisioned_concurrency: Some(10),
+            provisioned_concurrency: Some(8),
             alarm_topic: Some(NO_TOPIC.to_owned()),
             log_descriptions: Some(false),
             ..NOTHING
         };
-        let changed = Front::new(&said, &parameters);
-        assert_eq!((changed.ready, changed.most_ready), (10, 10), "at most is never less than at least");
+        let changed = Front::new(&said, &parameters).unwrap();
+        assert_eq!((changed.ready, changed.most_ready), (8, 8));
         assert_eq!((changed.topic.as_str(), changed.logs_descriptions), ("", false));
+        let more = LambdaArgs { provisioned_concurrency: Some(9), ..NOTHING };
+        let error = Front::new(&more, &parameters).unwrap_err().to_string();
+        assert!(error.contains("--maximum-concurrency cannot be 8: give it 9 or more"), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use crate::progress::print;
 use crate::session::Session;
 use crate::stacks::{self, Consent, Stack, State};
 use crate::storage::S3Uri;
-use crate::{deploy, infra, storage};
+use crate::{deploy, infra};
 
 pub(crate) use self::ask::answer;
 pub(crate) use self::front::Front;
@@ -69,22 +69,26 @@ pub(crate) async fn deploy(
 ) -> anyhow::Result<Option<String>> {
     let package = Package::read(front).await?;
     let instances = most_instances(session, endpoint).await?;
-    let base = stacks::look(session, &infra::base_name(stack)).await?;
-    if let Some(base) = base.filter(|base| base.state() == State::Stands) {
-        infra::check_settings(&base, platform)?;
-        session.provide(base.output("ExecutionRoleArn")?, base.output("Bucket")?);
-    }
-    storage::ensure_bucket(session).await?;
+    let name = infra::base_name(stack);
+    let Some(base) = stacks::look(session, &name).await?.filter(|base| base.state() == State::Stands) else {
+        let up = session.command(&format!("infra up{}", stack.option()));
+        bail!("there is no stack {name}, whose bucket takes the package: `{up}` makes it");
+    };
+    infra::check_settings(&base, platform)?;
+    session.provide(base.output("ExecutionRoleArn")?, base.output("Bucket")?);
     let place = package.upload(session, &S3Uri::new(session.bucket()?, PLACE)).await?;
     let function = function_name(stack);
-    let there =
-        stacks::settled(session, &infra::front_name(stack)).await?.filter(|there| there.state() == State::Stands);
+    let there = stacks::cleared(session, &infra::front_name(stack), consent).await?;
     let live = match &there {
         Some(_) => release::live_version(session, &function).await?,
         None => String::new(),
     };
-    let wanted = front.wanted(stack, (endpoint, deploy::VARIANT, instances), (&place, &live));
-    let made = match stacks::bring(session, &wanted, consent).await {
+    let former = match &there {
+        Some(_) => release::endpoint_of(session, &function, &live).await?.filter(|former| former != endpoint),
+        None => None,
+    };
+    let wanted = front.wanted(stack, (endpoint, former.as_deref().unwrap_or_default(), instances), (&place, &live));
+    let made = match stacks::bring(session, &wanted, there.clone(), consent).await {
         Err(error) if there.is_some() && !session.is_plan() => {
             // What CloudFormation takes back is the alias too, to the version that the stack has led it to last.
             release::keep(session, &function, &live).await.with_context(|| format!("{error:#}"))?;
@@ -99,6 +103,15 @@ pub(crate) async fn deploy(
     let release = Release { front, function: &function, package: &package, place: &place, is_planned };
     release::release(session, &release).await?;
     let made = made.filter(|_| !session.is_plan());
+    if let (Some(former), Some(made)) = (former, &made) {
+        session
+            .progress
+            .say(&format!("nothing asks endpoint {former} any more: the Lambda's role is taken back to {endpoint}"));
+        let live = release::live_version(session, &function).await?;
+        let wanted = front.wanted(stack, (endpoint, "", instances), (&place, &live));
+        // It is what was confirmed.
+        stacks::bring(session, &wanted, Some(made.clone()), &Consent { yes: true, ..*consent }).await?;
+    }
     made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()
 }
 

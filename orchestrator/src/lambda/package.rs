@@ -76,8 +76,9 @@ impl Package {
 fn read(path: &Path, architecture: Architecture) -> anyhow::Result<Package> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
-            "there is no {}: build it with `scripts/build-lambda`, or name the program or a zip of it with --package",
-            path.display()
+            "there is no {}: build it with `scripts/build-lambda{}`, or name the program or a zip of it with --package",
+            path.display(),
+            if architecture == Architecture::X86 { " --x86-64" } else { "" }
         ),
         bytes => bytes.with_context(|| format!("cannot read {}", path.display()))?,
     };

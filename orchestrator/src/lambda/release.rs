@@ -71,6 +71,13 @@ pub(super) async fn live_version(session: &Session, function: &str) -> anyhow::R
     Ok(alias.function_version().context("Lambda names no version of the alias")?.to_owned())
 }
 
+/// The endpoint that a version asks.
+pub(super) async fn endpoint_of(session: &Session, function: &str, version: &str) -> anyhow::Result<Option<String>> {
+    let served = configuration(session, function, Some(version)).await?;
+    let variables = served.environment().and_then(|environment| environment.variables());
+    Ok(variables.and_then(|variables| variables.get("UNSPSC_ENDPOINT")).cloned())
+}
+
 pub(super) async fn alias(session: &Session, function: &str) -> anyhow::Result<GetAliasOutput> {
     let request = session.clients.lambda.get_alias().function_name(function).name(LIVE);
     request.send().await.map_err(failed("GetAlias")).with_context(|| format!("cannot look at the alias of {function}"))

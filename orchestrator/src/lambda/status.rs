@@ -2,6 +2,7 @@
 
 use aws_sdk_lambda::types::ProvisionedConcurrencyStatusEnum;
 
+use crate::deploy;
 use crate::options::StackArgs;
 use crate::progress::print;
 use crate::session::Session;
@@ -15,9 +16,10 @@ pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> 
     let function = function_of(front)?;
     let alias = alias(session, function).await?;
     let version = alias.function_version().unwrap_or("unknown");
+    print(&format!("\n{}", described(session, front).await?))?;
     let served = configuration(session, function, Some(version)).await?;
     let latest = configuration(session, function, None).await?;
-    print(&format!("\nalias {LIVE} of {function} leads to version {version}"))?;
+    print(&format!("alias {LIVE} of {function} leads to version {version}"))?;
     if is_shared(&alias) {
         print("  another version still has a share of the calls: Lambda is moving it, or somebody has given it one")?;
     }
@@ -46,4 +48,28 @@ pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> 
             print(&format!("  {available} of {requested} environments are ready: {status}"))
         }
     }
+}
+
+/// What the stack has made the Lambda, in words.
+async fn described(session: &Session, front: &Stack) -> anyhow::Result<String> {
+    let has = |key: &str| front.parameters.get(key).map(String::as_str).unwrap_or_default();
+    let endpoint = has("EndpointName");
+    let is_gone = match deploy::describe(session, endpoint).await {
+        Err(error) if error.is_missing() => ", which is not there",
+        described => described.map(|_| "")?,
+    };
+    let ready = match has("ProvisionedConcurrency") {
+        "0" => "nothing is kept ready".to_owned(),
+        ready => format!("{ready} to {} environments are kept ready", has("MaximumConcurrency")),
+    };
+    let topic = match has("AlarmTopicArn") {
+        "" => "nobody",
+        topic => topic,
+    };
+    let logged = if has("LogDescriptions") == "true" { "are" } else { "are not" };
+    Ok(format!(
+        "the Lambda asks endpoint {endpoint}{is_gone}; {}, {} MB; {ready}; alarms tell {topic}; texts {logged} logged",
+        has("Architecture"),
+        has("MemorySize"),
+    ))
 }

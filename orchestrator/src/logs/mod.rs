@@ -28,28 +28,28 @@ const LOGGING: [Kind; 3] = [Kind::Training, Kind::Transform, Kind::Endpoint];
 pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()> {
     let mut found = kinds::look(session, &args.name).await?;
     // A log outlives its endpoint, such as one that did not come up and was taken down.
-    let is_lambda = found.is_empty() && lambda::is_function(&args.name);
-    let is_gone = found.is_empty() && !is_lambda;
+    let is_gone = found.is_empty();
+    let function = Some(&args.name).filter(|name| is_gone && lambda::is_function(name));
     if is_gone {
         found.extend(LOGGING);
     } else if found.len() > 1 {
         let nouns: Vec<String> = found.iter().map(|kind| kind.with_article()).collect();
         session.progress.say(&format!("{} is the name of {}: their lines together", args.name, nouns.join(" and of ")));
     }
-    if is_lambda && args.since.is_none() {
-        session.progress.say("the last day of the Lambda; --since shows more, or less");
-    }
-    let span = args.since.or(is_lambda.then_some(DAY));
+    let span = args.since.or(function.map(|_| DAY));
     let since = span.map(|span| Timestamp::now().as_millisecond() - i64::try_from(span.as_millis()).unwrap_or(0));
     let mut reading = Reading::begin(session, &args.name, &found, since, args.follow).await?;
-    if is_lambda {
-        reading.add(&Source::of_lambda(&args.name));
+    if let Some(function) = function {
+        reading.read_lambda(function);
     }
     let lines = reading.new_lines(session).await?;
     if is_gone && !reading.has_streams() {
         return Err(kinds::nothing(session, &args.name));
     }
-    if is_gone {
+    let is_lambda = reading.has_lambda();
+    if is_lambda && args.since.is_none() {
+        session.progress.say("the last day of the Lambda; --since shows more, or less");
+    } else if is_gone && !is_lambda {
         session.progress.say(&format!("{} is not there any more; this is what it has logged", args.name));
     }
     if lines.is_empty() && !args.follow {

@@ -16,6 +16,8 @@ pub(super) struct Reading {
     /// Lines before this time are left out: milliseconds since 1970.
     since: Option<i64>,
     tails: Vec<Tail>,
+    /// Which of them is a Lambda's.
+    lambda: Option<usize>,
     /// The tuning job whose trials are followed.
     tuning: Option<String>,
     /// Its trials that are read or have been.
@@ -42,7 +44,8 @@ impl Reading {
         since: Option<i64>,
         follow: bool,
     ) -> anyhow::Result<Self> {
-        let mut reading = Self { since, tails: Vec::new(), tuning: None, seen: BTreeSet::new(), running: Vec::new() };
+        let mut reading =
+            Self { since, tails: Vec::new(), lambda: None, tuning: None, seen: BTreeSet::new(), running: Vec::new() };
         for kind in found {
             let source = match kind {
                 Kind::Training => Source::of_job(name),
@@ -58,9 +61,15 @@ impl Reading {
         Ok(reading)
     }
 
-    /// Reads a log too.
-    pub(super) fn add(&mut self, source: &Source) {
-        self.tails.push(Tail::new(source, self.since));
+    /// Reads the log of the Lambda `function` too, if there is one.
+    pub(super) fn read_lambda(&mut self, function: &str) {
+        self.lambda = Some(self.tails.len());
+        self.tails.push(Tail::new(&Source::of_lambda(function), self.since));
+    }
+
+    /// Whether a Lambda has a log.
+    pub(super) fn has_lambda(&self) -> bool {
+        self.lambda.and_then(|place| self.tails.get(place)).is_some_and(Tail::has_streams)
     }
 
     async fn begin_tuning(&mut self, session: &Session, name: &str, follow: bool) -> anyhow::Result<()> {

@@ -77,17 +77,19 @@ pub(crate) struct Tail {
     since: Option<i64>,
     /// Where to go on in each stream.
     tokens: BTreeMap<String, Option<String>>,
+    /// Whether there are streams that have ended before `since`, which are not read.
+    has_past: bool,
 }
 
 impl Tail {
     /// From the first line, or the first one that is not before `since`.
     pub(crate) fn new(source: &Source, since: Option<i64>) -> Self {
-        Self { source: source.clone(), since, tokens: BTreeMap::new() }
+        Self { source: source.clone(), since, tokens: BTreeMap::new(), has_past: false }
     }
 
     /// Whether there was a log when lines were last asked for.
     pub(crate) fn has_streams(&self) -> bool {
-        !self.tokens.is_empty()
+        self.has_past || !self.tokens.is_empty()
     }
 
     /// The lines that have come since the last call; none where there is no log yet.
@@ -116,10 +118,12 @@ impl Tail {
             let request = client.describe_log_streams().log_group_name(&self.source.group);
             let request = request.set_log_stream_name_prefix(self.source.prefix.clone()).set_next_token(token);
             let page = request.send().await.map_err(failed("DescribeLogStreams"))?;
-            let since = self.since;
-            let fresh = page.log_streams().iter().filter(|stream| !is_past(stream, since));
-            for name in fresh.filter_map(|stream| stream.log_stream_name()) {
-                self.tokens.entry(name.to_owned()).or_insert(None);
+            for stream in page.log_streams() {
+                if is_past(stream, self.since) {
+                    self.has_past = true;
+                } else if let Some(name) = stream.log_stream_name() {
+                    self.tokens.entry(name.to_owned()).or_insert(None);
+                }
             }
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -159,4 +163,19 @@ impl Tail {
 fn is_past(stream: &LogStream, since: Option<i64>) -> bool {
     let last = stream.last_event_timestamp().zip(since);
     last.is_some_and(|(last, since)| last + KNOWN_LATE < since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_ended_before_what_is_asked_for_are_not_read() {
+        let stream = |last: Option<i64>| LogStream::builder().set_last_event_timestamp(last).build();
+        let since = Some(10 * KNOWN_LATE);
+        assert!(is_past(&stream(Some(9 * KNOWN_LATE - 1)), since));
+        // Its last line may be later than is known.
+        assert!(!is_past(&stream(Some(9 * KNOWN_LATE)), since));
+        assert!(!is_past(&stream(Some(1)), None) && !is_past(&stream(None), since));
+    }
 }

@@ -24,7 +24,7 @@ Examples:
 The template is infrastructure/base.yaml, which this program has within. A change set says what would be done before anything is; \
 events are shown as they come. What is as it should be is left alone, one that is under way is followed, and one that could \
 not be made is deleted and made anew. Prints the settings that name bucket and role, and writes them where there is no file \
-of settings yet. Needs the permissions of an administrator: it makes roles.")]
+of settings yet, or with --save into the one that is there. Needs the permissions of an administrator: it makes roles.")]
     Up(InfraUpArgs),
     /// Show the stacks, what they offer, and whether the Lambda is what was deployed last
     Status(InfraStatusArgs),
@@ -77,9 +77,11 @@ impl StackArgs {
         self.name == DEFAULT_NAME
     }
 
-    /// The option, for a command that a user is told; nothing where it need not be given.
+    /// The option, for a command that a user is told; nothing where it was not typed, since the next command then finds the
+    /// name where this one has.
     pub(crate) fn option(&self) -> String {
-        if self.is_default() { String::new() } else { format!(" --name {}", self.name) }
+        let is_typed = std::env::args().any(|word| word == "--name" || word.starts_with("--name="));
+        if is_typed { format!(" --name {}", self.name) } else { String::new() }
     }
 
     /// The same for the stack of this name.
@@ -97,6 +99,9 @@ pub(crate) struct InfraUpArgs {
     /// Make the changes that are shown; without a terminal nobody is asked
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Write what is printed into the file of settings that is there, in the place of what stands in it
+    #[arg(long)]
+    pub(crate) save: bool,
     #[command(flatten)]
     pub(crate) stack: StackArgs,
     #[command(flatten)]
@@ -154,7 +159,7 @@ pub(crate) struct UpArgs {
     /// GPU or not, unspsc-train-gpu:latest or unspsc-train-cpu:latest; none where --train-image and --serve-image are set]
     #[arg(long = "image", value_name = "IMAGE")]
     pub(crate) images: Vec<LocalName>,
-    /// Name of the endpoint [default: that of --name]
+    /// Name of the endpoint [default: the one that the Lambda asks, or that of --name]
     #[arg(long, value_name = "NAME", value_parser = endpoint_name)]
     pub(crate) endpoint: Option<String>,
     /// Make the changes of the stacks that are shown; without a terminal nobody is asked
@@ -176,7 +181,7 @@ pub(crate) struct UpArgs {
 /// `down`.
 #[derive(Debug, Args)]
 pub(crate) struct DownArgs {
-    /// Name of the endpoint [default: that of --name]
+    /// Name of the endpoint [default: the one that the Lambda asks, or that of --name]
     #[arg(long, value_name = "NAME", value_parser = endpoint_name)]
     pub(crate) endpoint: Option<String>,
     /// Confirm that it is to be deleted; without a terminal nobody is asked

@@ -240,6 +240,7 @@ Examples:
 Whatever goes wrong on the way, Ctrl-C included, what was started is taken down.")]
     Run(RunArgs),
 }
+
 impl Command {
     /// Whether it writes the file of settings where there is none.
     pub(crate) fn writes_settings(&self) -> bool {

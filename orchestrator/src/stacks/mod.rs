@@ -114,6 +114,20 @@ pub(crate) async fn look(session: &Session, name: &str) -> anyhow::Result<Option
     described(session, name).await?.map(|stack| Stack::new(&stack)).transpose()
 }
 
+/// The stacks of this program, of whatever name, that keep a Lambda.
+pub(crate) async fn fronts(session: &Session) -> anyhow::Result<Vec<String>> {
+    let (mut pages, mut found) = (session.clients.cloudformation.describe_stacks().into_paginator().send(), Vec::new());
+    while let Some(page) = pages.next().await {
+        for described in page.map_err(failed("DescribeStacks"))?.stacks() {
+            let stack = Stack::new(described)?;
+            if stack.is_ours && stack.outputs.contains_key("FunctionName") && stack.state() != State::Gone {
+                found.push(stack.to_string());
+            }
+        }
+    }
+    Ok(found)
+}
+
 async fn described(session: &Session, name: &str) -> Result<Option<Described>, ServiceError> {
     let answer = session.clients.cloudformation.describe_stacks().stack_name(name).send().await;
     match answer.map_err(failed("DescribeStacks")) {
@@ -151,13 +165,23 @@ pub(crate) async fn over(session: &Session, name: &str) -> anyhow::Result<Option
     }
 }
 
-/// Sees to it that the stack is as it is wanted: nothing is done where it is so, and what it takes otherwise is shown and
-/// confirmed first. Nothing comes of it in a plan.
-pub(crate) async fn bring(session: &Session, wanted: &Wanted, consent: &Consent) -> anyhow::Result<Option<Stack>> {
-    let mut there = settled(session, &wanted.name).await?;
+/// The same once one that can only be deleted is gone.
+pub(crate) async fn cleared(session: &Session, name: &str, consent: &Consent) -> anyhow::Result<Option<Stack>> {
+    let mut there = settled(session, name).await?;
     if let Some(stack) = there.take_if(|stack| stack.state() == State::Failed) {
         clear(session, &stack, consent).await?;
     }
+    Ok(there)
+}
+
+/// Sees to it that the stack, of which `there` is [cleared], is as it is wanted: nothing is done where it is so, and what it
+/// takes otherwise is shown and confirmed first. Nothing comes of it in a plan.
+pub(crate) async fn bring(
+    session: &Session,
+    wanted: &Wanted,
+    there: Option<Stack>,
+    consent: &Consent,
+) -> anyhow::Result<Option<Stack>> {
     if let Some(stack) = &there
         && is_same(session, stack, wanted).await?
     {

@@ -18,8 +18,8 @@ use super::request;
 
 /// Hyperparameters that have an option of their own.
 const OPTIONS: [&str; 3] = ["model", "level", "seed"];
-/// Images of `scripts/build-images`, to which an encoder is given as a channel.
-const WITHOUT_ENCODER: [&str; 2] = ["unspsc-train-cpu", "unspsc-train-gpu"];
+/// What the names of those images of `scripts/build-images` end in that train, to which an encoder is given as a channel.
+const WITHOUT_ENCODER: [&str; 2] = ["-train-cpu", "-train-gpu"];
 /// Where everything lies in the bucket; SageMaker adds a job's name to it for what the job leaves.
 const PREFIX: &str = "unspsc";
 
@@ -45,8 +45,7 @@ impl Material {
         let image_needed =
             "--train-image is needed on AWS: the URI of the training image in ECR, which `unspsc images push` prints";
         let image = session.setting(args.job.train_image.as_deref(), "unspsc-train:local", image_needed)?;
-        check_encoder(&args.job, image)?;
-        session.role()?;
+        check_encoder(&args.job, image, session.role()?)?;
         let bucket = S3Uri::new(session.bucket()?, PREFIX);
         let folder = session.writable(&args.output).join("data");
         let (prepared, paths) = prepare::prepare_into(&session.progress, &args.data, &folder).await?;
@@ -112,9 +111,15 @@ pub(crate) fn hyperparameters(args: &TrainArgs) -> anyhow::Result<BTreeMap<Strin
 
 /// Refuses to train a pretrained encoder that nobody gives, neither an option nor, by its name, the `image`: the job would be paid for
 /// and fail.
-pub(crate) fn check_encoder(job: &JobArgs, image: &str) -> anyhow::Result<()> {
+pub(crate) fn check_encoder(job: &JobArgs, image: &str, role: &str) -> anyhow::Result<()> {
     let name = image.rsplit('/').next().and_then(|name| name.split(['@', ':']).next()).unwrap_or_default();
-    if job.model == ModelKind::Encoder && job.encoder.is_none() && WITHOUT_ENCODER.contains(&name) {
+    // `images push --name NAME` calls them so, and the role of that stack has the name too.
+    let stack = role.rsplit('/').next().and_then(|role| role.strip_suffix("-execution"));
+    let is_ours = ["unspsc"]
+        .into_iter()
+        .chain(stack)
+        .any(|stack| name.strip_prefix(stack).is_some_and(|rest| WITHOUT_ENCODER.contains(&rest)));
+    if job.model == ModelKind::Encoder && job.encoder.is_none() && is_ours {
         bail!(
             "the image {name} holds no encoder: give the folder of one with --encoder, such as .deps/encoder/all-MiniLM-L6-v2, \
              which scripts/setup makes"

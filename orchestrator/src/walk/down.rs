@@ -33,6 +33,11 @@ impl Found {
             Err(error) if error.is_missing() => false,
             described => described.map(|_| true)?,
         };
+        if let (Some(asked), Some(given), false) = (asked, &args.endpoint, is_there)
+            && asked != given
+        {
+            bail!("the Lambda asks endpoint {asked}, and there is no endpoint {given}: nothing was deleted");
+        }
         let stores = match &base {
             Some(base) => infra::stores(session, base).await?,
             None => Vec::new(),
@@ -62,9 +67,9 @@ impl Found {
     }
 
     /// What is left of it after all steps, in words; `paid` is what else costs.
-    fn left(&self, session: &Session, args: &DownArgs, paid: &str) -> String {
+    async fn left(&self, session: &Session, args: &DownArgs, paid: &str) -> anyhow::Result<String> {
         let StackArgs { name } = &args.stack;
-        match &self.base {
+        Ok(match &self.base {
             Some(base) if self.base_that_goes(args).is_none() => match &self.full {
                 Some(full) => {
                     let delete = session.command(&format!("down --delete-data --yes{}", args.stack.option()));
@@ -80,12 +85,20 @@ impl Found {
                 format!("there is no stack {front}, no endpoint {} and no stack {base}; {paid}", self.endpoint.0)
             }
             base => {
-                let stays = base.iter().flat_map(|base| infra::stays(base, &args.stack));
-                let stays: String = stays.map(|one| format!("; {one} stays")).collect();
-                format!("{paid}, and nothing of --name {name}{stays}")
+                let stays = match base {
+                    Some(base) => infra::stays(session, base, &args.stack).await?,
+                    None => String::new(),
+                };
+                format!("nothing of --name {name} is left{stays}; {paid}")
             }
-        }
+        })
     }
+}
+
+/// The words of this command, which finds the endpoint without the Lambda too.
+fn down_words(args: &DownArgs, endpoint: &str) -> String {
+    let data = if args.delete_data { " --delete-data" } else { "" };
+    format!("{}{data}", super::down_words(endpoint, &args.stack))
 }
 
 /// Goes all steps down.
@@ -103,7 +116,7 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
         }
     }
     let endpoint = &found.endpoint.0;
-    let mut steps = Steps::new(session, 3, "down", &args.stack);
+    let mut steps = Steps::new(session, 3, "down", down_words(args, endpoint));
     steps.begin("the Lambda", "");
     if let Some(front) = &found.front {
         stacks::delete(session, front).await?;
@@ -120,12 +133,13 @@ pub(crate) async fn down(session: &Session, args: &DownArgs) -> anyhow::Result<(
     if session.is_plan() {
         return Ok(());
     }
-    // Others may run in the same account.
-    let running = destroy::running(session).await?;
+    // Others may run in the same account. Who may not list all stacks sees none.
+    let mut running = destroy::running(session).await?;
+    running.extend(stacks::fronts(session).await.unwrap_or_default());
     let paid = match running.as_slice() {
         [] => "nothing is left that costs by the hour".to_owned(),
         _ => format!("what else was made by this program still runs, and is paid for: {}", running.join(", ")),
     };
-    session.progress.say(&found.left(session, args, &paid));
+    session.progress.say(&found.left(session, args, &paid).await?);
     Ok(())
 }

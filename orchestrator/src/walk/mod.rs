@@ -31,9 +31,9 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
     check(session, args).await?;
     let front = Front::of(session, &args.lambda, &args.stack).await?;
     lambda::check_package(&front).await?;
-    let endpoint = args.endpoint.as_ref().unwrap_or(&args.stack.name);
+    let endpoint = args.endpoint.as_ref().or(front.endpoint.as_ref()).unwrap_or(&args.stack.name);
     let consent = Consent { yes: args.yes, verb: "up" };
-    let mut steps = Steps::new(session, 6, "up", &args.stack);
+    let mut steps = Steps::new(session, 6, "up", down_words(endpoint, &args.stack));
 
     steps.begin("bucket, repositories, role and policy", "paid for what is stored");
     let base = infra::base(session, &args.stack, &consent).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
     let base = base.context("CloudFormation has made no stack")?;
     infra::check_settings(&base, &args.tune.train.platform)?;
     if !session.is_plan() && !infra::are_set(&base, &args.tune.train.platform) {
-        infra::tell(session, &base, &args.stack, &args.tune.train.platform, config)?;
+        infra::tell(session, &base, &args.stack, &args.tune.train.platform, (config, false))?;
     }
 
     steps.begin("images in ECR", "paid for what is stored");
@@ -58,13 +58,13 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
 
-    steps.begin(&format!("endpoint {endpoint}"), &of_instances(args));
+    steps.begin(&format!("endpoint {endpoint}"), &of_instances(session, args, &down_words(endpoint, &args.stack)));
     deploy::put(session, &artifact, Some(endpoint), &serve, &Rollout::at_once()).await?;
     if steps.ends_plan() {
         return Ok(());
     }
 
-    steps.begin("the Lambda before it", &of_environments(&front, &args.stack));
+    steps.begin("the Lambda before it", &of_environments(session, &front, &down_words(endpoint, &args.stack)));
     let on = (&args.stack, &args.tune.train.platform);
     let alias = lambda::deploy(session, &front, on, endpoint, &consent).await?;
     if session.is_plan() {
@@ -76,6 +76,12 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
     print(&format!("{TEXT}\n{}", serde_json::to_string_pretty(&answer)?))?;
     steps.end();
     print(&alias.context("the stack of the Lambda names no alias")?)
+}
+
+/// The words of the command that goes down.
+fn down_words(endpoint: &str, stack: &StackArgs) -> String {
+    let of = if *endpoint == stack.name { String::new() } else { format!(" --endpoint {endpoint}") };
+    format!("down{of}{}", stack.option())
 }
 
 /// Refuses what would only be refused after hours.
@@ -94,11 +100,23 @@ async fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     }
     let images = wanted(args)?;
     let of_training = images::first(&images, "train").map(LocalName::as_str).or(job.train_image.as_deref());
-    train::check_encoder(job, of_training.unwrap_or_default())?;
+    let data = &args.tune.train.data;
+    for (option, path) in [("--data", &data.data), ("--groups", &data.groups), ("--encoder", &job.encoder)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            bail!("{option} {} does not exist", path.display());
+        }
+    }
+    let role = args.tune.train.platform.role.as_deref().unwrap_or_default();
+    train::check_encoder(job, of_training.unwrap_or_default(), role)?;
     if args.train_only {
         train::hyperparameters(&args.tune.train).map(drop)?;
     } else {
         tune::check_options(&args.tune)?;
+    }
+    if images.is_empty() {
+        for image in [&job.train_image, &args.serve.serve_image].into_iter().flatten() {
+            images::check_pushed(session, image).await?;
+        }
     }
     images::check(&images).await
 }
@@ -160,23 +178,22 @@ fn of_jobs(args: &UpArgs) -> String {
 }
 
 /// What the fourth step costs.
-fn of_instances(args: &UpArgs) -> String {
+fn of_instances(session: &Session, args: &UpArgs, down: &str) -> String {
     if args.serve.serverless {
         return "serverless, paid for each request".to_owned();
     }
     let scaling = &args.serve.scaling;
     let (least, most) = (scaling.min_instances, scaling.max_instances);
-    let (instance, name) = (&args.serve.serve_instance, args.stack.option());
-    format!("{least} to {most} instances {instance}, paid by the hour until `unspsc down{name}`")
+    let (instance, down) = (&args.serve.serve_instance, session.command(down));
+    format!("{least} to {most} instances {instance}, paid by the hour until `{down}`")
 }
 
 /// What the fifth step costs.
-fn of_environments(front: &Front, stack: &StackArgs) -> String {
-    let (ready, memory, name) = (front.ready, front.memory_mb, stack.option());
+fn of_environments(session: &Session, front: &Front, down: &str) -> String {
+    let (ready, memory) = (front.ready, front.memory_mb);
     if ready == 0 {
         return format!("{memory} MB, paid for each request");
     }
-    format!(
-        "{ready} environments of {memory} MB kept ready, paid by the hour until `unspsc down{name}`, and each request"
-    )
+    let down = session.command(down);
+    format!("{ready} environments of {memory} MB kept ready, paid by the hour until `{down}`, and each request")
 }

@@ -1,14 +1,13 @@
 //! Which step of how many, and how to go on after the last that was begun.
 
-use crate::options::StackArgs;
 use crate::session::Session;
 
 /// The steps of a walk; dropped before its end, it says how to go on.
 pub(super) struct Steps<'a> {
     session: &'a Session,
     verb: &'static str,
-    /// The option that names the stacks.
-    option: String,
+    /// The words of the command that goes down.
+    down: String,
     all: usize,
     begun: usize,
     what: String,
@@ -16,10 +15,9 @@ pub(super) struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// Before the first of `all` steps.
-    pub(super) fn new(session: &'a Session, all: usize, verb: &'static str, stack: &StackArgs) -> Self {
-        let (option, is_over) = (stack.option(), session.is_plan());
-        Self { session, verb, option, all, begun: 0, what: String::new(), is_over }
+    /// Before the first of `all` steps; the words `down` go down.
+    pub(super) fn new(session: &'a Session, all: usize, verb: &'static str, down: String) -> Self {
+        Self { session, verb, down, all, begun: 0, what: String::new(), is_over: session.is_plan() }
     }
 
     /// Says which step begins, and what it costs while it stands.
@@ -53,11 +51,12 @@ impl Drop for Steps<'_> {
         if self.is_over {
             return;
         }
-        let Self { session, verb, option, all, begun, what, .. } = self;
-        let down = session.command(&format!("down{option}"));
-        let back = if *verb == "up" { format!("; `{down}` takes down what there is") } else { String::new() };
-        session.progress.say(&format!(
-            "ended in step {begun} of {all}, {what}: `unspsc {verb}` with the same options goes on there{back}"
-        ));
+        let Self { session, verb, down, all, begun, what, .. } = self;
+        let down = session.command(down);
+        let on = match *verb {
+            "down" => format!("`{down}` goes on there"),
+            verb => format!("`unspsc {verb}` with the same options goes on there; `{down}` takes down what there is"),
+        };
+        session.progress.say(&format!("ended in step {begun} of {all}, {what}: {on}"));
     }
 }
