@@ -63,7 +63,13 @@ fn a_stack_is_planned_shown_made_and_left_alone_when_it_is_as_it_should_be() {
     assert_eq!(fs::read_to_string(ground.folder.path().join("unspsc.toml")).unwrap(), "# mine\n");
     ground.does(&["infra", "up", "--yes", "--save"]);
     let saved = fs::read_to_string(ground.folder.path().join("unspsc.toml")).unwrap();
-    assert_eq!(saved, format!("# mine\n\n{settings}"));
+    let named = settings.replace("[platform]\n", "[platform]\nname = \"unspsc\"\n");
+    assert_eq!(saved, format!("# mine\n\n{named}"));
+    let (out, err) = ground.does(&["infra", "up", "--yes", "--config", "/proc/absent/unspsc.toml"]);
+    assert!(
+        out == settings && err.contains("which cannot be written") && err.contains("policy/unspsc-operator"),
+        "{err}"
+    );
 
     let (out, _) = ground.does(&["infra", "status"]);
     for said in ["unspsc-base", "CREATE_COMPLETE", "unspsc-front", "not there", BUCKET, &role] {
@@ -82,6 +88,9 @@ fn what_holds_something_is_only_deleted_if_that_is_said() {
     // A name that was typed is one that the next command has to be told, whatever the settings say.
     let (_, err) = ground.does(&["down", "--yes"]);
     assert!(err.contains("`unspsc down --delete-data --yes --endpoint-url"), "{err}");
+    fs::write(ground.folder.path().join("mine.toml"), "").unwrap();
+    let (_, err) = ground.does(&["down", "--yes", "--config", "mine.toml"]);
+    assert!(err.contains("`unspsc down --delete-data --yes --config mine.toml --endpoint-url"), "{err}");
     let (_, err) = ground.does(&["down", "--yes", "--name", "unspsc"]);
     assert!(err.contains("`unspsc down --delete-data --yes --name unspsc --endpoint-url"), "{err}");
     let err = ground.fails(&["infra", "down", "--yes"], "--delete-data");

@@ -225,6 +225,8 @@ fn callers_are_answered_while_another_endpoint_takes_the_place_of_the_first() {
     ground.stacks.answers(|_, _| json!({ "statusCode": 500, "body": "out of order" }));
     ground.fails(&to_second, "version 2 of unspsc-classify does not answer");
     assert_eq!((ground.live().as_str(), ground.parameter("FormerEndpointName").as_str()), ("1", "catalogue"));
+    let (out, _) = ground.does(&["infra", "status"]);
+    assert!(out.contains("asks endpoint catalogue until `lambda deploy` has led it to second"), "{out}");
     ground.stacks.answers(|_, _| json!({ "statusCode": 200, "body": "{}" }));
     let (_, err) = ground.does(&to_second);
     assert!(err.contains("nothing asks endpoint catalogue any more"), "{err}");

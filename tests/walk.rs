@@ -241,7 +241,10 @@ fn up_looks_for_all_that_it_needs_before_it_makes_anything() {
     let err = instead("--data", &["--data=absent.csv"]);
     assert!(err.contains("--data absent.csv does not exist"), "{err}");
     let gone = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unspsc-serve@sha256:0000000000000000000000000000000000000000000000000000000000000000";
-    fails(&["--train-image", gone, "--serve-image", gone], "and ECR has none: `unspsc images push --save");
+    fails(
+        &["--train-image", gone, "--serve-image", gone],
+        "and ECR has none: push it anew with `unspsc images push IMAGE --save",
+    );
     let err = instead("--encoder", &[]);
     assert!(err.contains("the image unspsc-train-gpu holds no encoder: give"), "{err}");
     place.script("docker", "echo 'Error response from daemon: No such image: x' >&2; exit 1");

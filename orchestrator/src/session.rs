@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::aws::{At, Clients};
 use crate::deploy::TakenOff;
-use crate::options::PlatformArgs;
+use crate::options::{PlatformArgs, typed};
 use crate::plan::Plan;
 use crate::poll::Pace;
 use crate::progress::{Progress, Step};
@@ -105,8 +105,10 @@ impl Session {
 
     /// `unspsc` with these arguments on the same platform, as a user would type it.
     pub(crate) fn command(&self, arguments: &str) -> String {
-        let platform = self.endpoint_url.as_ref().map(|url| format!(" --endpoint-url {url}"));
-        format!("unspsc {arguments}{}", platform.unwrap_or_default())
+        let option =
+            |name: &str, value: Option<String>| value.map(|value| format!(" {name} {value}")).unwrap_or_default();
+        let config = option("--config", typed("--config"));
+        format!("unspsc {arguments}{config}{}", option("--endpoint-url", self.endpoint_url.clone()))
     }
 
     /// Whether requests that change something are noted and not sent.

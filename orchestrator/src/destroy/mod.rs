@@ -61,8 +61,7 @@ pub(crate) async fn run(session: &Session, args: &DestroyArgs) -> anyhow::Result
     if args.what.all {
         let down = session.command("down");
         session.progress.say(&format!(
-            "objects in the bucket (data, models, checkpoints) stay, and so do stacks: `{down}` takes down the Lambda, which costs by \
-             the hour"
+            "objects in the bucket (data, models, checkpoints) stay, and so do stacks: where there is a Lambda, `{down}` takes it down"
         ));
     }
     Ok(())

@@ -88,8 +88,8 @@ pub(crate) async fn check_pushed(session: &Session, reference: &str) -> anyhow::
     let account = host.split('.').next().unwrap_or_default();
     match repository::holds(session, account, repository, digest).await {
         Ok(false) => bail!(
-            "the settings name the image {reference}, and ECR has none: `{}` pushes it anew, or leave it away",
-            session.command("images push --save")
+            "the settings name the image {reference}, and ECR has none: push it anew with `{}`, or leave the setting away",
+            session.command("images push IMAGE --save")
         ),
         Ok(true) | Err(ServiceError::Denied { .. }) => Ok(()),
         Err(error) => Err(error.into()),

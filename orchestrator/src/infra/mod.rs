@@ -60,6 +60,8 @@ pub(crate) async fn base(session: &Session, args: &StackArgs, consent: &Consent)
     for (parameter, kind) in REPOSITORIES {
         let makes = match &there {
             Some(there) => there.parameters.get(parameter).is_none_or(|makes| makes == "true"),
+            // Those that are there go with the stack whose deletion was planned.
+            None if session.has_planned() => true,
             None => !is_made_otherwise(session, &repository(args, kind)).await?,
         };
         parameters.insert(parameter, makes.to_string());

@@ -28,19 +28,28 @@ pub(crate) fn tell(
         ("platform", "role", value("ExecutionRoleArn")?),
         ("platform", "bucket", value("Bucket")?),
     ]);
-    if !args.is_default() {
+    // What stands in the file may be another.
+    if save || !args.is_default() {
         entries.insert(0, ("platform", "name", args.name.clone()));
     }
     let lines = entries.iter().map(|(_, key, value)| format!("{key} = \"{value}\""));
     let text = [Vec::from(["[platform]".to_owned()]), lines.collect()].concat().join("\n");
     let path = config.unwrap_or(Path::new(FILE));
-    let said = if are_set(stack, platform) && path.exists() {
+    let path_is = path.display();
+    let said = if !save && path.exists() && are_set(stack, platform) {
         "the settings are those of the stack:".to_owned()
-    } else if save || !path.exists() {
-        set(config, &entries)?;
-        format!("written to {}:", path.display())
+    } else if !save && path.exists() {
+        let up = session.command(&format!("infra up --save{}", args.option()));
+        format!("for {path_is}, which is yours and stays as it is (`{up}` writes them there):")
     } else {
-        format!("for {}, which is yours and stays as it is (`infra up --save` writes them there):", path.display())
+        match set(config, &entries) {
+            // The stack is there all the same, and what belongs into the file is printed.
+            Err(error) if !save => format!("for {path_is}, which cannot be written ({error:#}):"),
+            written => {
+                written?;
+                format!("written to {path_is}:")
+            }
+        }
     };
     session.progress.say(&said);
     print(&text)

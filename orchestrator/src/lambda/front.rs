@@ -15,7 +15,7 @@ use crate::stacks::{self, State, Wanted};
 use crate::storage::S3Uri;
 
 use super::package::PROGRAM;
-use super::{FRONT, MOMENTARY};
+use super::{FRONT, MOMENTARY, asked};
 
 /// The Lambda before an endpoint, as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Front {
             );
         }
         Ok(Self {
-            endpoint: has("EndpointName").map(str::to_owned),
+            endpoint: asked(parameters).cloned(),
             package: package.unwrap_or_else(|| Path::new("target/lambda").join(folder).join(PROGRAM)),
             architecture,
             memory_mb: args.lambda_memory_mb.or_else(|| read(has("MemorySize"))).unwrap_or(256),

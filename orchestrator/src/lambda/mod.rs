@@ -6,6 +6,8 @@ mod package;
 mod release;
 mod status;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail};
 use aws_sdk_applicationautoscaling::types::ScalableTarget;
 use aws_sdk_sagemaker::types::ProductionVariantSummary;
@@ -70,7 +72,7 @@ pub(crate) async fn deploy(
     let package = Package::read(front).await?;
     let instances = most_instances(session, endpoint).await?;
     let name = infra::base_name(stack);
-    let Some(base) = stacks::look(session, &name).await?.filter(|base| base.state() == State::Stands) else {
+    let Some(base) = stacks::settled(session, &name).await?.filter(|base| base.state() == State::Stands) else {
         let up = session.command(&format!("infra up{}", stack.option()));
         bail!("there is no stack {name}, whose bucket takes the package: `{up}` makes it");
     };
@@ -99,18 +101,25 @@ pub(crate) async fn deploy(
     if session.is_plan() && there.is_none() {
         return Ok(None);
     }
+    if let Some(former) = former.as_ref().filter(|_| session.is_plan()) {
+        session
+            .progress
+            .say(&format!("and, when nothing asks endpoint {former} any more, one more change of the stack"));
+    }
     let is_planned = session.is_plan() && made.is_none();
     let release = Release { front, function: &function, package: &package, place: &place, is_planned };
     release::release(session, &release).await?;
     let made = made.filter(|_| !session.is_plan());
     if let (Some(former), Some(made)) = (former, &made) {
-        session
-            .progress
-            .say(&format!("nothing asks endpoint {former} any more: the Lambda's role is taken back to {endpoint}"));
         let live = release::live_version(session, &function).await?;
         let wanted = front.wanted(stack, (endpoint, "", instances), (&place, &live));
         // It is what was confirmed.
-        stacks::bring(session, &wanted, Some(made.clone()), &Consent { yes: true, ..*consent }).await?;
+        let consent = Consent { yes: true, ..*consent };
+        if let Err(error) = stacks::bring(session, &wanted, Some(made.clone()), &consent).await {
+            release::keep(session, &function, &live).await.with_context(|| format!("{error:#}"))?;
+            return Err(error);
+        }
+        session.progress.say(&format!("nothing asks endpoint {former} any more, and the Lambda's role may not"));
     }
     made.map(|made| made.output("AliasArn").map(str::to_owned)).transpose()
 }
@@ -133,6 +142,12 @@ async fn most_instances(session: &Session, endpoint: &str) -> anyhow::Result<i32
     let scaled = targets.iter().map(ScalableTarget::max_capacity).max();
     let now = described.production_variants().iter().filter_map(ProductionVariantSummary::current_instance_count).max();
     Ok(scaled.or(now).unwrap_or(1).max(1))
+}
+
+/// The endpoint that the alias's version asks: while another takes its place, the former.
+pub(crate) fn asked(parameters: &BTreeMap<String, String>) -> Option<&String> {
+    let former = parameters.get("FormerEndpointName").filter(|former| !former.is_empty());
+    former.or_else(|| parameters.get("EndpointName"))
 }
 
 /// What a stack says of the Lambda's name.

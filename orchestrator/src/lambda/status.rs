@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::stacks::Stack;
 
 use super::release::{alias, configuration, is_shared, provisioned};
-use super::{LIVE, function_of};
+use super::{LIVE, asked, function_of};
 
 /// Shows the alias of the stack's Lambda.
 pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> anyhow::Result<()> {
@@ -53,7 +53,11 @@ pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> 
 /// What the stack has made the Lambda, in words.
 async fn described(session: &Session, front: &Stack) -> anyhow::Result<String> {
     let has = |key: &str| front.parameters.get(key).map(String::as_str).unwrap_or_default();
-    let endpoint = has("EndpointName");
+    let endpoint = asked(&front.parameters).map(String::as_str).unwrap_or_default();
+    let next = match has("EndpointName") {
+        next if next != endpoint => format!(" until `lambda deploy` has led it to {next}"),
+        _ => String::new(),
+    };
     let is_gone = match deploy::describe(session, endpoint).await {
         Err(error) if error.is_missing() => ", which is not there",
         described => described.map(|_| "")?,
@@ -68,7 +72,7 @@ async fn described(session: &Session, front: &Stack) -> anyhow::Result<String> {
     };
     let logged = if has("LogDescriptions") == "true" { "are" } else { "are not" };
     Ok(format!(
-        "the Lambda asks endpoint {endpoint}{is_gone}; {}, {} MB; {ready}; alarms tell {topic}; texts {logged} logged",
+        "the Lambda asks endpoint {endpoint}{is_gone}{next}; {}, {} MB; {ready}; alarms tell {topic}; texts {logged} logged",
         has("Architecture"),
         has("MemorySize"),
     ))

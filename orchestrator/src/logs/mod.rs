@@ -46,10 +46,11 @@ pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()
     if is_gone && !reading.has_streams() {
         return Err(kinds::nothing(session, &args.name));
     }
+    if function.is_some() && args.since.is_none() {
+        session.progress.say("what was logged in the last day; --since shows more, or less");
+    }
     let is_lambda = reading.has_lambda();
-    if is_lambda && args.since.is_none() {
-        session.progress.say("the last day of the Lambda; --since shows more, or less");
-    } else if is_gone && !is_lambda {
+    if is_gone && !is_lambda {
         session.progress.say(&format!("{} is not there any more; this is what it has logged", args.name));
     }
     if lines.is_empty() && !args.follow {

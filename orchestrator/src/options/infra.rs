@@ -8,7 +8,7 @@ use super::platform::PlatformArgs;
 use super::serving::ServeArgs;
 use super::train::OnInterrupt;
 use super::tune::TuneArgs;
-use super::values::endpoint_name;
+use super::values::{endpoint_name, typed};
 use crate::images::LocalName;
 
 /// What to do with the stacks.
@@ -77,11 +77,9 @@ impl StackArgs {
         self.name == DEFAULT_NAME
     }
 
-    /// The option, for a command that a user is told; nothing where it was not typed, since the next command then finds the
-    /// name where this one has.
+    /// The option, for a command that a user is told; nothing where the default is nowhere to be set aside.
     pub(crate) fn option(&self) -> String {
-        let is_typed = std::env::args().any(|word| word == "--name" || word.starts_with("--name="));
-        if is_typed { format!(" --name {}", self.name) } else { String::new() }
+        if self.is_default() && typed("--name").is_none() { String::new() } else { format!(" --name {}", self.name) }
     }
 
     /// The same for the stack of this name.

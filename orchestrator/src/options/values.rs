@@ -123,6 +123,20 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     bounded.map(Duration::from_secs).ok_or_else(|| "write a number and s, m, h or d, such as 10m".to_owned())
 }
 
+/// The value of an option that was typed, and is not from settings or the environment.
+pub(crate) fn typed(option: &str) -> Option<String> {
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        if word == option {
+            return words.next();
+        }
+        if let Some(value) = word.strip_prefix(option).and_then(|rest| rest.strip_prefix('=')) {
+            return Some(value.to_owned());
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

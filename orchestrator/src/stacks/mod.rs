@@ -114,13 +114,14 @@ pub(crate) async fn look(session: &Session, name: &str) -> anyhow::Result<Option
     described(session, name).await?.map(|stack| Stack::new(&stack)).transpose()
 }
 
-/// The stacks of this program, of whatever name, that keep a Lambda.
+/// The stacks of this program, of whatever name, that keep environments of a Lambda ready.
 pub(crate) async fn fronts(session: &Session) -> anyhow::Result<Vec<String>> {
     let (mut pages, mut found) = (session.clients.cloudformation.describe_stacks().into_paginator().send(), Vec::new());
     while let Some(page) = pages.next().await {
         for described in page.map_err(failed("DescribeStacks"))?.stacks() {
             let stack = Stack::new(described)?;
-            if stack.is_ours && stack.outputs.contains_key("FunctionName") && stack.state() != State::Gone {
+            let is_ready = stack.parameters.get("ProvisionedConcurrency").is_some_and(|ready| ready != "0");
+            if stack.is_ours && is_ready && !matches!(stack.state(), State::Failed | State::Gone) {
                 found.push(stack.to_string());
             }
         }

@@ -6,7 +6,7 @@ use crate::infra::{Store, Users};
 use crate::options::{DownArgs, StackArgs};
 use crate::session::Session;
 use crate::stacks::Stack;
-use crate::{confirm, deploy, destroy, infra, stacks};
+use crate::{confirm, deploy, destroy, infra, lambda, stacks};
 
 use super::steps::Steps;
 
@@ -27,7 +27,7 @@ impl Found {
     async fn look(session: &Session, args: &DownArgs) -> anyhow::Result<Self> {
         let (base, front) = infra::both(session, &args.stack).await?;
         // The one that the Lambda asks may have another name.
-        let asked = front.as_ref().and_then(|front| front.parameters.get("EndpointName"));
+        let asked = front.as_ref().and_then(|front| lambda::asked(&front.parameters));
         let endpoint = args.endpoint.as_ref().or(asked).unwrap_or(&args.stack.name).clone();
         let is_there = match deploy::describe(session, &endpoint).await {
             Err(error) if error.is_missing() => false,
@@ -98,7 +98,7 @@ impl Found {
 /// The words of this command, which finds the endpoint without the Lambda too.
 fn down_words(args: &DownArgs, endpoint: &str) -> String {
     let data = if args.delete_data { " --delete-data" } else { "" };
-    format!("{}{data}", super::down_words(endpoint, &args.stack))
+    format!("{}{data}", super::down_words(Some(endpoint), &args.stack))
 }
 
 /// Goes all steps down.

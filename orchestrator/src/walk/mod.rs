@@ -33,7 +33,9 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
     lambda::check_package(&front).await?;
     let endpoint = args.endpoint.as_ref().or(front.endpoint.as_ref()).unwrap_or(&args.stack.name);
     let consent = Consent { yes: args.yes, verb: "up" };
-    let mut steps = Steps::new(session, 6, "up", down_words(endpoint, &args.stack));
+    // One that the Lambda asks is found by it.
+    let down = down_words(Some(endpoint.as_str()).filter(|_| front.endpoint.is_none()), &args.stack);
+    let mut steps = Steps::new(session, 6, "up", down.clone());
 
     steps.begin("bucket, repositories, role and policy", "paid for what is stored");
     let base = infra::base(session, &args.stack, &consent).await?;
@@ -58,13 +60,13 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         return Ok(());
     }
 
-    steps.begin(&format!("endpoint {endpoint}"), &of_instances(session, args, &down_words(endpoint, &args.stack)));
+    steps.begin(&format!("endpoint {endpoint}"), &of_instances(session, args, &down));
     deploy::put(session, &artifact, Some(endpoint), &serve, &Rollout::at_once()).await?;
     if steps.ends_plan() {
         return Ok(());
     }
 
-    steps.begin("the Lambda before it", &of_environments(session, &front, &down_words(endpoint, &args.stack)));
+    steps.begin("the Lambda before it", &of_environments(session, &front, &down));
     let on = (&args.stack, &args.tune.train.platform);
     let alias = lambda::deploy(session, &front, on, endpoint, &consent).await?;
     if session.is_plan() {
@@ -78,10 +80,10 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
     print(&alias.context("the stack of the Lambda names no alias")?)
 }
 
-/// The words of the command that goes down.
-fn down_words(endpoint: &str, stack: &StackArgs) -> String {
-    let of = if *endpoint == stack.name { String::new() } else { format!(" --endpoint {endpoint}") };
-    format!("down{of}{}", stack.option())
+/// The words of the command that goes down; of the `endpoint` where it has to be named.
+fn down_words(endpoint: Option<&str>, stack: &StackArgs) -> String {
+    let of = endpoint.filter(|endpoint| *endpoint != stack.name).map(|name| format!(" --endpoint {name}"));
+    format!("down{}{}", of.unwrap_or_default(), stack.option())
 }
 
 /// Refuses what would only be refused after hours.

@@ -55,7 +55,7 @@ impl Drop for Steps<'_> {
         let down = session.command(down);
         let on = match *verb {
             "down" => format!("`{down}` goes on there"),
-            verb => format!("`unspsc {verb}` with the same options goes on there; `{down}` takes down what there is"),
+            _ => format!("the same command goes on there; `{down}` takes down what there is"),
         };
         session.progress.say(&format!("ended in step {begun} of {all}, {what}: {on}"));
     }
