@@ -201,25 +201,25 @@ pub(crate) struct LambdaArgs {
     /// The program `bootstrap`, or a zip with it [default: what scripts/build-lambda has made for the architecture]
     #[arg(long, env = "UNSPSC_PACKAGE", value_name = "PATH")]
     pub(crate) package: Option<PathBuf>,
-    /// Processor that the Lambda runs on, for which the package was built: `arm64` or `x86_64` [of a new one: arm64]
+    /// Processor that the Lambda runs on, for which the package was built: `arm64` or `x86_64` [default: as it is, arm64 at first]
     #[arg(long, env = "UNSPSC_ARCHITECTURE", value_name = "ARCH", hide_possible_values = true)]
     pub(crate) architecture: Option<Architecture>,
-    /// Memory of the Lambda in MB; its share of a processor follows from it [of a new one: 256]
+    /// Memory of the Lambda in MB; its share of a processor follows from it [default: as it is, 256 at first]
     #[arg(long, env = "UNSPSC_LAMBDA_MEMORY_MB", value_name = "MB",
           value_parser = clap::value_parser!(i32).range(128..=10_240))]
     pub(crate) lambda_memory_mb: Option<i32>,
-    /// Environments that are kept ready at least, paid by the hour; 0 for none [of a new one: 4]
+    /// Environments that are kept ready at least, paid by the hour; 0 for none [default: as it is, 4 at first]
     #[arg(long, env = "UNSPSC_PROVISIONED_CONCURRENCY", value_name = "N",
           value_parser = clap::value_parser!(i32).range(0..=1000))]
     pub(crate) provisioned_concurrency: Option<i32>,
-    /// Environments that are kept ready at most [of a new one: 16]
+    /// Environments that are kept ready at most [default: as it is, 16 at first]
     #[arg(long, env = "UNSPSC_MAXIMUM_CONCURRENCY", value_name = "N",
           value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub(crate) maximum_concurrency: Option<i32>,
-    /// SNS topic that alarms tell; `none` takes it away [of a new one: none]
+    /// SNS topic that alarms tell; `none` takes it away [default: as it is, none at first]
     #[arg(long, env = "UNSPSC_ALARM_TOPIC", value_name = "ARN", value_parser = topic)]
     pub(crate) alarm_topic: Option<String>,
-    /// Write the texts that the Lambda is asked about into its log [of a new one: false]
+    /// Write the texts that the Lambda is asked about into its log [default: as it is, false at first]
     #[arg(long, env = "UNSPSC_LOG_DESCRIPTIONS", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
           require_equals = true, default_missing_value = "true")]
     pub(crate) log_descriptions: Option<bool>,
