@@ -39,6 +39,19 @@ fn a_canary_waits_and_the_old_model_is_cleared_away_afterwards() {
 }
 
 #[test]
+fn the_endpoint_of_another_stack_is_left_as_it_is() {
+    let ground = Ground::new(&[]);
+    let role = |name: &str| format!("--role=arn:aws:iam::000000000000:role/{name}-execution");
+    assert_eq!(ground.deploy("one", &[&role("cat")]).0, 0);
+    let (code, _, err) = ground.deploy("two", &[&role("dog")]);
+    assert!(code == 1 && err.contains("role/cat-execution, which is the role of another stack"), "{err}");
+    ground.assert_tidy("one", "after the endpoint of another stack");
+    // A role that no stack has made is the caller's business.
+    assert_eq!(ground.deploy("two", &["--role=arn:aws:iam::000000000000:role/own"]).0, 0);
+    ground.assert_tidy("two", "after another role");
+}
+
+#[test]
 fn an_alarm_takes_the_update_back_and_nothing_of_it_stays() {
     let ground = Ground::new(&["alarm:name=errors"]);
     assert_eq!(ground.deploy("one", &[]).0, 0);
