@@ -91,6 +91,8 @@ fn what_holds_something_is_only_deleted_if_that_is_said() {
     fs::write(ground.folder.path().join("mine.toml"), "").unwrap();
     let (_, err) = ground.does(&["down", "--yes", "--config", "mine.toml"]);
     assert!(err.contains("`unspsc down --delete-data --yes --config mine.toml --endpoint-url"), "{err}");
+    let of_variable = ground.command(&["down", "--yes"]).env("UNSPSC_NAME", "unspsc").output().unwrap();
+    assert!(texts(&of_variable).1.contains("--yes --name unspsc --endpoint-url"), "{of_variable:?}");
     let (_, err) = ground.does(&["down", "--yes", "--name", "unspsc"]);
     assert!(err.contains("`unspsc down --delete-data --yes --name unspsc --endpoint-url"), "{err}");
     let err = ground.fails(&["infra", "down", "--yes"], "--delete-data");
@@ -184,8 +186,10 @@ fn nothing_goes_that_something_works_by() {
     ground.does(&["infra", "up", "--yes"]);
     let (_, err) = ground.does(&["infra", "up", "--yes", "--name", "dog", "--config", "dog.toml"]);
     assert!(err.contains("written to dog.toml"), "{err}");
-    for (endpoint, name, is_ours) in [("ours", "unspsc", true), ("theirs", "unspsc", false), ("dogs", "dog", true)] {
-        ground.stacks.endpoint(endpoint, name, is_ours);
+    for (endpoint, role, is_ours) in
+        [("ours", "unspsc-execution", true), ("theirs", "unspsc-execution", false), ("dogs", "dog-execution", true)]
+    {
+        ground.stacks.endpoint(endpoint, role, is_ours);
     }
     ground.stacks.take();
     for words in [&["infra", "down", "--yes", "--delete-data"][..], &["down", "--yes", "--delete-data"]] {

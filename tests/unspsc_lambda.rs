@@ -164,6 +164,8 @@ fn what_is_missing_or_wrong_is_told_before_anything_is_made() {
     fails(&["--endpoint", "catalogue", "--package", "bootstrap"], "answers into a bucket (--async)");
     assert_eq!(ground.stacks.changes(), Vec::<String>::new());
     fails(&["--endpoint", "catalogue", "--package", "bootstrap", "--name", "absent"], "`unspsc infra up --name absent");
+    ground.stacks.endpoint("dogs", "dog-execution", true);
+    fails(&["--endpoint", "dogs", "--package", "bootstrap"], "role/dog-execution, which is the role of another stack");
     // The settings are those of the stack unspsc-base.
     ground.does(&["infra", "up", "--yes", "--name", "dog"]);
     ground.stacks.take();
@@ -251,7 +253,7 @@ fn code_that_lambda_could_not_take_is_given_once_more() {
 #[test]
 fn down_takes_the_endpoint_that_the_lambda_asks() {
     let ground = Ground::with_endpoint();
-    ground.stacks.endpoint("mine", "unspsc", true);
+    ground.stacks.endpoint("mine", "unspsc-execution", true);
     ground.does(&["lambda", "deploy", "--yes", "--endpoint", "mine", "--package", "bootstrap"]);
     ground.fails(
         &["down", "--yes", "--endpoint", "absent"],

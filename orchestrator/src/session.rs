@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::aws::{At, Clients};
 use crate::deploy::TakenOff;
-use crate::options::{PlatformArgs, typed};
+use crate::options::{PlatformArgs, typed, typed_or_set};
 use crate::plan::Plan;
 use crate::poll::Pace;
 use crate::progress::{Progress, Step};
@@ -107,8 +107,9 @@ impl Session {
     pub(crate) fn command(&self, arguments: &str) -> String {
         let option =
             |name: &str, value: Option<String>| value.map(|value| format!(" {name} {value}")).unwrap_or_default();
-        let config = option("--config", typed("--config"));
-        format!("unspsc {arguments}{config}{}", option("--endpoint-url", self.endpoint_url.clone()))
+        let config = option("--config", typed_or_set("--config", "UNSPSC_CONFIG"));
+        let region = option("--region", typed("--region"));
+        format!("unspsc {arguments}{config}{region}{}", option("--endpoint-url", self.endpoint_url.clone()))
     }
 
     /// Whether requests that change something are noted and not sent.

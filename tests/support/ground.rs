@@ -38,7 +38,7 @@ impl Ground {
         fs::write(self.folder.path().join("bootstrap"), program(183, text)).unwrap();
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = unspsc(words);
         command.args(["--endpoint-url", &self.stacks.url]).current_dir(&self.folder);
         command

@@ -125,9 +125,9 @@ impl Stacks {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(asked)
     }
 
-    /// Makes an endpoint that is in service at once and works by the role of NAME, with this program's tag or without.
-    pub(crate) fn endpoint(&self, endpoint: &str, name: &str, is_ours: bool) {
-        let role = format!("arn:aws:iam::{ACCOUNT}:role/{name}-execution");
+    /// Makes an endpoint that is in service at once and works by a role, with this program's tag or without.
+    pub(crate) fn endpoint(&self, endpoint: &str, role: &str, is_ours: bool) {
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/{role}");
         let variant = json!({
             "VariantName": "AllTraffic", "ModelName": endpoint, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2,
         });

@@ -3,6 +3,7 @@
 mod clear;
 mod create;
 mod former;
+mod others;
 mod rollout;
 mod scaling;
 mod smoke;
@@ -21,6 +22,7 @@ use crate::undo::Started;
 
 pub(crate) use self::clear::{configs_used, leave_update, models_used};
 pub(crate) use self::former::TakenOff;
+pub(crate) use self::others::refuse_other_stack;
 pub(crate) use self::rollout::Rollout;
 pub(crate) use self::scaling::{policies, resource_id, resource_prefix, targets};
 pub(crate) use self::there::{describe, is_settled, status};

@@ -20,9 +20,6 @@ use super::there::{self, There, reason_of, status_of};
 use super::wanted::{Pieces, Wanted};
 use super::{clear, create, smoke};
 
-/// What the names of the roles end in that stacks make.
-const EXECUTION: &str = "-execution";
-
 /// What an update comes from, and the way back to it.
 struct Back<'a> {
     session: &'a Session,
@@ -49,7 +46,7 @@ pub(super) async fn update(
             session.command(&format!("destroy --endpoint {name}"))
         );
     }
-    refuse_other_stack(session, name, &there.config).await?;
+    super::refuse_other_stack(session, name).await?;
     let instance = instance_of(session, &there.config).await?;
     let retain = instance.is_some() && wanted.instance().is_some();
     // What cannot be put back is refused before anything is noted that would have to be undone.
@@ -193,30 +190,6 @@ impl Back<'_> {
 }
 
 /// The instance type of a configuration that is there.
-/// Refuses an endpoint that works by the role of another NAME's stack, whose Lambda asks it.
-async fn refuse_other_stack(session: &Session, name: &str, config: &str) -> anyhow::Result<()> {
-    let own = session.role()?;
-    if !own.ends_with(EXECUTION) {
-        return Ok(());
-    }
-    for variant in clear::variants(session, config).await? {
-        let Some(model) = variant.model_name() else { continue };
-        let request = session.clients.sagemaker.describe_model().model_name(model);
-        let found = match request.send().await.map_err(failed("DescribeModel")) {
-            Err(error) if error.is_missing() => continue,
-            found => found?,
-        };
-        if let Some(other) = found.execution_role_arn().filter(|other| *other != own && other.ends_with(EXECUTION)) {
-            bail!(
-                "endpoint {name} works by {other}, which is the role of another stack than that of the settings, {own}: choose \
-                 another --endpoint, or take it down first with `{}`",
-                session.command(&format!("destroy --endpoint {name}"))
-            );
-        }
-    }
-    Ok(())
-}
-
 async fn instance_of(session: &Session, config: &str) -> anyhow::Result<Option<String>> {
     let variants = clear::variants(session, config).await?;
     let instance =

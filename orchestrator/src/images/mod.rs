@@ -79,8 +79,9 @@ pub(crate) async fn check(names: &[LocalName]) -> anyhow::Result<()> {
     look(names).await.map(drop)
 }
 
-/// Refuses an image of the caller's ECR that is not there any more; of one elsewhere nothing can be told.
-pub(crate) async fn check_pushed(session: &Session, reference: &str) -> anyhow::Result<()> {
+/// Refuses an image of the caller's ECR that is not there any more; of one elsewhere nothing can be told. What is advised has the option
+/// `name`.
+pub(crate) async fn check_pushed(session: &Session, reference: &str, name: &str) -> anyhow::Result<()> {
     let parts = reference.split_once('/').and_then(|(host, rest)| Some((host, rest.split_once('@')?)));
     let Some((host, (repository, digest))) = parts.filter(|(host, _)| host.contains(".dkr.ecr.")) else {
         return Ok(());
@@ -89,7 +90,7 @@ pub(crate) async fn check_pushed(session: &Session, reference: &str) -> anyhow::
     match repository::holds(session, account, repository, digest).await {
         Ok(false) => bail!(
             "the settings name the image {reference}, and ECR has none: push it anew with `{}`, or leave the setting away",
-            session.command("images push IMAGE --save")
+            session.command(&format!("images push IMAGE --save{name}"))
         ),
         Ok(true) | Err(ServiceError::Denied { .. }) => Ok(()),
         Err(error) => Err(error.into()),

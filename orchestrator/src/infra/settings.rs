@@ -39,8 +39,9 @@ pub(crate) fn tell(
     let said = if !save && path.exists() && are_set(stack, platform) {
         "the settings are those of the stack:".to_owned()
     } else if !save && path.exists() {
-        let up = session.command(&format!("infra up --save{}", args.option()));
-        format!("for {path_is}, which is yours and stays as it is (`{up}` writes them there):")
+        format!(
+            "for {path_is}, which is yours and stays as it is; with --save they take the place of what stands there:"
+        )
     } else {
         match set(config, &entries) {
             // The stack is there all the same, and what belongs into the file is printed.

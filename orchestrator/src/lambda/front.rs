@@ -40,11 +40,13 @@ impl Front {
     pub(crate) async fn of(session: &Session, args: &LambdaArgs, stack: &StackArgs) -> anyhow::Result<Self> {
         let there = stacks::settled(session, &infra::front_name(stack)).await?;
         // One that has never come about says what was wrong with it, perhaps.
-        let there = there.filter(|there| there.state() == State::Stands);
-        Self::new(args, &there.map(|there| there.parameters).unwrap_or_default())
+        let Some(there) = there.filter(|there| there.state() == State::Stands) else {
+            return Self::new(args, &BTreeMap::new(), None);
+        };
+        Self::new(args, &there.parameters, asked(session, &there).await?)
     }
 
-    fn new(args: &LambdaArgs, parameters: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+    fn new(args: &LambdaArgs, parameters: &BTreeMap<String, String>, endpoint: Option<String>) -> anyhow::Result<Self> {
         let has = |key: &str| parameters.get(key).map(String::as_str);
         let architecture = args.architecture.or_else(|| Architecture::from_str(has("Architecture")?, false).ok());
         let architecture = architecture.unwrap_or(Architecture::Arm64);
@@ -63,7 +65,7 @@ impl Front {
             );
         }
         Ok(Self {
-            endpoint: asked(parameters).cloned(),
+            endpoint,
             package: package.unwrap_or_else(|| Path::new("target/lambda").join(folder).join(PROGRAM)),
             architecture,
             memory_mb: args.lambda_memory_mb.or_else(|| read(has("MemorySize"))).unwrap_or(256),
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_no_option_says_stays_as_the_stack_has_it() {
-        let new = Front::new(&NOTHING, &BTreeMap::new()).unwrap();
+        let new = Front::new(&NOTHING, &BTreeMap::new(), None).unwrap();
         assert_eq!((new.processor().as_str(), new.memory_mb, new.ready, new.most_ready), ("arm64", 256, 4, 16));
         assert_eq!((new.topic.as_str(), new.logs_descriptions), ("", false));
         assert_eq!(new.package, Path::new("target/lambda/arm64/bootstrap"));
@@ -142,7 +144,7 @@ mod tests {
             ("LogDescriptions", "true"),
         ];
         let parameters = parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let kept = Front::new(&NOTHING, &parameters).unwrap();
+        let kept = Front::new(&NOTHING, &parameters, None).unwrap();
         assert_eq!((kept.processor().as_str(), kept.memory_mb, kept.ready, kept.most_ready), ("x86_64", 512, 0, 8));
         assert_eq!((kept.topic.as_str(), kept.logs_descriptions), (topic, true));
         assert_eq!(kept.package, Path::new("target/lambda/x86-64/bootstrap"));
@@ -153,11 +155,11 @@ mod tests {
             log_descriptions: Some(false),
             ..NOTHING
         };
-        let changed = Front::new(&said, &parameters).unwrap();
+        let changed = Front::new(&said, &parameters, None).unwrap();
         assert_eq!((changed.ready, changed.most_ready), (8, 8));
         assert_eq!((changed.topic.as_str(), changed.logs_descriptions), ("", false));
         let more = LambdaArgs { provisioned_concurrency: Some(9), ..NOTHING };
-        let error = Front::new(&more, &parameters).unwrap_err().to_string();
+        let error = Front::new(&more, &parameters, None).unwrap_err().to_string();
         assert!(error.contains("--maximum-concurrency cannot be 8: give it 9 or more"), "{error}");
     }
 }

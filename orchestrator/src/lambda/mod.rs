@@ -6,8 +6,6 @@ mod package;
 mod release;
 mod status;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, bail};
 use aws_sdk_applicationautoscaling::types::ScalableTarget;
 use aws_sdk_sagemaker::types::ProductionVariantSummary;
@@ -78,6 +76,7 @@ pub(crate) async fn deploy(
     };
     infra::check_settings(&base, platform)?;
     session.provide(base.output("ExecutionRoleArn")?, base.output("Bucket")?);
+    deploy::refuse_other_stack(session, endpoint).await?;
     let place = package.upload(session, &S3Uri::new(session.bucket()?, PLACE)).await?;
     let function = function_name(stack);
     let there = stacks::cleared(session, &infra::front_name(stack), consent).await?;
@@ -144,10 +143,18 @@ async fn most_instances(session: &Session, endpoint: &str) -> anyhow::Result<i32
     Ok(scaled.or(now).unwrap_or(1).max(1))
 }
 
-/// The endpoint that the alias's version asks: while another takes its place, the former.
-pub(crate) fn asked(parameters: &BTreeMap<String, String>) -> Option<&String> {
-    let former = parameters.get("FormerEndpointName").filter(|former| !former.is_empty());
-    former.or_else(|| parameters.get("EndpointName"))
+/// The endpoint that the alias's version asks, which is another than the stack's while one takes the other's place.
+pub(crate) async fn asked(session: &Session, front: &Stack) -> anyhow::Result<Option<String>> {
+    let has = |key: &str| front.parameters.get(key).filter(|value| !value.is_empty());
+    if has("FormerEndpointName").is_some()
+        && let Some(function) = front.outputs.get("FunctionName")
+    {
+        let live = release::live_version(session, function).await?;
+        if let Some(asked) = release::endpoint_of(session, function, &live).await? {
+            return Ok(Some(asked));
+        }
+    }
+    Ok(has("EndpointName").cloned())
 }
 
 /// What a stack says of the Lambda's name.

@@ -53,7 +53,7 @@ pub(crate) async fn show(session: &Session, front: &Stack, args: &StackArgs) -> 
 /// What the stack has made the Lambda, in words.
 async fn described(session: &Session, front: &Stack) -> anyhow::Result<String> {
     let has = |key: &str| front.parameters.get(key).map(String::as_str).unwrap_or_default();
-    let endpoint = asked(&front.parameters).map(String::as_str).unwrap_or_default();
+    let endpoint = &asked(session, front).await?.unwrap_or_default();
     let next = match has("EndpointName") {
         next if next != endpoint => format!(" until `lambda deploy` has led it to {next}"),
         _ => String::new(),

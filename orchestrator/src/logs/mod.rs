@@ -43,7 +43,7 @@ pub(crate) async fn run(session: &Session, args: &LogsArgs) -> anyhow::Result<()
         reading.read_lambda(function);
     }
     let lines = reading.new_lines(session).await?;
-    if is_gone && !reading.has_streams() {
+    if is_gone && !reading.has_streams() && !reading.has_lambda() {
         return Err(kinds::nothing(session, &args.name));
     }
     if function.is_some() && args.since.is_none() {

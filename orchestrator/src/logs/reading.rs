@@ -69,7 +69,7 @@ impl Reading {
 
     /// Whether a Lambda has a log.
     pub(super) fn has_lambda(&self) -> bool {
-        self.lambda.and_then(|place| self.tails.get(place)).is_some_and(Tail::has_streams)
+        self.lambda.and_then(|place| self.tails.get(place)).is_some_and(Tail::has_group)
     }
 
     async fn begin_tuning(&mut self, session: &Session, name: &str, follow: bool) -> anyhow::Result<()> {

@@ -77,6 +77,8 @@ pub(crate) struct Tail {
     since: Option<i64>,
     /// Where to go on in each stream.
     tokens: BTreeMap<String, Option<String>>,
+    /// Whether there is such a log group.
+    has_group: bool,
     /// Whether there are streams that have ended before `since`, which are not read.
     has_past: bool,
 }
@@ -84,12 +86,17 @@ pub(crate) struct Tail {
 impl Tail {
     /// From the first line, or the first one that is not before `since`.
     pub(crate) fn new(source: &Source, since: Option<i64>) -> Self {
-        Self { source: source.clone(), since, tokens: BTreeMap::new(), has_past: false }
+        Self { source: source.clone(), since, tokens: BTreeMap::new(), has_group: false, has_past: false }
     }
 
     /// Whether there was a log when lines were last asked for.
     pub(crate) fn has_streams(&self) -> bool {
         self.has_past || !self.tokens.is_empty()
+    }
+
+    /// Whether its log group was there when lines were last asked for.
+    pub(crate) fn has_group(&self) -> bool {
+        self.has_group
     }
 
     /// The lines that have come since the last call; none where there is no log yet.
@@ -118,6 +125,7 @@ impl Tail {
             let request = client.describe_log_streams().log_group_name(&self.source.group);
             let request = request.set_log_stream_name_prefix(self.source.prefix.clone()).set_next_token(token);
             let page = request.send().await.map_err(failed("DescribeLogStreams"))?;
+            self.has_group = true;
             for stream in page.log_streams() {
                 if is_past(stream, self.since) {
                     self.has_past = true;

@@ -8,7 +8,7 @@ use super::platform::PlatformArgs;
 use super::serving::ServeArgs;
 use super::train::OnInterrupt;
 use super::tune::TuneArgs;
-use super::values::{endpoint_name, typed};
+use super::values::{endpoint_name, typed_or_set};
 use crate::images::LocalName;
 
 /// What to do with the stacks.
@@ -79,7 +79,11 @@ impl StackArgs {
 
     /// The option, for a command that a user is told; nothing where the default is nowhere to be set aside.
     pub(crate) fn option(&self) -> String {
-        if self.is_default() && typed("--name").is_none() { String::new() } else { format!(" --name {}", self.name) }
+        if self.is_default() && typed_or_set("--name", "UNSPSC_NAME").is_none() {
+            String::new()
+        } else {
+            format!(" --name {}", self.name)
+        }
     }
 
     /// The same for the stack of this name.

@@ -31,7 +31,7 @@ pub(crate) use serve::{AnswererArgs, DeployArgs, DestroyArgs, EvaluateArgs, Mode
 pub(crate) use serving::{RolloutArgs, RolloutKind, ScaleBy, ScalingArgs, ServeArgs};
 pub(crate) use train::{JobArgs, OnInterrupt, TrainArgs, TrainVerb};
 pub(crate) use tune::{EarlyStopping, Goal, SearchArgs, Strategy, TuneArgs, TuneVerb};
-pub(crate) use values::typed;
+pub(crate) use values::{typed, typed_or_set};
 
 /// Trains and serves a classifier that finds the UNSPSC code of a description. SageMaker does the work, through its
 /// API: on AWS, or on this machine, where sagemaker-local answers the same API and really runs the jobs.

@@ -123,7 +123,12 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     bounded.map(Duration::from_secs).ok_or_else(|| "write a number and s, m, h or d, such as 10m".to_owned())
 }
 
-/// The value of an option that was typed, and is not from settings or the environment.
+/// The value of an option that was typed, or that its variable has, for this command alone perhaps: not from settings.
+pub(crate) fn typed_or_set(option: &str, variable: &str) -> Option<String> {
+    typed(option).or_else(|| std::env::var(variable).ok().filter(|value| !value.is_empty()))
+}
+
+/// The value of an option that was typed.
 pub(crate) fn typed(option: &str) -> Option<String> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {

@@ -27,7 +27,11 @@ impl Found {
     async fn look(session: &Session, args: &DownArgs) -> anyhow::Result<Self> {
         let (base, front) = infra::both(session, &args.stack).await?;
         // The one that the Lambda asks may have another name.
-        let asked = front.as_ref().and_then(|front| lambda::asked(&front.parameters));
+        let asked = match &front {
+            Some(front) => lambda::asked(session, front).await?,
+            None => None,
+        };
+        let asked = asked.as_ref();
         let endpoint = args.endpoint.as_ref().or(asked).unwrap_or(&args.stack.name).clone();
         let is_there = match deploy::describe(session, &endpoint).await {
             Err(error) if error.is_missing() => false,

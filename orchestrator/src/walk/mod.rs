@@ -48,6 +48,8 @@ pub(crate) async fn up(session: &Session, args: &UpArgs, config: Option<&Path>) 
         infra::tell(session, &base, &args.stack, &args.tune.train.platform, (config, false))?;
     }
 
+    deploy::refuse_other_stack(session, endpoint).await?;
+
     steps.begin("images in ECR", "paid for what is stored");
     let (tune, serve) = with_images(session, args).await?;
     if steps.ends_plan() {
@@ -117,7 +119,7 @@ async fn check(session: &Session, args: &UpArgs) -> anyhow::Result<()> {
     }
     if images.is_empty() {
         for image in [&job.train_image, &args.serve.serve_image].into_iter().flatten() {
-            images::check_pushed(session, image).await?;
+            images::check_pushed(session, image, &args.stack.option()).await?;
         }
     }
     images::check(&images).await
