@@ -77,7 +77,7 @@ impl StackArgs {
         self.name == DEFAULT_NAME
     }
 
-    /// The option, for a command that a user is told; nothing where the default is nowhere to be set aside.
+    /// The option, for a command that a user is told; nothing where option, variable and settings have given no name.
     pub(crate) fn option(&self) -> String {
         if self.is_default() && typed_or_set("--name", "UNSPSC_NAME").is_none() {
             String::new()

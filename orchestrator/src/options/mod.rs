@@ -117,7 +117,7 @@ Examples:
 Jobs are training, tuning and transform jobs; trials are listed with their tuning job. A name that several things bear shows \
 all of them.")]
     Status(StatusArgs),
-    /// Show what a job or an endpoint has logged
+    /// Show what a job, an endpoint or the Lambda before one has logged
     #[command(after_help = "\
 Examples:
   unspsc logs NAME --tail 50
